@@ -1,0 +1,33 @@
+"""The one family of exceptions: what a user can cause, each with the exit code that the command line gives it."""
+
+
+class CifarnetError(Exception):
+    """Something failed that the user can mend; the message says what, where and how."""
+
+    exit_code = 1
+
+
+class ConfigError(CifarnetError):
+    """A setting, an option or a config file is wrong."""
+
+    exit_code = 2
+
+
+class DataError(CifarnetError):
+    """CIFAR-10 is missing, damaged or not what it should be."""
+
+
+class RunError(CifarnetError):
+    """A run folder cannot be made, written, found or read."""
+
+
+class GradientCheckFailed(CifarnetError):
+    """The analytic and the numerical gradient differ."""
+
+    exit_code = 3
+
+
+class Diverged(CifarnetError):
+    """A cost that is no longer finite."""
+
+    exit_code = 4
