@@ -138,6 +138,11 @@ class Evaluation(Model):
     per_cycle: Annotated[int, Field(ge=1)] | None = Field(
         None, description="Measurements a cycle; by default 10 for cyclic schedules, else one an epoch."
     )
+    train_cost: Literal["all", "running_mean", "moving_average"] = Field(
+        "all",
+        description="Training cost on all training images, as the running mean of the costs of the batches so far, or as "
+        "their moving average (0.99 of the old, 0.01 of the new); the last two measure no training accuracy.",
+    )
 
 
 class Settings(Model):
