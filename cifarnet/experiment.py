@@ -214,7 +214,7 @@ def evaluate(path: Path, split: str, data_dir: Path | None = None) -> Evaluated:
     figures = {"confusion": plots.confusion(matrix, dataset.classes)}
     if settings.data.dims is None:
         figures["mistakes"] = plots.mistakes(
-            dataset.pixels(split, shown), images.y[shown], P[shown].argmax(axis=1), P[shown].max(axis=1), dataset.classes
+            dataset.pixels(images, shown), images.y[shown], P[shown].argmax(axis=1), P[shown].max(axis=1), dataset.classes
         )
     save(Run(path), {f"{name}-{split}": figure for name, figure in figures.items()})
     recorded = runs.read_json(path / "environment.json")["data"]["fingerprint"]
