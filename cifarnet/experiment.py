@@ -1,6 +1,5 @@
 """One config becomes one finished run: what the commands that train, search and report share."""
 
-import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -133,10 +132,12 @@ def draw(settings: Settings, classes: tuple[str, ...], run: Run) -> None:
     """Draw a run's figures from its own files, so that they can be drawn again without training."""
     todo = plan(settings)
     theta = runs.read_arrays(run.path / "model.npz", ["theta"])["theta"]
-    steps = np.arange(todo.updates + 1)
+    steps = range(todo.updates + 1)
     figures = {
         "curves": plots.curves(runs.read_table(run.path / "metrics.csv"), steps_per_epoch=settings.steps_per_epoch),
-        "eta": plots.eta(steps, np.array([todo.eta(t) for t in steps]), steps_per_epoch=settings.steps_per_epoch),
+        "eta": plots.eta(
+            np.array(steps), np.array([todo.eta(t) for t in steps]), steps_per_epoch=settings.steps_per_epoch
+        ),
     }
     if settings.data.dims is None:
         W1 = network.views(theta, settings.sizes)[0][0]
@@ -155,7 +156,7 @@ class GradientProblem:
 
     def probe(self, theta: Array) -> tuple[Any, Array]:
         """The cost, and which hidden nodes are active on which image: the sides of the ReLU's kinks."""
-        X, *H, Z = network.forward(theta, self.sizes, self.images.X)
+        _, *H, Z = network.forward(theta, self.sizes, self.images.X)
         active = np.concatenate([h.real.ravel() > 0 for h in H]) if H else np.zeros(0, bool)
         return network.losses(Z, self.images.y).mean() + network.penalty(theta, self.sizes, self.lam), active
 
@@ -170,7 +171,9 @@ class GradientProblem:
         return gradcheck.compare(*(network.named(part, self.sizes) for part in parts))
 
 
-def gradient_problem(settings: Settings, split: Split, samples: int, *, random_samples: bool = False) -> GradientProblem:
+def gradient_problem(
+    settings: Settings, split: Split, samples: int, *, random_samples: bool = False
+) -> GradientProblem:
     """The settings' network and cost on the first images of a split (float64), or on some drawn at random.
 
     Raises
@@ -214,7 +217,11 @@ def evaluate(path: Path, split: str, data_dir: Path | None = None) -> Evaluated:
     figures = {"confusion": plots.confusion(matrix, dataset.classes)}
     if settings.data.dims is None:
         figures["mistakes"] = plots.mistakes(
-            dataset.pixels(images, shown), images.y[shown], P[shown].argmax(axis=1), P[shown].max(axis=1), dataset.classes
+            dataset.pixels(images, shown),
+            images.y[shown],
+            P[shown].argmax(axis=1),
+            P[shown].max(axis=1),
+            dataset.classes,
         )
     save(Run(path), {f"{name}-{split}": figure for name, figure in figures.items()})
     recorded = runs.read_json(path / "environment.json")["data"]["fingerprint"]

@@ -17,13 +17,13 @@ EPS = 1e-15  # below it a relative error compares rounding with rounding
 class Slope(NamedTuple):
     """One numerical derivative, and whether the steps taken for it crossed a kink of the cost."""
 
-    index: int
+    coordinate: int
     value: float
     crossed: bool
 
 
 class Errors(NamedTuple):
-    """How one parameter's gradients differ; the coordinates that crossed a kink are counted apart, with their own maximum.
+    """How one parameter's gradients differ; those that crossed a kink are counted apart.
 
     ``norm_relative_error`` is ||ga - gn|| / (||ga|| + ||gn||); the element-wise relative errors are
     |ga - gn| / max(eps, |ga| + |gn|).
@@ -69,7 +69,9 @@ def slopes(probe: Probe, theta: Vector, method: str, h: float) -> Iterator[Slope
         yield slope
 
 
-def compare(analytic: Mapping[str, Vector], numerical: Mapping[str, Vector], crossed: Mapping[str, Vector]) -> list[Errors]:
+def compare(
+    analytic: Mapping[str, Vector], numerical: Mapping[str, Vector], crossed: Mapping[str, Vector]
+) -> list[Errors]:
     """Compare named gradients; ``crossed`` marks the coordinates whose steps crossed a kink."""
     return [errors(name, analytic[name], numerical[name], crossed[name].astype(bool)) for name in analytic]
 
@@ -78,10 +80,10 @@ def errors(name: str, ga: Vector, gn: Vector, crossed: NDArray[np.bool_]) -> Err
     """The errors of one parameter's gradients, of the same shape each."""
     apart = np.abs(ga - gn)
     kept, relative = apart[~crossed], (apart / np.maximum(EPS, np.abs(ga) + np.abs(gn)))[~crossed]
-    norms = np.linalg.norm(ga[~crossed]) + np.linalg.norm(gn[~crossed])
+    norms = float(np.linalg.norm(ga[~crossed]) + np.linalg.norm(gn[~crossed]))
     return Errors(
         name,
-        norm_relative_error=float(np.linalg.norm(kept) / max(EPS, norms)),
+        norm_relative_error=float(np.linalg.norm(kept)) / max(EPS, norms),
         max_relative_error=float(relative.max(initial=0)),
         max_absolute_error=float(kept.max(initial=0)),
         mean_absolute_error=float(kept.mean()) if len(kept) else 0.0,

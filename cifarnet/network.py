@@ -34,7 +34,9 @@ def views(theta: Array, sizes: Sequence[int]) -> tuple[list[Array], list[Array]]
         If theta has not the length that sizes ask for.
     """
     if theta.shape != (parameter_count(sizes),):
-        raise ValueError(f"theta has shape {theta.shape}, but layers {tuple(sizes)} take {parameter_count(sizes)} values")
+        raise ValueError(
+            f"theta has shape {theta.shape}, but layers {tuple(sizes)} take {parameter_count(sizes)} values"
+        )
     Ws, bs, start = [], [], 0
     for d_in, d_out in pairwise(sizes):
         Ws.append(theta[start : start + d_in * d_out].reshape(d_in, d_out))
@@ -48,7 +50,11 @@ def views(theta: Array, sizes: Sequence[int]) -> tuple[list[Array], list[Array]]
 def named(theta: Array, sizes: Sequence[int]) -> dict[str, Array]:
     """The views by the course's names, layer by layer: W1, b1, W2, b2, ..."""
     Ws, bs = views(theta, sizes)
-    return {f"{name}{layer}": v for layer, Wb in enumerate(zip(Ws, bs, strict=True), 1) for name, v in zip("Wb", Wb, strict=True)}
+    return {
+        f"{name}{layer}": v
+        for layer, Wb in enumerate(zip(Ws, bs, strict=True), 1)
+        for name, v in zip("Wb", Wb, strict=True)
+    }
 
 
 def initialise(
@@ -74,7 +80,7 @@ def initialise(
 
 
 class Buffers:
-    """Memory for the values of every layer and for their gradients, for batches of up to n images; reused by each update."""
+    """Memory for the values and gradients of every layer, for batches of up to n images, used again by each update."""
 
     def __init__(self, sizes: Sequence[int], n: int, dtype: DTypeLike) -> None:
         self.values = [np.empty((n, size), dtype) for size in sizes[1:]]
@@ -95,7 +101,7 @@ def forward(theta: Array, sizes: Sequence[int], X: Array, buffers: Buffers | Non
     Ws, bs = views(theta, sizes)
     values = [X]
     for layer, (W, b) in enumerate(zip(Ws, bs, strict=True)):
-        Z = np.matmul(values[-1], W, out=buffers and buffers.values[layer][: len(X)])  # (n, d_out)
+        Z = np.matmul(values[-1], W, out=buffers.values[layer][: len(X)] if buffers else None)  # (n, d_out)
         Z += b
         values.append(Z if layer == len(Ws) - 1 else np.maximum(Z, 0, out=Z))
     return values
@@ -103,7 +109,7 @@ def forward(theta: Array, sizes: Sequence[int], X: Array, buffers: Buffers | Non
 
 def softmax(Z: Array) -> Array:
     """Turn logits Z (n, K), the largest of each row 0, into probabilities in place; return each row's sum before."""
-    total = np.exp(Z, out=Z).sum(axis=1)  # (n,), at least 1
+    total: Array = np.exp(Z, out=Z).sum(axis=1)  # (n,), at least 1
     Z /= total[:, None]
     return total
 
@@ -114,7 +120,7 @@ def losses(Z: Array, y: NDArray[np.integer]) -> Array:
     The largest logit is taken off first and the logarithm is of a sum that is at least 1: finite for any finite logits.
     """
     Z -= Z.max(axis=1, keepdims=True)
-    of_label = Z[np.arange(len(y)), y]
+    of_label: Array = Z[np.arange(len(y)), y]
     return np.log(softmax(Z)) - of_label
 
 

@@ -1,4 +1,4 @@
-"""The run folder: the only writer under runs/. Files are written whole and renamed; metrics.csv and log.txt grow by lines."""
+"""The run folder: the only writer under runs/. Files are written whole; metrics.csv and log.txt grow by lines."""
 
 import contextlib
 import csv
@@ -19,10 +19,6 @@ from numpy.typing import NDArray
 
 from cifarnet.errors import RunError
 
-COLUMNS = ("step", "epoch", "cycle", "eta") + tuple(
-    f"{split}_{score}" for split in ("train", "validation") for score in ("cost", "loss", "accuracy")
-)
-
 
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file so that a reader finds the old content or the new, never a part.
@@ -42,7 +38,9 @@ def write_whole(path: Path, content: bytes) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):
             part.unlink()
-        raise RunError(f"{path}: cannot be written: {error.strerror}; free some space or choose another --runs-dir") from error
+        raise RunError(
+            f"{path}: cannot be written: {error.strerror}; free some space or choose another --runs-dir"
+        ) from error
 
 
 class Run:
@@ -69,7 +67,7 @@ class Run:
         self.write(name, buffer.getvalue())
 
     def append(self, row: Mapping[str, Any], name: str = "metrics.csv") -> None:
-        """Add a row to a table, with a header where the table is new; it is on its way to the disk when this returns."""
+        """Add a row to a table, with a header where the table is new."""
         header = not (self.path / name).exists()
         lines = ([",".join(row)] if header else []) + [",".join("" if v != v else str(v) for v in row.values())]
         self.append_line(name, "\n".join(lines))
@@ -212,7 +210,7 @@ def read_arrays(path: Path, names: Iterable[str]) -> dict[str, NDArray[Any]]:
 
 
 def environment() -> dict[str, Any]:
-    """What a result may depend on besides its settings: versions, BLAS and its threads, CPU, command line, git state."""
+    """What a result may depend on besides its settings: versions, BLAS and its threads, CPU, git state."""
     import platform
 
     import threadpoolctl

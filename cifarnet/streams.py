@@ -1,4 +1,4 @@
-"""Random streams: one integer seed, and a generator of its own for each purpose, so that changing one leaves the rest."""
+"""Random streams: one integer seed, a generator of its own for each purpose; changing one leaves the others."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""The mini-batch loop: a generator of records, one an update. It writes no file, prints nothing, and can be left anywhere."""
+"""The mini-batch loop: a generator of records, one an update, that writes no file, prints nothing and can be left."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -79,7 +79,7 @@ def batches(n: int, plan: Plan, step: int) -> Iterator[NDArray[np.intp]]:
 def train(state: State, data: Split, validation: Split, plan: Plan) -> Iterator[Record]:
     """Update ``state`` in place, one mini-batch at a time; yield a record before the first update and after each.
 
-    The costs and accuracies are over all images of ``data`` and ``validation``, at the steps that `Plan.measured` names.
+    The costs and accuracies are over all images of both splits, at the steps that `Plan.measured` names.
 
     Raises
     ------
@@ -127,4 +127,6 @@ def record(state: State, data: Split, validation: Split, plan: Plan, batch_loss:
 
 
 def diverged(step: int, eta: float, what: str) -> Diverged:
-    return Diverged(f"diverged: {what} after {step} updates at eta {eta:.3g}; lower eta (eta_max) or lambda, or scale the inputs")
+    return Diverged(
+        f"diverged: {what} after {step} updates at eta {eta:.3g}; lower eta (eta_max) or lambda, or scale the inputs"
+    )

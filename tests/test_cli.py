@@ -132,9 +132,7 @@ def test_gradcheck_prints_what_its_json_says(cifarnet):
 
 def test_a_gradcheck_that_fails_exits_with_3(cifarnet):
     """A forward difference with h = 0.1 is too coarse: the table is printed, the exit code is 3."""
-    done = cifarnet(
-        "gradcheck", "--set", "data.source=synthetic", "--method", "forward", "--step", "0.1", code=3
-    )
+    done = cifarnet("gradcheck", "--set", "data.source=synthetic", "--method", "forward", "--step", "0.1", code=3)
     assert "FAILED" in done.stdout
 
 

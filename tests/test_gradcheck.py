@@ -65,7 +65,7 @@ def test_a_wrong_gradient_fails(toy, monkeypatch, wrong):
         if wrong == "sum for mean":
             gradient *= len(y)
         if wrong == "ReLU let through":
-            Ws, bs = network.views(theta, sizes)
+            Ws, _ = network.views(theta, sizes)
             gradient[:48] = (X.T @ (network.predict(theta, sizes, X) - np.eye(10)[y]) @ Ws[1].T / len(y)).ravel()
         return cost, gradient
 

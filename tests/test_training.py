@@ -16,7 +16,15 @@ from cifarnet.streams import stream
 from cifarnet.training import Plan, State, batches, train
 
 PLAN = Plan(
-    sizes=(8, 6, 10), eta=lambda t: 0.1, updates=24, cycle=12, per_cycle=3, batch_size=20, lam=0.01, shuffle=True, seed=5
+    sizes=(8, 6, 10),
+    eta=lambda t: 0.1,
+    updates=24,
+    cycle=12,
+    per_cycle=3,
+    batch_size=20,
+    lam=0.01,
+    shuffle=True,
+    seed=5,
 )
 
 
@@ -120,5 +128,7 @@ def test_a_row_has_the_columns_of_metrics_csv(toy):
     row = records[0].row()
     assert list(row)[:4] == ["step", "epoch", "cycle", "eta"]
     assert list(row)[4:7] == ["train_cost", "train_loss", "train_accuracy"]
-    assert row["train_cost"] == pytest.approx(row["train_loss"] + float(network.penalty(state().theta, PLAN.sizes, 0.01)))
+    assert row["train_cost"] == pytest.approx(
+        row["train_loss"] + float(network.penalty(state().theta, PLAN.sizes, 0.01))
+    )
     assert math.isnan(records[1].row()["validation_accuracy"])

@@ -1,4 +1,4 @@
-"""The command line. A command is imported when it is called, and what it needs inside its body: help imports click alone."""
+"""The command line. Commands import what they need in their bodies, so that help imports click alone."""
 
 import importlib
 import signal
@@ -64,7 +64,7 @@ def main() -> NoReturn:
 
 def fail(message: str, code: int) -> NoReturn:
     if "--debug" in sys.argv:
-        raise  # noqa: PLE0704 - called from an except block
+        raise
     click.echo(f"Error: {message}", err=True)
     sys.exit(code)
 

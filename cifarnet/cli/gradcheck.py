@@ -21,7 +21,9 @@ from cifarnet.cli.options import blas_threads, config_options, data_options, ech
     show_default=True,
     help="How the numerical gradient is made; repeatable.",
 )
-@click.option("--dims", type=click.IntRange(1, 3072), default=20, show_default=True, help="Use the first so many inputs.")
+@click.option(
+    "--dims", type=click.IntRange(1, 3072), default=20, show_default=True, help="Use the first so many inputs."
+)
 @click.option("--samples", type=click.IntRange(1, 10_000), default=20, show_default=True, help="How many images.")
 @click.option("--random-samples", is_flag=True, help="Images drawn at random, not the first ones.")
 @click.option("--lambda", "lam", type=click.FloatRange(min=0), help="The L2 term's factor; by default the config's.")
@@ -72,7 +74,7 @@ def gradcheck(
     problem = experiment.gradient_problem(settings, dataset.train, samples, random_samples=random_samples)
     run = runs.create(runs_dir, "gradcheck", settings.label, config.dump(settings))
     run.write_json("environment.json", runs.environment() | {"data": experiment.provenance(dataset)})
-    rows = []
+    rows: list[dict[str, Any]] = []
     with blas_threads(threads or 1):  # the products are small
         for method in methods:
             slopes = problem.slopes(method, h or gradcheck.STEPS[method])
@@ -109,4 +111,4 @@ def table(rows: list[dict[str, Any]]) -> str:
         "kink_max_absolute_error": "max absolute\nacross a kink",
     }
     cells = [[row[key] for key in headers] for row in rows]
-    return tabulate(cells, headers.values(), floatfmt=".1e")
+    return tabulate(cells, list(headers.values()), floatfmt=".1e")

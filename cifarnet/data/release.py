@@ -239,7 +239,9 @@ def look(who: str, place: Path) -> Release | None:
         return None
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
-        raise DataError(f"{str(place)!r}, which {who} names, cannot be read: {why}; check the name, permissions") from error
+        raise DataError(
+            f"{str(place)!r}, which {who} names, cannot be read: {why}; check the name, permissions"
+        ) from error
 
 
 def unpacked(archive: Path, format: Format) -> Release:
