@@ -37,7 +37,9 @@ class Data(Model):
         None, description="Hold out images drawn with this seed instead of the last ones in official order."
     )
     limit: Annotated[int, Field(ge=1)] | None = Field(None, description="Train on the first so many images only.")
-    dims: Annotated[int, Field(ge=1, le=IMAGE_VALUES)] | None = Field(None, description="Use the first so many inputs only.")
+    dims: Annotated[int, Field(ge=1, le=IMAGE_VALUES)] | None = Field(
+        None, description="Use the first so many inputs only."
+    )
     normalize: Literal["standardize", "centre", "scale"] = Field(
         "standardize",
         description="standardize: (x - mean) / std of the training images; centre: x / 255 - mean; scale: x / 255.",

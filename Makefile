@@ -1,0 +1,25 @@
+.PHONY: help reproduce-report check test clean
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# Dependencies are installed once; the package itself is used in place.
+.venv/installed: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "cifarnet needs Python 3.11 or newer: make PYTHON=python3.11")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@
+
+check: .venv/installed ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+test: .venv/installed ## all tests; those on real data run where CIFAR-10 is found
+	$(BIN)/python -m pytest
+
+clean: ## remove what was installed and cached, never runs
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info

@@ -1,0 +1,236 @@
+"""One config becomes one finished run: what the commands that train, search and report share."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from cifarnet import config, data, evaluation, gradcheck, network, plots, runs, schedule
+from cifarnet.config.settings import Constant, Cyclic, Exponential, Settings, Step
+from cifarnet.data import Dataset, Split
+from cifarnet.errors import ConfigError, Diverged
+from cifarnet.network import Array
+from cifarnet.runs import Run
+from cifarnet.streams import stream
+from cifarnet.training import Plan, Record, State, train
+
+MISTAKES = 24  # as many as a figure shows well
+
+
+def learning_rate(settings: Settings) -> Callable[[int], float]:
+    """eta as a function of the update step."""
+    match settings.training.schedule:
+        case Cyclic() as s:
+            return partial(schedule.triangular, n_s=settings.steps(s.n_s), eta_min=s.eta_min, eta_max=s.eta_max)
+        case Constant() as s:
+            return partial(schedule.constant, eta=s.eta)
+        case Step() as s:
+            every = s.every * settings.steps_per_epoch
+            return partial(schedule.step_decay, eta=s.eta, factor=s.factor, every=every)
+        case Exponential() as s:
+            return partial(schedule.exponential_decay, eta=s.eta, factor=s.factor, every=settings.steps_per_epoch)
+
+
+def plan(settings: Settings) -> Plan:
+    """What the settings ask of a training, in update steps; without cycles, the whole training counts as one."""
+    s = settings.training.schedule
+    cycle = 2 * settings.steps(s.n_s) if isinstance(s, Cyclic) else s.epochs * settings.steps_per_epoch
+    return Plan(
+        sizes=settings.sizes,
+        eta=learning_rate(settings),
+        updates=cycle * s.cycles if isinstance(s, Cyclic) else cycle,
+        cycle=cycle,
+        per_cycle=settings.evaluation.per_cycle or (10 if isinstance(s, Cyclic) else s.epochs),
+        batch_size=settings.training.batch_size,
+        lam=settings.training.lam,
+        shuffle=settings.training.shuffle,
+        seed=settings.seed,
+    )
+
+
+def initial(settings: Settings, dtype: DTypeLike = np.float32) -> State:
+    """The state before the first update."""
+    init = settings.network.init
+    std = init if isinstance(init, str) else init.std
+    return State(network.initialise(settings.sizes, std, stream(settings.seed, "init"), dtype))
+
+
+def start(settings: Settings, dataset: Dataset, runs_dir: Path, kind: str = "train") -> Run:
+    """Make the run folder of one training."""
+    run = runs.create(runs_dir, kind, settings.label, config.dump(settings))
+    run.write_json("environment.json", runs.environment() | {"data": provenance(dataset)})
+    return run
+
+
+def provenance(dataset: Dataset) -> dict[str, Any]:
+    """Which images a result is of."""
+    return {"source": dataset.source, "fingerprint": dataset.fingerprint, "official": dataset.official}
+
+
+def execute(settings: Settings, dataset: Dataset, run: Run) -> Iterator[Record]:
+    """Train, and write all that a finished run has; yields the records of the training.
+
+    The test images are looked at once, after the last update. Left before its end, by ``close()`` or an exception, the
+    run is marked as what it is: interrupted, diverged or failed.
+
+    Raises
+    ------
+    Diverged
+        When a cost is not finite.
+    RunError
+        When the folder cannot be written.
+    """
+    state, todo = initial(settings), plan(settings)
+    try:
+        for record in train(state, dataset.train, dataset.validation, todo):
+            if record.train:
+                run.append(record.row())
+                last = record
+            if record.step and record.step % todo.cycle == 0:
+                run.write_arrays(f"checkpoints/cycle-{record.cycle}.npz", **model(settings, dataset, state))
+            yield record
+        run.write_arrays("model.npz", **model(settings, dataset, state))
+        draw(settings, dataset.classes, run)
+        run.finish("completed", results=results(settings, dataset, state, last))
+    except Diverged as error:
+        run.finish("diverged", error=str(error), updates=state.step)
+        raise
+    except (KeyboardInterrupt, GeneratorExit):
+        run.finish("interrupted", updates=state.step)
+        raise
+    except Exception as error:
+        run.finish("failed", error=str(error), updates=state.step)
+        raise
+
+
+def results(settings: Settings, dataset: Dataset, state: State, last: Record) -> dict[str, Any]:
+    """The figures that a run is known by."""
+    test = evaluation.score(state.theta, settings.sizes, *dataset.test, settings.training.lam)
+    scores = {"train": last.train, "validation": last.validation, "test": test}
+    return {"seed": settings.seed, "updates": state.step} | {
+        f"{split}_{name}": value for split, s in scores.items() if s for name, value in s._asdict().items()
+    }
+
+
+def model(settings: Settings, dataset: Dataset, state: State) -> dict[str, Any]:
+    """What a network needs to classify pixels: its parameters, their layout, the normalisation and the class names."""
+    return {
+        "theta": state.theta,
+        "sizes": np.array(settings.sizes),
+        "mean": dataset.mean,
+        "std": dataset.std,
+        "classes": np.array(dataset.classes),
+        "step": np.array(state.step),
+    }
+
+
+def draw(settings: Settings, classes: tuple[str, ...], run: Run) -> None:
+    """Draw a run's figures from its own files, so that they can be drawn again without training."""
+    todo = plan(settings)
+    theta = runs.read_arrays(run.path / "model.npz", ["theta"])["theta"]
+    steps = range(todo.updates + 1)
+    figures = {
+        "curves": plots.curves(runs.read_table(run.path / "metrics.csv"), steps_per_epoch=settings.steps_per_epoch),
+        "eta": plots.eta(
+            np.array(steps), np.array([todo.eta(t) for t in steps]), steps_per_epoch=settings.steps_per_epoch
+        ),
+    }
+    if settings.data.dims is None:
+        W1 = network.views(theta, settings.sizes)[0][0]
+        figures["weights"] = plots.weights(W1, classes=None if settings.network.hidden else classes)
+    save(run, figures)
+
+
+@dataclass(frozen=True)
+class GradientProblem:
+    """The cost of a network on a few images as a function of theta, in float64."""
+
+    sizes: tuple[int, ...]
+    lam: float
+    theta: Array
+    images: Split
+
+    def probe(self, theta: Array) -> tuple[Any, Array]:
+        """The cost, and which hidden nodes are active on which image: the sides of the ReLU's kinks."""
+        _, *H, Z = network.forward(theta, self.sizes, self.images.X)
+        active = np.concatenate([h.real.ravel() > 0 for h in H]) if H else np.zeros(0, bool)
+        return network.losses(Z, self.images.y).mean() + network.penalty(theta, self.sizes, self.lam), active
+
+    def slopes(self, method: str, h: float) -> Iterator[gradcheck.Slope]:
+        """The numerical gradient, coordinate by coordinate."""
+        return gradcheck.slopes(self.probe, self.theta, method, h)
+
+    def errors(self, slopes: list[gradcheck.Slope]) -> list[gradcheck.Errors]:
+        """Compare the analytic gradient with a numerical one, parameter by parameter."""
+        _, analytic = network.cost_and_gradient(self.theta, self.sizes, *self.images, self.lam)
+        parts = (analytic, np.array([s.value for s in slopes]), np.array([s.crossed for s in slopes]))
+        return gradcheck.compare(*(network.named(part, self.sizes) for part in parts))
+
+
+def gradient_problem(
+    settings: Settings, split: Split, samples: int, *, random_samples: bool = False
+) -> GradientProblem:
+    """The settings' network and cost on the first images of a split (float64), or on some drawn at random.
+
+    Raises
+    ------
+    ConfigError
+        If there are not so many images.
+    """
+    if samples > len(split.y):
+        raise ConfigError(f"--samples {samples}: there are {len(split.y)} training images")
+    chosen = np.arange(samples)
+    if random_samples:
+        chosen = stream(settings.seed, "samples").choice(len(split.y), samples, replace=False)
+    images = Split(split.X[chosen], split.y[chosen])
+    return GradientProblem(settings.sizes, settings.training.lam, initial(settings, np.float64).theta, images)
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What a finished network does on a set of images, and on which."""
+
+    summary: dict[str, Any]
+    source: str
+    same_data: bool
+
+
+def evaluate(path: Path, split: str, data_dir: Path | None = None) -> Evaluated:
+    """Evaluate the network of a run folder on ``train``, ``validation`` or ``test``; add the figures to the folder.
+
+    Raises
+    ------
+    RunError, DataError
+        If the folder or the data cannot be read.
+    """
+    settings = config.load(path / "config.yaml")
+    theta = runs.read_arrays(path / "model.npz", ["theta"])["theta"]
+    dataset = data.load(settings.data, data_dir)
+    images: Split = getattr(dataset, split)
+    P, losses = evaluation.outcomes(theta, settings.sizes, *images)
+    matrix = evaluation.confusion(P.argmax(axis=1), images.y, len(dataset.classes))
+    shown = evaluation.worst_mistakes(P, images.y, MISTAKES)
+    figures = {"confusion": plots.confusion(matrix, dataset.classes)}
+    if settings.data.dims is None:
+        figures["mistakes"] = plots.mistakes(
+            dataset.pixels(images, shown),
+            images.y[shown],
+            P[shown].argmax(axis=1),
+            P[shown].max(axis=1),
+            dataset.classes,
+        )
+    save(Run(path), {f"{name}-{split}": figure for name, figure in figures.items()})
+    recorded = runs.read_json(path / "environment.json")["data"]["fingerprint"]
+    summary = evaluation.summary(matrix, losses, dataset.classes)
+    return Evaluated(summary, dataset.source, recorded == dataset.fingerprint)
+
+
+def save(run: Run, figures: Mapping[str, Any]) -> None:
+    """Write figures into a run folder, as PNG and as SVG."""
+    for name, figure in figures.items():
+        for kind in ("png", "svg"):
+            run.write(f"figures/{name}.{kind}", plots.render(figure, kind))

@@ -1,0 +1,93 @@
+"""Analytic against numerical gradients, for any cost that is a function of a flat parameter vector."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Vector = NDArray[np.float64]
+Probe = Callable[[NDArray[Any]], tuple[Any, NDArray[np.bool_]]]
+
+STEPS = {"forward": 1e-6, "centred": 1e-5, "complex-step": 1e-20}
+TOLERANCES = {"forward": 1e-5, "centred": 1e-8, "complex-step": 1e-13}  # norm-wise, in float64
+EPS = 1e-15  # below it a relative error compares rounding with rounding
+
+
+class Slope(NamedTuple):
+    """One numerical derivative, and whether the steps taken for it crossed a kink of the cost."""
+
+    coordinate: int
+    value: float
+    crossed: bool
+
+
+class Errors(NamedTuple):
+    """How one parameter's gradients differ; those that crossed a kink are counted apart.
+
+    ``norm_relative_error`` is ||ga - gn|| / (||ga|| + ||gn||); the element-wise relative errors are
+    |ga - gn| / max(eps, |ga| + |gn|).
+    """
+
+    name: str
+    norm_relative_error: float
+    max_relative_error: float
+    max_absolute_error: float
+    mean_absolute_error: float
+    n: int
+    kinks: int
+    kink_max_absolute_error: float
+
+
+def slopes(probe: Probe, theta: Vector, method: str, h: float) -> Iterator[Slope]:
+    """Yield the derivative of a cost by each coordinate of theta in turn.
+
+    Parameters
+    ----------
+    probe
+        Returns the cost at theta, and on which side of each of its kinks theta is; for the complex step (Squire & Trapp
+        1998) it takes a complex theta.
+    method
+        ``forward``: (J(theta + h) - J(theta)) / h, error of order h; ``centred``: (J(theta + h) - J(theta - h)) / 2h,
+        order h^2; ``complex-step``: Im J(theta + ih) / h, exact to rounding and without a kink to cross.
+    """
+    at = theta.astype(complex if method == "complex-step" else float)
+    here, side = probe(theta)
+    for i in range(len(theta)):
+        at[i] = theta[i] + h * (1j if method == "complex-step" else 1)
+        above, side_above = probe(at)
+        if method == "complex-step":
+            slope = Slope(i, above.imag / h, False)
+        elif method == "forward":
+            slope = Slope(i, (above - here) / h, not np.array_equal(side, side_above))
+        else:
+            at[i] = theta[i] - h
+            below, side_below = probe(at)
+            crossed = not (np.array_equal(side, side_above) and np.array_equal(side, side_below))
+            slope = Slope(i, (above - below) / (2 * h), crossed)
+        at[i] = theta[i]
+        yield slope
+
+
+def compare(
+    analytic: Mapping[str, Vector], numerical: Mapping[str, Vector], crossed: Mapping[str, Vector]
+) -> list[Errors]:
+    """Compare named gradients; ``crossed`` marks the coordinates whose steps crossed a kink."""
+    return [errors(name, analytic[name], numerical[name], crossed[name].astype(bool)) for name in analytic]
+
+
+def errors(name: str, ga: Vector, gn: Vector, crossed: NDArray[np.bool_]) -> Errors:
+    """The errors of one parameter's gradients, of the same shape each."""
+    apart = np.abs(ga - gn)
+    kept, relative = apart[~crossed], (apart / np.maximum(EPS, np.abs(ga) + np.abs(gn)))[~crossed]
+    norms = float(np.linalg.norm(ga[~crossed]) + np.linalg.norm(gn[~crossed]))
+    return Errors(
+        name,
+        norm_relative_error=float(np.linalg.norm(kept)) / max(EPS, norms),
+        max_relative_error=float(relative.max(initial=0)),
+        max_absolute_error=float(kept.max(initial=0)),
+        mean_absolute_error=float(kept.mean()) if len(kept) else 0.0,
+        n=ga.size,
+        kinks=int(crossed.sum()),
+        kink_max_absolute_error=float(apart[crossed].max(initial=0)),
+    )

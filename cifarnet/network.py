@@ -1,0 +1,182 @@
+"""The network: layers of ReLU nodes and a softmax on top, its parameters one flat vector theta.
+
+Rows are images: X is (n, d) and a layer's W is (d_in, d_out), where the course writes both transposed. theta holds all
+weight matrices first, then all biases, so the L2 term is one slice and an update is one line. sizes = (d, m, K) names
+the layers; (d, K) is the network without a hidden one.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+Array = NDArray[Any]  # float32 where it trains, float64 or complex128 where gradients are checked
+
+
+def weight_count(sizes: Sequence[int]) -> int:
+    """How many of theta's values, the first ones, are weights."""
+    return sum(d_in * d_out for d_in, d_out in pairwise(sizes))
+
+
+def parameter_count(sizes: Sequence[int]) -> int:
+    """The length of theta."""
+    return weight_count(sizes) + sum(sizes[1:])
+
+
+def views(theta: Array, sizes: Sequence[int]) -> tuple[list[Array], list[Array]]:
+    """Return [W1, W2, ...] and [b1, b2, ...] as views of theta, or of anything laid out like it.
+
+    Raises
+    ------
+    ValueError
+        If theta has not the length that sizes ask for.
+    """
+    if theta.shape != (parameter_count(sizes),):
+        raise ValueError(
+            f"theta has shape {theta.shape}, but layers {tuple(sizes)} take {parameter_count(sizes)} values"
+        )
+    Ws, bs, start = [], [], 0
+    for d_in, d_out in pairwise(sizes):
+        Ws.append(theta[start : start + d_in * d_out].reshape(d_in, d_out))
+        start += d_in * d_out
+    for d_out in sizes[1:]:
+        bs.append(theta[start : start + d_out])
+        start += d_out
+    return Ws, bs
+
+
+def named(theta: Array, sizes: Sequence[int]) -> dict[str, Array]:
+    """The views by the course's names, layer by layer: W1, b1, W2, b2, ..."""
+    Ws, bs = views(theta, sizes)
+    return {
+        f"{name}{layer}": v
+        for layer, Wb in enumerate(zip(Ws, bs, strict=True), 1)
+        for name, v in zip("Wb", Wb, strict=True)
+    }
+
+
+def initialise(
+    sizes: Sequence[int], init: str | float, rng: np.random.Generator, dtype: DTypeLike = np.float32
+) -> Array:
+    """Draw Gaussian weights; the biases start at 0.
+
+    Parameters
+    ----------
+    init
+        ``"xavier"``: standard deviation 1/sqrt(d_in), as the course has it (after Glorot & Bengio 2010, section 4.2.1);
+        ``"he"``: sqrt(2/d_in) (He et al. 2015, eq. 10); a number: that standard deviation.
+
+    Returns
+    -------
+    theta, drawn in float64 and rounded to ``dtype``, so that both types start from the same point.
+    """
+    theta = np.zeros(parameter_count(sizes))
+    for W in views(theta, sizes)[0]:
+        std = {"xavier": len(W) ** -0.5, "he": (2 / len(W)) ** 0.5}[init] if isinstance(init, str) else init
+        W[:] = std * rng.standard_normal(W.shape)
+    return theta.astype(dtype)
+
+
+class Buffers:
+    """Memory for the values and gradients of every layer, for batches of up to n images, used again by each update."""
+
+    def __init__(self, sizes: Sequence[int], n: int, dtype: DTypeLike) -> None:
+        self.values = [np.empty((n, size), dtype) for size in sizes[1:]]
+        self.gradients = [np.empty((n, size), dtype) for size in sizes[1:-1]]
+        self.theta = np.empty(parameter_count(sizes), dtype)
+
+
+def forward(theta: Array, sizes: Sequence[int], X: Array, buffers: Buffers | None = None) -> list[Array]:
+    """Return [X, H1, ..., Z]: the values of every layer, the last one before the softmax.
+
+    Parameters
+    ----------
+    X
+        Images, (n, d).
+    buffers
+        Where the values are written; None allocates.
+    """
+    Ws, bs = views(theta, sizes)
+    values = [X]
+    for layer, (W, b) in enumerate(zip(Ws, bs, strict=True)):
+        Z = np.matmul(values[-1], W, out=buffers.values[layer][: len(X)] if buffers else None)  # (n, d_out)
+        Z += b
+        values.append(Z if layer == len(Ws) - 1 else np.maximum(Z, 0, out=Z))
+    return values
+
+
+def softmax(Z: Array) -> Array:
+    """Turn logits Z (n, K), the largest of each row 0, into probabilities in place; return each row's sum before."""
+    total: Array = np.exp(Z, out=Z).sum(axis=1)  # (n,), at least 1
+    Z /= total[:, None]
+    return total
+
+
+def losses(Z: Array, y: NDArray[np.integer]) -> Array:
+    """Cross-entropy of each image, -log softmax(z)_y (n,), with Z (n, K) turned into probabilities in place.
+
+    The largest logit is taken off first and the logarithm is of a sum that is at least 1: finite for any finite logits.
+    """
+    Z -= Z.max(axis=1, keepdims=True)
+    of_label: Array = Z[np.arange(len(y)), y]
+    return np.log(softmax(Z)) - of_label
+
+
+def predict(theta: Array, sizes: Sequence[int], X: Array) -> Array:
+    """Return the probabilities P (n, K) of images X (n, d)."""
+    Z = forward(theta, sizes, X)[-1]
+    Z -= Z.max(axis=1, keepdims=True)
+    softmax(Z)
+    return Z
+
+
+def penalty(theta: Array, sizes: Sequence[int], lam: float) -> Any:
+    """lambda * sum W^2 over all weights, not the biases."""
+    w = theta[: weight_count(sizes)]
+    return lam * (w @ w) if lam else 0.0
+
+
+def loss_and_gradient(
+    theta: Array, sizes: Sequence[int], X: Array, y: NDArray[np.integer], buffers: Buffers | None = None
+) -> tuple[Any, Array]:
+    """Mean cross-entropy over the batch and its gradient, without the L2 term.
+
+    Parameters
+    ----------
+    X, y
+        Images (n, d) and their labels (n,), 0 to K - 1.
+    buffers
+        Memory to work in; None allocates. The gradient returned lives there until the next call.
+
+    Returns
+    -------
+    The loss, and the gradient laid out like theta.
+    """
+    buffers = buffers or Buffers(sizes, len(X), theta.dtype)
+    values = forward(theta, sizes, X, buffers)  # X (n, d), H (n, m), Z (n, K)
+    loss = losses(values[-1], y).mean()
+
+    Ws, _ = views(theta, sizes)
+    gWs, gbs = views(buffers.theta, sizes)
+    G = values[-1]  # (n, K): dJ/dZ = (P - Y) / n
+    G[np.arange(len(y)), y] -= 1
+    G /= len(y)
+    for layer in reversed(range(len(Ws))):
+        np.matmul(values[layer].T, G, out=gWs[layer])  # (d_in, d_out)
+        np.sum(G, axis=0, out=gbs[layer])
+        if layer:
+            G = np.matmul(G, Ws[layer].T, out=buffers.gradients[layer - 1][: len(X)])  # (n, d_in)
+            G *= values[layer] > 0
+    return loss, buffers.theta
+
+
+def cost_and_gradient(
+    theta: Array, sizes: Sequence[int], X: Array, y: NDArray[np.integer], lam: float, buffers: Buffers | None = None
+) -> tuple[Any, Array]:
+    """J = mean cross-entropy + lambda * sum W^2, and its gradient; arguments as in `loss_and_gradient`."""
+    loss, gradient = loss_and_gradient(theta, sizes, X, y, buffers)
+    w = slice(weight_count(sizes))
+    gradient[w] += 2 * lam * theta[w]
+    return loss + penalty(theta, sizes, lam), gradient

@@ -1,0 +1,134 @@
+"""The loop: what it updates, what it measures, in which order it takes the images, and when it stops."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cifarnet import network
+from cifarnet.data import Split
+from cifarnet.errors import Diverged
+from cifarnet.evaluation import score
+from cifarnet.streams import stream
+from cifarnet.training import Plan, State, batches, train
+
+PLAN = Plan(
+    sizes=(8, 6, 10),
+    eta=lambda t: 0.1,
+    updates=24,
+    cycle=12,
+    per_cycle=3,
+    batch_size=20,
+    lam=0.01,
+    shuffle=True,
+    seed=5,
+)
+
+
+def state(plan=PLAN, dtype=np.float32):
+    return State(network.initialise(plan.sizes, "he", stream(plan.seed, "init"), dtype))
+
+
+def trained(data, plan=PLAN, dtype=np.float32):
+    final = state(plan, dtype)
+    records = list(train(final, data, data, plan))
+    return final, records
+
+
+def test_updates_agree_with_an_independent_implementation(toy):
+    """200 updates in float64 against theta - eta * gradient of J, written anew with autodiff-free matrices, to 1e-9."""
+    data = Split(toy.X.astype(float), toy.y)
+    plan = replace(PLAN, updates=200, eta=lambda t: 0.01 + 0.001 * (t % 7), shuffle=False)
+    final, _ = trained(data, plan, np.float64)
+    W1, W2 = (W.copy() for W in network.views(state(plan, np.float64).theta, plan.sizes)[0])
+    b1, b2 = np.zeros(6), np.zeros(10)
+    for t in range(200):
+        chosen = slice(20 * (t % 3), 20 * (t % 3) + 20)
+        X, Y, eta = data.X[chosen].T, np.eye(10)[data.y[chosen]].T, plan.eta(t)  # as the course writes them
+        H = np.maximum(W1.T @ X + b1[:, None], 0)
+        E = np.exp(W2.T @ H + b2[:, None])
+        G = E / E.sum(axis=0) - Y
+        G1 = (W2 @ G) * (H > 0)
+        steps = [G1 @ X.T / 20 + 2 * plan.lam * W1.T, G @ H.T / 20 + 2 * plan.lam * W2.T]
+        W1, W2 = W1 - eta * steps[0].T, W2 - eta * steps[1].T
+        b1, b2 = b1 - eta * G1.mean(axis=1), b2 - eta * G.mean(axis=1)
+    np.testing.assert_allclose(final.theta, np.concatenate([W1.ravel(), W2.ravel(), b1, b2]), rtol=0, atol=1e-9)
+
+
+def test_records_are_measured_before_during_and_after(toy):
+    """Three points a cycle of 12, the first before any update, the last after all; a record for every update."""
+    final, records = trained(toy)
+    assert [r.step for r in records] == list(range(25))
+    assert [r.step for r in records if r.train] == [0, 4, 8, 12, 16, 20, 24]
+    assert [r.cycle for r in records if r.train] == [1, 1, 1, 1, 2, 2, 2]
+    assert records[-1].epoch == 8
+    assert records[-1].train == score(final.theta, PLAN.sizes, *toy, PLAN.lam)
+
+
+@given(cycle=st.integers(1, 400), per_cycle=st.integers(1, 50), cycles=st.integers(1, 4))
+def test_a_cycle_has_as_many_measurements_as_asked_for(cycle, per_cycle, cycles):
+    """Evenly spaced, at most one a step, and every cycle's end is one of them."""
+    plan = replace(PLAN, cycle=cycle, per_cycle=per_cycle, updates=cycle * cycles)
+    measured = [t for t in range(plan.updates + 1) if plan.measured(t)]
+    assert len(measured) == 1 + cycles * min(per_cycle, cycle)
+    assert {0, *range(0, plan.updates + 1, cycle)} <= set(measured)
+
+
+@given(n=st.integers(1, 300), batch_size=st.integers(1, 300), epoch=st.integers(0, 3), shuffle=st.booleans())
+def test_the_batches_of_an_epoch_are_disjoint_and_drop_the_remainder(n, batch_size, epoch, shuffle):
+    """floor(n / batch_size) batches of distinct images; with a batch size that divides n, a partition."""
+    plan = replace(PLAN, batch_size=min(n, batch_size), shuffle=shuffle)
+    per_epoch = n // plan.batch_size
+    drawn = [i for b in batches(n, plan, epoch * per_epoch) for i in b]
+    assert len(drawn) == len(set(drawn)) == per_epoch * plan.batch_size
+    assert set(drawn) <= set(range(n))
+    assert shuffle or drawn == list(range(len(drawn)))
+
+
+def test_an_epoch_can_be_entered_anywhere(toy):
+    """From update 4 on, the batches are those that an epoch begun at update 3 goes on with."""
+    whole, rest = list(batches(60, PLAN, 3)), list(batches(60, PLAN, 4))
+    assert len(whole) == 3
+    assert np.array_equal(whole[1:], rest)
+
+
+def test_the_same_seed_gives_the_same_bytes(toy):
+    """Twice the same theta; another seed, another one."""
+    first, second = trained(toy)[0], trained(toy)[0]
+    assert first.theta.tobytes() == second.theta.tobytes()
+    assert trained(toy, replace(PLAN, seed=6))[0].theta.tobytes() != first.theta.tobytes()
+
+
+def test_20_images_are_learnt_by_heart(toy):
+    """300 updates on 20 images, lambda 0: loss below .02, all right."""
+    few = Split(toy.X[:20], toy.y[:20])
+    _, records = trained(few, replace(PLAN, updates=300, cycle=300, lam=0.0, eta=lambda t: 0.5))
+    assert records[-1].train.loss < 0.02
+    assert records[-1].train.accuracy == 1
+
+
+def test_a_larger_lambda_shrinks_the_weights(toy):
+    """The norm of the weights after training falls with lambda."""
+    norms = [np.linalg.norm(trained(toy, replace(PLAN, updates=240, lam=lam))[0].theta[:108]) for lam in (0, 0.01, 0.1)]
+    assert norms[0] > norms[1] > norms[2]
+
+
+def test_a_training_that_diverges_says_where(toy):
+    """An absurd eta ends in Diverged with the step, eta and a hint, and without a warning."""
+    with pytest.raises(Diverged, match=r"after \d+ updates at eta 1e\+30; lower eta"):
+        trained(toy, replace(PLAN, eta=lambda t: 1e30))
+
+
+def test_a_row_has_the_columns_of_metrics_csv(toy):
+    """Every score of both splits by its name; what was not measured is NaN."""
+    _, records = trained(toy)
+    row = records[0].row()
+    assert list(row)[:4] == ["step", "epoch", "cycle", "eta"]
+    assert list(row)[4:7] == ["train_cost", "train_loss", "train_accuracy"]
+    assert row["train_cost"] == pytest.approx(
+        row["train_loss"] + float(network.penalty(state().theta, PLAN.sizes, 0.01))
+    )
+    assert math.isnan(records[1].row()["validation_accuracy"])
