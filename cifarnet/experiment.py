@@ -49,6 +49,7 @@ def plan(settings: Settings) -> Plan:
         lam=settings.training.lam,
         shuffle=settings.training.shuffle,
         seed=settings.seed,
+        train_cost=settings.evaluation.train_cost,
     )
 
 
@@ -59,9 +60,9 @@ def initial(settings: Settings, dtype: DTypeLike = np.float32) -> State:
     return State(network.initialise(settings.sizes, std, stream(settings.seed, "init"), dtype))
 
 
-def start(settings: Settings, dataset: Dataset, runs_dir: Path, kind: str = "train") -> Run:
-    """Make the run folder of one training."""
-    run = runs.create(runs_dir, kind, settings.label, config.dump(settings))
+def start(settings: Settings, dataset: Dataset, runs_dir: Path, kind: str = "train", **info: Any) -> Run:
+    """Make the run folder of one training or gradient check; ``info`` goes into its run.json."""
+    run = runs.create(runs_dir, kind, settings.label, config.dump(settings), **info)
     run.write_json("environment.json", runs.environment() | {"data": provenance(dataset)})
     return run
 
@@ -71,8 +72,8 @@ def provenance(dataset: Dataset) -> dict[str, Any]:
     return {"source": dataset.source, "fingerprint": dataset.fingerprint, "official": dataset.official}
 
 
-def execute(settings: Settings, dataset: Dataset, run: Run) -> Iterator[Record]:
-    """Train, and write all that a finished run has; yields the records of the training.
+def execute(settings: Settings, dataset: Dataset, run: Run, *, figures: bool = True) -> Iterator[Record]:
+    """Train, and write all that a finished run has (figures on request); yields the records of the training.
 
     The test images are looked at once, after the last update. Left before its end, by ``close()`` or an exception, the
     run is marked as what it is: interrupted, diverged or failed.
@@ -94,7 +95,8 @@ def execute(settings: Settings, dataset: Dataset, run: Run) -> Iterator[Record]:
                 run.write_arrays(f"checkpoints/cycle-{record.cycle}.npz", **model(settings, dataset, state))
             yield record
         run.write_arrays("model.npz", **model(settings, dataset, state))
-        draw(settings, dataset.classes, run)
+        if figures:
+            draw(settings, dataset.classes, run)
         run.finish("completed", results=results(settings, dataset, state, last))
     except Diverged as error:
         run.finish("diverged", error=str(error), updates=state.step)
@@ -109,8 +111,10 @@ def execute(settings: Settings, dataset: Dataset, run: Run) -> Iterator[Record]:
 
 def results(settings: Settings, dataset: Dataset, state: State, last: Record) -> dict[str, Any]:
     """The figures that a run is known by."""
-    test = evaluation.score(state.theta, settings.sizes, *dataset.test, settings.training.lam)
-    scores = {"train": last.train, "validation": last.validation, "test": test}
+    score = partial(evaluation.score, state.theta, settings.sizes, lam=settings.training.lam)
+    test = score(*dataset.test)
+    train = last.train if settings.evaluation.train_cost == "all" else score(*dataset.train)
+    scores = {"train": train, "validation": last.validation, "test": test}
     return {"seed": settings.seed, "updates": state.step} | {
         f"{split}_{name}": value for split, s in scores.items() if s for name, value in s._asdict().items()
     }

@@ -33,6 +33,7 @@ class Plan:
     lam: float
     shuffle: bool
     seed: int
+    train_cost: str = "all"
 
     def measured(self, step: int) -> bool:
         """Whether the curves have a point after so many updates."""
@@ -68,6 +69,26 @@ class Record(NamedTuple):
         return row
 
 
+@dataclass
+class BatchCosts:
+    """Cost and loss of the training set from the batches alone: the running mean of all so far, or a moving average."""
+
+    how: str
+    cost: float = math.nan
+    loss: float = math.nan
+    n: int = 0
+
+    def add(self, cost: float, loss: float) -> None:
+        """Take in the next batch; the first one stands for itself."""
+        self.n += 1
+        share = 1 / self.n if self.how == "running_mean" or self.n == 1 else 0.01
+        self.cost = cost if self.n == 1 else self.cost + share * (cost - self.cost)
+        self.loss = loss if self.n == 1 else self.loss + share * (loss - self.loss)
+
+    def scores(self) -> Scores:
+        return Scores(self.cost, self.loss, math.nan)
+
+
 def batches(n: int, plan: Plan, step: int) -> Iterator[NDArray[np.intp]]:
     """Indices of the images of each batch, from the batch of update ``step`` on to the end of that epoch."""
     epoch, done = divmod(step, n // plan.batch_size)
@@ -79,7 +100,8 @@ def batches(n: int, plan: Plan, step: int) -> Iterator[NDArray[np.intp]]:
 def train(state: State, data: Split, validation: Split, plan: Plan) -> Iterator[Record]:
     """Update ``state`` in place, one mini-batch at a time; yield a record before the first update and after each.
 
-    The costs and accuracies are over all images of both splits, at the steps that `Plan.measured` names.
+    The costs and accuracies are over all images of both splits, at the steps that `Plan.measured` names; where the plan
+    records the training cost from the batches, that cost is of the images seen so far.
 
     Raises
     ------
@@ -87,14 +109,18 @@ def train(state: State, data: Split, validation: Split, plan: Plan) -> Iterator[
         When a cost is not finite, with the step and eta.
     """
     buffers = network.Buffers(plan.sizes, plan.batch_size, state.theta.dtype)
+    costs = None if plan.train_cost == "all" else BatchCosts(plan.train_cost)
     X = np.empty((plan.batch_size, plan.sizes[0]), state.theta.dtype)
     if state.step == 0:
-        yield record(state, data, validation, plan)
+        yield record(state, data, validation, plan, costs=costs)
     while state.step < plan.updates:
         for batch in batches(len(data.y), plan, state.step):
             np.take(data.X, batch, axis=0, out=X, mode="clip")  # "clip" writes to X, "raise" would through a copy
+            penalty = float(network.penalty(state.theta, plan.sizes, plan.lam)) if costs else 0.0
             loss = update(state, X, data.y[batch], plan, buffers)
-            yield record(state, data, validation, plan, loss)
+            if costs:
+                costs.add(loss + penalty, loss)
+            yield record(state, data, validation, plan, loss, costs)
             if state.step == plan.updates:
                 break
 
@@ -114,16 +140,23 @@ def update(state: State, X: Array, y: NDArray[np.integer], plan: Plan, buffers: 
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def record(state: State, data: Split, validation: Split, plan: Plan, batch_loss: float = math.nan) -> Record:
+def record(
+    state: State,
+    data: Split,
+    validation: Split,
+    plan: Plan,
+    batch_loss: float = math.nan,
+    costs: BatchCosts | None = None,
+) -> Record:
     """The record after ``state.step`` updates, with scores where they are due."""
     step, eta = state.step, plan.eta(state.step)
     place = Record(step, step / (len(data.y) // plan.batch_size), max(step - 1, 0) // plan.cycle + 1, eta, batch_loss)
     if not plan.measured(step):
         return place
-    scores = [score(state.theta, plan.sizes, split.X, split.y, plan.lam) for split in (data, validation)]
+    scores = [score(state.theta, plan.sizes, *split, plan.lam) for split in ((validation,) if costs else (data, validation))]
     if not all(math.isfinite(s.cost) for s in scores):
-        raise diverged(step, eta, f"the cost is {scores[0].cost} on training and {scores[1].cost} on validation images")
-    return place._replace(train=scores[0], validation=scores[1])
+        raise diverged(step, eta, f"the cost of training or validation images is {next(c for s in scores if not math.isfinite(c := s.cost))}")
+    return place._replace(train=costs.scores() if costs else scores[0], validation=scores[-1])
 
 
 def diverged(step: int, eta: float, what: str) -> Diverged:
