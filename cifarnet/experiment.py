@@ -1,6 +1,9 @@
 """One config becomes one finished run: what the commands that train, search and report share."""
 
-from collections.abc import Callable, Iterator, Mapping
+import threading
+from collections import Counter
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -10,7 +13,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from cifarnet import config, data, evaluation, gradcheck, network, plots, runs, schedule
-from cifarnet.config.settings import Constant, Cyclic, Exponential, Settings, Step
+from cifarnet.config.settings import Constant, Cyclic, Data, Exponential, Settings, Step
 from cifarnet.data import Dataset, Split
 from cifarnet.errors import ConfigError, Diverged
 from cifarnet.network import Array
@@ -72,7 +75,33 @@ def provenance(dataset: Dataset) -> dict[str, Any]:
     return {"source": dataset.source, "fingerprint": dataset.fingerprint, "official": dataset.official}
 
 
-def execute(settings: Settings, dataset: Dataset, run: Run, *, figures: bool = True) -> Iterator[Record]:
+class Shared:
+    """Datasets for many runs at once: one copy of each in memory, let go when the last of its users is done."""
+
+    def __init__(self, users: Iterable[Settings], data_dir: Path | None) -> None:
+        self.left = Counter(settings.data for settings in users)
+        self.data_dir = data_dir
+        self.loaded: dict[Data, Dataset] = {}
+        self.lock = threading.Lock()
+
+    @contextmanager
+    def use(self, settings: Settings) -> Iterator[Dataset]:
+        """The dataset of one of the users, for as long as it runs."""
+        with self.lock:
+            if settings.data not in self.loaded:
+                self.loaded[settings.data] = data.load(settings.data, self.data_dir)
+            dataset = self.loaded[settings.data]
+            _ = dataset.test  # read by one thread, for all
+        try:
+            yield dataset
+        finally:
+            with self.lock:
+                self.left[settings.data] -= 1
+                if not self.left[settings.data]:
+                    del self.loaded[settings.data]
+
+
+def execute(settings: Settings, dataset: Dataset, run: Run, *, figures: bool = True) -> Generator[Record, None, None]:
     """Train, and write all that a finished run has (figures on request); yields the records of the training.
 
     The test images are looked at once, after the last update. Left before its end, by ``close()`` or an exception, the
@@ -96,7 +125,7 @@ def execute(settings: Settings, dataset: Dataset, run: Run, *, figures: bool = T
             yield record
         run.write_arrays("model.npz", **model(settings, dataset, state))
         if figures:
-            draw(settings, dataset.classes, run)
+            draw(settings, run)
         run.finish("completed", results=results(settings, dataset, state, last))
     except Diverged as error:
         run.finish("diverged", error=str(error), updates=state.step)
@@ -132,10 +161,9 @@ def model(settings: Settings, dataset: Dataset, state: State) -> dict[str, Any]:
     }
 
 
-def draw(settings: Settings, classes: tuple[str, ...], run: Run) -> None:
+def draw(settings: Settings, run: Run) -> None:
     """Draw a run's figures from its own files, so that they can be drawn again without training."""
     todo = plan(settings)
-    theta = runs.read_arrays(run.path / "model.npz", ["theta"])["theta"]
     steps = range(todo.updates + 1)
     figures = {
         "curves": plots.curves(runs.read_table(run.path / "metrics.csv"), steps_per_epoch=settings.steps_per_epoch),
@@ -144,9 +172,15 @@ def draw(settings: Settings, classes: tuple[str, ...], run: Run) -> None:
         ),
     }
     if settings.data.dims is None:
-        W1 = network.views(theta, settings.sizes)[0][0]
-        figures["weights"] = plots.weights(W1, classes=None if settings.network.hidden else classes)
+        figures["weights"] = weights(run.path)
     save(run, figures)
+
+
+def weights(path: Path) -> Any:
+    """The first layer's weights of a run folder as a figure: class templates where there is no other layer."""
+    model = runs.read_arrays(path / "model.npz", ["theta", "sizes", "classes"])
+    W1 = network.views(model["theta"], model["sizes"].tolist())[0][0]
+    return plots.weights(W1, classes=model["classes"].tolist() if len(model["sizes"]) == 2 else None)
 
 
 @dataclass(frozen=True)
@@ -178,7 +212,7 @@ class GradientProblem:
 def gradient_problem(
     settings: Settings, split: Split, samples: int, *, random_samples: bool = False
 ) -> GradientProblem:
-    """The settings' network and cost on the first images of a split (float64), or on some drawn at random.
+    """The settings' network and cost on the first images of a split, or on some drawn at random; in float64.
 
     Raises
     ------
@@ -190,7 +224,7 @@ def gradient_problem(
     chosen = np.arange(samples)
     if random_samples:
         chosen = stream(settings.seed, "samples").choice(len(split.y), samples, replace=False)
-    images = Split(split.X[chosen], split.y[chosen])
+    images = Split(split.X[chosen].astype(np.float64), split.y[chosen])
     return GradientProblem(settings.sizes, settings.training.lam, initial(settings, np.float64).theta, images)
 
 

@@ -23,6 +23,7 @@ ROOMS = {  # room: rooms of ours that it may import; errors and streams are ever
         "config", "data", "network", "schedule", "gradcheck", "evaluation", "training", "runs", "plots",
     },
 }  # fmt: skip
+ROOMS["report"] = {"config", "experiment", "gradcheck", "runs", "plots"}
 ROOMS["cli"] = set(ROOMS)
 COMMON = {"errors", "streams"}
 

@@ -1,5 +1,6 @@
 """CIFAR-10 and its synthetic twin: found, checked, split and normalised."""
 
-from cifarnet.data.dataset import Dataset, Split, load
+from cifarnet.data.dataset import Dataset, Split, fingerprints, load
+from cifarnet.data.release import available
 
-__all__ = ["Dataset", "Split", "load"]
+__all__ = ["Dataset", "Split", "available", "fingerprints", "load"]

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -107,6 +107,25 @@ def load(settings: Data, data_dir: Path | None = None, dtype: npt.DTypeLike = np
         _batches={stem: batch.official for stem, batch in zip(stems, batches, strict=True)},
         _read=read,
     )
+
+
+def fingerprints(data_dir: Path | None = None) -> Callable[[Data], str]:
+    """`Dataset.fingerprint` of any settings, without the dataset: each batch is read once and let go.
+
+    Raises
+    ------
+    DataError : as `load`, also when the function that is returned is called.
+    """
+
+    @cache
+    def digest(source: str, stem: str) -> bytes:
+        return (twin.batch(stem) if source == "synthetic" else find(data_dir).read(stem)).digest
+
+    def fingerprint(settings: Data) -> str:
+        stems = [TRAINING[i - 1] for i in (*settings.batches, *validation_batches(settings))]
+        return hashlib.sha256(b"".join(digest(settings.source, stem) for stem in stems)).hexdigest()
+
+    return fingerprint
 
 
 def validation_batches(settings: Data) -> tuple[int, ...]:

@@ -217,6 +217,11 @@ def find(data_dir: Path | None = None) -> Release:
     )
 
 
+def available(data_dir: Path | None = None) -> bool:
+    """Whether a release is among the places; raises DataError where a named place is wrong."""
+    return any(look(who, place) for who, place in places(data_dir))
+
+
 def look(who: str, place: Path) -> Release | None:
     """The release in one place, which may also be a release's own folder or archive."""
     try:

@@ -55,7 +55,7 @@ def seeded(row: Row, seed: int) -> Settings:
 
 
 def scaled(settings: Settings, check: Check | None, factor: float) -> Settings:
-    """Shorter: every n_s and number of epochs times ``factor``; a gradient check on fewer inputs instead."""
+    """Shorter: every n_s and number of epochs times ``factor``, measured less often; a gradient check has fewer inputs."""
     if factor == 1:
         return settings
     if check:
@@ -66,7 +66,10 @@ def scaled(settings: Settings, check: Check | None, factor: float) -> Settings:
         shorter = s.model_copy(update={"n_s": max(1, round(factor * settings.steps(s.n_s)))})
     else:
         shorter = s.model_copy(update={"epochs": max(1, round(factor * s.epochs))})
-    return settings.model_copy(update={"training": settings.training.model_copy(update={"schedule": shorter})})
+    measured = settings.evaluation.per_cycle or 10
+    fewer = settings.evaluation.model_copy(update={"per_cycle": max(2, round(factor * measured))})
+    training = settings.training.model_copy(update={"schedule": shorter})
+    return settings.model_copy(update={"training": training, "evaluation": fewer})
 
 
 def on_twin(settings: Settings) -> Settings:
@@ -107,9 +110,9 @@ def jobs(studies: Sequence[Study], scope: Scope, fingerprint: Fingerprint) -> li
             settings = scope.whole(row, seed)
             k = key(settings, row.check, fingerprint(settings.data))
             users = this_pass[k].users if k in this_pass else ()
-            label = name.replace("/", ".")[:64]
-            first = this_pass[k].settings if k in this_pass else settings.model_copy(update={"label": label})
-            this_pass[k] = Job(k, first, row.check, (*users, name))
+            label = users[0] if users else name
+            labelled = settings.model_copy(update={"label": label.replace("/", ".")[:64]})
+            this_pass[k] = Job(k, labelled, row.check, (*users, name))
         earlier = {job.key for job in found}
         found += sorted((job for job in this_pass.values() if job.key not in earlier), key=order)
     return found
@@ -146,6 +149,34 @@ def work(job: Job) -> float:
     return weights * (4.0 * seen + 2.0 * measured * scored + 2.0 * 10_000)
 
 
+def remembered(folder: Path) -> dict[str, Any]:
+    """What plan.json holds of earlier calls: which jobs each row stands on, and how long the passes took."""
+    path = folder / "plan.json"
+    return runs.read_json(path) if path.exists() else {"scale": 1, "synthetic": False, "rows": {}, "passes": []}
+
+
+def remember(
+    folder: Path, studies: Sequence[Study], scope: Scope, fingerprint: Fingerprint, effort: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """Bring plan.json up to date after pass ``scope.seeds``; ``effort`` is what that pass cost in this call, if anything.
+
+    Rows that were not asked for keep what they had, unless that was of another scale or other data.
+    """
+    state = remembered(folder)
+    if (state["scale"], state["synthetic"]) != (scope.scale, scope.synthetic):
+        state = {"scale": scope.scale, "synthetic": scope.synthetic, "rows": {}, "passes": []}
+    for name, row in rows(studies, scope):
+        wholes = [scope.whole(row, seed) for seed in range(scope.seeds)]
+        state["rows"][name] = [key(settings, row.check, fingerprint(settings.data)) for settings in wholes]
+    if effort:
+        before = state["passes"][scope.seeds - 1 :]
+        sums = {k: effort[k] + (before[0][k] if before else 0) for k in ("jobs", "seconds", "flop")}
+        state["passes"] = [*state["passes"][: scope.seeds - 1], {**effort, **sums}, *before[1:]]
+    folder.mkdir(parents=True, exist_ok=True)
+    runs.write_whole(folder / "plan.json", json.dumps(state, indent=1).encode())
+    return state
+
+
 def recorded(folder: Path) -> dict[str, Recorded]:
     """The finished jobs under a folder, by key; what is broken or unfinished counts as not done."""
     found = {}
@@ -161,9 +192,11 @@ def recorded(folder: Path) -> dict[str, Recorded]:
 
 def measures(run: Recorded) -> dict[str, float]:
     """What a training measured, by the names that the studies use; ``start.`` before those of the untrained network."""
+    found = {name: float(value) for name, value in run.info.get("results", {}).items()}
+    if run.info["kind"] == "gradcheck":
+        return found
     table = curves(run)
-    found = {f"start.{name}": float(column[0]) for name, column in table.items()}
-    found |= {name: float(value) for name, value in run.info.get("results", {}).items()}
+    found |= {f"start.{name}": float(column[0]) for name, column in table.items()}
     found["seconds"] = float(run.info["seconds"])
     loss = table["train_loss"]
     found["rises"] = float((np.diff(loss[np.isfinite(loss)]) > 0).sum())
