@@ -153,9 +153,15 @@ def record(
     place = Record(step, step / (len(data.y) // plan.batch_size), max(step - 1, 0) // plan.cycle + 1, eta, batch_loss)
     if not plan.measured(step):
         return place
-    scores = [score(state.theta, plan.sizes, *split, plan.lam) for split in ((validation,) if costs else (data, validation))]
+    scores = [
+        score(state.theta, plan.sizes, *split, plan.lam) for split in ((validation,) if costs else (data, validation))
+    ]
     if not all(math.isfinite(s.cost) for s in scores):
-        raise diverged(step, eta, f"the cost of training or validation images is {next(c for s in scores if not math.isfinite(c := s.cost))}")
+        raise diverged(
+            step,
+            eta,
+            f"the cost of training or validation images is {next(c for s in scores if not math.isfinite(c := s.cost))}",
+        )
     return place._replace(train=costs.scores() if costs else scores[0], validation=scores[-1])
 
 

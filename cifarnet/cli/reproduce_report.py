@@ -25,8 +25,8 @@ GUESS = 1e11  # floating-point operations a second, for an estimate before the f
 @click.option("--studies", type=click.Path(path_type=Path), default=Path("configs/reports"), show_default=True,
               help="The folder of the studies.")  # fmt: skip
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Where CIFAR-10 is.")
-@click.option("--runs-dir", type=click.Path(path_type=Path), default=Path("runs"), envvar="CIFARNET_RUNS_DIR", show_default=True,
-              help="The page goes to reports/ in it.")  # fmt: skip
+@click.option("--runs-dir", type=click.Path(path_type=Path), default=Path("runs"), envvar="CIFARNET_RUNS_DIR",
+              show_default=True, help="The page goes to reports/ in it.")  # fmt: skip
 @click.option("--quiet", "-q", is_flag=True, help="No progress on standard error.")
 def reproduce_report(
     seeds: int | None,
@@ -62,7 +62,9 @@ def reproduce_report(
     scope = plan.Scope(seeds or (1 if synthetic else 3), only, scale or (QUICK if synthetic else 1), synthetic)
     scope.check(read)
     if synthetic:
-        click.echo("CIFAR-10 was not found: SYNTHETIC data take its place, shortened, and nothing is compared.", err=True)
+        click.echo(
+            "CIFAR-10 was not found: SYNTHETIC data take its place, shortened, and nothing is compared.", err=True
+        )
     fingerprint = data.fingerprints(data_dir)
     if dry_run:
         return list_jobs(plan.jobs(read, scope, fingerprint), folder)
@@ -101,12 +103,18 @@ def list_jobs(jobs: "list[Job]", folder: Path) -> None:
 
     done = plan.recorded(folder / "trainings")
     for job in jobs:
-        state = f"recorded in {done[job.key].path.name}" if job.key in done else "to run: no record of these settings and data"
+        state = (
+            f"recorded in {done[job.key].path.name}"
+            if job.key in done
+            else "to run: no record of these settings and data"
+        )
         click.echo(f"{job.users[0]}, seed {job.settings.seed} (for {len(job.users)} rows): {state}")
     passes = plan.remembered(folder)["passes"]
     rate = passes[0]["flop"] / passes[0]["seconds"] if passes else GUESS
     left = [plan.work(job) for job in jobs if job.key not in done]
-    click.echo(f"{len(left)} of {len(jobs)} to run: {sum(left) / 1e12:.1f} TFLOP, about {sum(left) / rate / 60:.1f} minutes")
+    click.echo(
+        f"{len(left)} of {len(jobs)} to run: {sum(left) / 1e12:.1f} TFLOP, about {sum(left) / rate / 60:.1f} minutes"
+    )
 
 
 def train(jobs: "list[Job]", folder: Path, data_dir: Path | None, workers: int | None, quiet: bool) -> dict[str, Any]:
@@ -123,9 +131,15 @@ def train(jobs: "list[Job]", folder: Path, data_dir: Path | None, workers: int |
     peak = pool.blas_peak(workers)
     began = time.monotonic()
     with tqdm(
-        desc=f"{len(jobs)} runs", total=sum(work.values()), unit="FLOP", unit_scale=True, smoothing=0.02, dynamic_ncols=True,
-        disable=quiet, mininterval=0.5 if sys.stderr.isatty() else 15,
-    ) as bar:  # fmt: skip
+        desc=f"{len(jobs)} runs",
+        total=sum(work.values()),
+        unit="FLOP",
+        unit_scale=True,
+        smoothing=0.02,
+        dynamic_ncols=True,
+        disable=quiet,
+        mininterval=0.5 if sys.stderr.isatty() else 15,
+    ) as bar:
         for progress in pool.run(jobs, folder, data_dir, workers):
             bar.update(progress.share * work[progress.job.key])
             bar.set_postfix_str(progress.job.users[0], refresh=False)

@@ -175,8 +175,8 @@ class Evaluation(Model):
     )
     train_cost: Literal["all", "running_mean", "moving_average"] = Field(
         "all",
-        description="Training cost on all training images, as the running mean of the costs of the batches so far, or as "
-        "their moving average (0.99 of the old, 0.01 of the new); the last two measure no training accuracy.",
+        description="Training cost on all training images, as the running mean of the costs of the batches so far, or "
+        "as their moving average (0.99 of the old, 0.01 of the new); the last two measure no training accuracy.",
     )
 
 

@@ -65,7 +65,9 @@ def chart(
 ) -> Chart | None:
     """Lay lines and marks out; None where there is nothing finite to show."""
     xs = np.concatenate([s.x for s in series] + [np.array([p.x for p in points])])
-    ys = np.concatenate([np.r_[s.low, s.high] for s in series] + [np.array([[p.y - p.spread, p.y + p.spread] for p in points]).ravel()])
+    ys = np.concatenate(
+        [np.r_[s.low, s.high] for s in series] + [np.array([[p.y - p.spread, p.y + p.spread] for p in points]).ravel()]
+    )
     xs, ys = xs[np.isfinite(xs)], ys[np.isfinite(ys)]
     if not len(xs) or not len(ys):
         return None
@@ -112,5 +114,7 @@ def described(title: str, series: Sequence[Series], points: Sequence[Point], *, 
     for name in dict.fromkeys(p.name for p in points):
         ys = [p.y for p in points if p.name == name and math.isfinite(p.y)]
         if ys:
-            parts.append(f"{name} {said(ys[0])}" if len(ys) == 1 else f"{name} between {said(min(ys))} and {said(max(ys))}")
+            parts.append(
+                f"{name} {said(ys[0])}" if len(ys) == 1 else f"{name} between {said(min(ys))} and {said(max(ys))}"
+            )
     return f"{title}: {'; '.join(parts)}"

@@ -13,9 +13,12 @@ Verdict = Literal["agrees", "differs", "cannot be compared", "setting", "not run
 ClaimVerdict = Literal["holds", "does not hold", "undecided", "not run", "cannot be compared"]
 FLOOR = {"accuracy": 0.01, "cost": 0.05, "loss": 0.05}  # one percentage point; 0.05 of a cost, which starts near 2.3
 ORDER = 10  # a numerical error varies with the images and weights; another order of magnitude would be news
+ROUNDING = 1e-12  # of 0.46 - 0.45, which is no more than a point
 ALIKE = 0.01  # "more or less the same" of accuracies: within a percentage point
 
-Results = Callable[[str], Sequence[Mapping[str, float]]]  # a row's name (study/exhibit/row) -> a mapping of measures a seed
+Results = Callable[
+    [str], Sequence[Mapping[str, float]]
+]  # a row's name (study/exhibit/row) -> a mapping of measures a seed
 
 
 class Entry(NamedTuple):
@@ -60,7 +63,7 @@ def measured_name(number: Reported, row: Row) -> str:
 
 
 def entries(study: Study, results: Results, incomparable: str = "") -> Iterator[Entry]:
-    """Every number of a report. ``incomparable`` is why nothing can be compared: synthetic data, or shorter trainings."""
+    """Every number of a report; ``incomparable`` is why none can be compared: synthetic data, or shorter trainings."""
     for exhibit in study.exhibits:
         for key, printed in exhibit.stated.items():
             yield from (stated(study, exhibit, None, key, text) for text in printed)
@@ -75,7 +78,9 @@ def entries(study: Study, results: Results, incomparable: str = "") -> Iterator[
             yield entry(study, exhibit, None, remark, remark.what, "cannot be compared", remark.reason)
 
 
-def entry(study: Study, exhibit: Exhibit, row: Row | None, number: Number, what: str, verdict: Verdict, reason: str) -> Entry:
+def entry(
+    study: Study, exhibit: Exhibit, row: Row | None, number: Number, what: str, verdict: Verdict, reason: str
+) -> Entry:
     place = number.place or (row and row.place) or exhibit.place
     nothing = math.nan
     return Entry(study.id, exhibit.id, row.id if row else "", place, what, number.text, number.quantity,
@@ -99,26 +104,29 @@ def compare(
     filled = blank._replace(mean=ours, std=spread, n=len(values), difference=ours - number.quantity)
     if blank.reason:
         return filled
-    allowed = tolerance(number, 0 if math.isnan(spread) else spread)
-    limits = (number.quantity - allowed, number.quantity + allowed)
-    if "error" in number.measure:
-        allowed, limits = math.nan, (0, number.quantity * (1 if number.bound else ORDER))
-    agrees = limits[0] - 1e-12 <= ours <= limits[1] + (0 if "error" in number.measure else 1e-12)
+    low, high = limits(number, 0 if math.isnan(spread) else spread)
+    agrees = low <= ours <= high
     explanation = "" if agrees else number.explanation or exhibit.explanation
-    return filled._replace(tolerance=allowed, verdict="agrees" if agrees else "differs", reason=explanation)
+    return filled._replace(
+        tolerance=high - number.quantity, verdict="agrees" if agrees else "differs", reason=explanation
+    )
 
 
-def tolerance(number: Reported, spread: float) -> float:
-    """How far ours may be from the reported number: the stated rule."""
-    floor = FLOOR[number.measure.rpartition("_")[2]]
-    return max(floor, 3 * spread, resolution(number.text))
+def limits(number: Reported, spread: float) -> tuple[float, float]:
+    """Between which values ours agrees with the reported number: the stated rule."""
+    q, kind = number.quantity, number.measure.rpartition("_")[2]
+    if kind == "error":
+        return 0.0, q if number.bound else ORDER * q
+    allowed = max(FLOOR[kind], 3 * spread, resolution(number.text)) + ROUNDING
+    return q - allowed, q + allowed
 
 
 def test(study: Study, claim: Claim, results: Results, incomparable: str = "") -> Tested:
     """Test a claim with the seeds that all its rows have: the first row against the strongest of the others.
 
-    It holds where the mean difference has the claimed sign and is larger than twice its standard error; it does not hold
-    where the sign is the other one or there is no difference; between them it is undecided. One seed has no standard error.
+    It holds where the mean difference has the claimed sign and is larger than twice its standard error; it does not
+    where the sign is the other one or there is no difference; between them it is undecided. For one seed the sign alone
+    decides.
     """
     columns = [[m.get(claim.measure, math.nan) for m in results(f"{study.id}/{name}")] for name in claim.rows]
     n = min(map(len, columns))
@@ -139,7 +147,13 @@ def test(study: Study, claim: Claim, results: Results, incomparable: str = "") -
 def judge(claim: Claim, difference: float, error: float) -> ClaimVerdict:
     margin = 0 if math.isnan(error) else 2 * error
     if claim.expect == "alike":
-        return "holds" if abs(difference) <= ALIKE else "does not hold" if abs(difference) - margin > ALIKE else "undecided"
+        return (
+            "holds"
+            if abs(difference) <= ALIKE
+            else "does not hold"
+            if abs(difference) - margin > ALIKE
+            else "undecided"
+        )
     return "does not hold" if difference <= 0 else "holds" if difference > margin else "undecided"
 
 

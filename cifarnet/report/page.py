@@ -51,7 +51,7 @@ class Chapter(NamedTuple):
     """One report as the page shows it."""
 
     study: Study
-    count: Count
+    outcome: Count
     accuracies: Count
     claims: list[Tested]
     sections: list[Section]
@@ -91,7 +91,9 @@ class Book:
 
     @cached_property
     def claims(self) -> dict[str, list[Tested]]:
-        return {s.id: [compare.test(s, claim, self.results, self.incomparable) for claim in s.claims] for s in self.studies}
+        return {
+            s.id: [compare.test(s, claim, self.results, self.incomparable) for claim in s.claims] for s in self.studies
+        }
 
     @cached_property
     def chapters(self) -> list[Chapter]:
@@ -119,7 +121,11 @@ class Book:
         """What stands in the table for a trial that the report has, but gives no number of."""
         measure = next(n.measure for r in exhibit.rows for n in r.reported)
         values = [m[measure] for m in self.results(f"{study.id}/{exhibit.id}/{row.id}") if measure in m]
-        mean, std = (float(np.mean(values)), float(np.std(values, ddof=1)) if values[1:] else math.nan) if values else (math.nan,) * 2
+        mean, std = (
+            (float(np.mean(values)), float(np.std(values, ddof=1)) if values[1:] else math.nan)
+            if values
+            else (math.nan,) * 2
+        )
         return [Entry(study.id, exhibit.id, row.id, "", measure.replace("_", " "), "", math.nan, mean, std, len(values),
                       math.nan, math.nan, "cannot be compared", "not in the report")]  # fmt: skip
 
@@ -165,7 +171,7 @@ class Book:
 
 
 def curve(kind: str, exhibit: Exhibit, row: Row, found: Sequence[Recorded]) -> Chart | None:
-    """Cost, loss, accuracy or eta of a training, in the report's own x-axis: the mean over the seeds and their range."""
+    """Cost, loss, accuracy or eta of a training, in the report's own x-axis: mean over the seeds and their range."""
     tables = [plan.curves(run) for run in found]
     n = min(len(table["step"]) for table in tables)
     x = np.arange(n, dtype=float) if exhibit.x == "record" else tables[0][exhibit.x][:n]
@@ -219,7 +225,11 @@ def html(book: Book) -> str:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
-        loader=PackageLoader("cifarnet.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=PackageLoader("cifarnet.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters |= {"duration": duration}
     environment.globals |= {"show": show, "gap": gap, "isnan": math.isnan}
@@ -250,7 +260,9 @@ def table(book: Book) -> str:
     for found in book.entries.values():
         for e in found:
             timeless = e._replace(mean=math.nan, std=math.nan, difference=math.nan) if e.quantity == "seconds" else e
-            writer.writerow("" if v != v else f"{v:.6g}" if isinstance(v, float) and i != 6 else v for i, v in enumerate(timeless))
+            writer.writerow(
+                "" if v != v else f"{v:.6g}" if isinstance(v, float) and i != 6 else v for i, v in enumerate(timeless)
+            )
     return out.getvalue()
 
 
@@ -279,7 +291,9 @@ def closing(book: Book) -> str:
         return f"Nothing is compared: {book.incomparable}."
     head = summary(book)
     a = head["accuracies"]
-    return f"{a.agrees} of {a.agrees + a.differs} accuracies agree; {head['claims_hold']} of {head['claims']} claims hold."
+    return (
+        f"{a.agrees} of {a.agrees + a.differs} accuracies agree; {head['claims_hold']} of {head['claims']} claims hold."
+    )
 
 
 def write(book: Book, folder: Path) -> Path:

@@ -43,7 +43,7 @@ Fingerprint = Callable[[Data], str]
 
 
 def key(settings: Settings, check: Check | None, fingerprint: str) -> str:
-    """What a result depends on: the settings (not their label), the bytes of the data, and the version of the numerics."""
+    """What a result depends on: the settings but for their label, the bytes of the data, version of the numerics."""
     whole = [NUMERICS, fingerprint, settings.model_dump(by_alias=True, exclude={"label"}), check and check.model_dump()]
     return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:20]
 
@@ -55,20 +55,18 @@ def seeded(row: Row, seed: int) -> Settings:
 
 
 def scaled(settings: Settings, check: Check | None, factor: float) -> Settings:
-    """Shorter: every n_s and number of epochs times ``factor``, measured less often; a gradient check has fewer inputs."""
+    """Shorter: every n_s and number of epochs times ``factor``, with fewer measurements; checks on fewer inputs."""
     if factor == 1:
         return settings
     if check:
         dims = max(20, round(factor * settings.data.d))
         return settings.model_copy(update={"data": settings.data.model_copy(update={"dims": min(dims, IMAGE_VALUES)})})
     s = settings.training.schedule
-    if isinstance(s, Cyclic):
-        shorter = s.model_copy(update={"n_s": max(1, round(factor * settings.steps(s.n_s)))})
-    else:
-        shorter = s.model_copy(update={"epochs": max(1, round(factor * s.epochs))})
+    name, value = ("n_s", settings.steps(s.n_s)) if isinstance(s, Cyclic) else ("epochs", s.epochs)
+    shorter = {name: max(1, round(factor * value))}
     measured = settings.evaluation.per_cycle or 10
     fewer = settings.evaluation.model_copy(update={"per_cycle": max(2, round(factor * measured))})
-    training = settings.training.model_copy(update={"schedule": shorter})
+    training = settings.training.model_copy(update={"schedule": s.model_copy(update=shorter)})
     return settings.model_copy(update={"training": training, "evaluation": fewer})
 
 
@@ -97,12 +95,12 @@ class Scope(NamedTuple):
         """Raise ConfigError where --only names what is not there."""
         known = [s.id for s in studies] + [f"{s.id}/{e.id}" for s in studies for e in s.exhibits]
         if missing := [name for name in self.only if name not in known]:
-            raise ConfigError(f"--only {', '.join(missing)}: no such study; there are {', '.join(s.id for s in studies)}, "
-                              "or one exhibit of them as STUDY/EXHIBIT")  # fmt: skip
+            names = ", ".join(s.id for s in studies)
+            raise ConfigError(f"--only {', '.join(missing)}: not known; name one of {names}, or STUDY/EXHIBIT")
 
 
 def jobs(studies: Sequence[Study], scope: Scope, fingerprint: Fingerprint) -> list[Job]:
-    """Every job once, pass by pass over the seeds, within a pass in the order of its data so that few copies are needed."""
+    """Every job once, seed by seed, and for each seed in the order of the data, so that few copies are needed."""
     found: list[Job] = []
     for seed in range(scope.seeds):
         this_pass = dict[str, Job]()
@@ -131,7 +129,7 @@ def rows(studies: Sequence[Study], scope: Scope) -> Iterator[tuple[str, Row]]:
 
 
 def work(job: Job) -> float:
-    """Roughly how many floating-point operations a job needs: products of images and weights, and passes for evaluation."""
+    """Roughly how many floating-point operations a job needs, those of its evaluations included."""
     s, settings = job.settings.training.schedule, job.settings
     weights = sum(a * b for a, b in zip(settings.sizes, settings.sizes[1:], strict=False))
     if job.check:
@@ -158,7 +156,7 @@ def remembered(folder: Path) -> dict[str, Any]:
 def remember(
     folder: Path, studies: Sequence[Study], scope: Scope, fingerprint: Fingerprint, effort: Mapping[str, Any] | None
 ) -> dict[str, Any]:
-    """Bring plan.json up to date after pass ``scope.seeds``; ``effort`` is what that pass cost in this call, if anything.
+    """Bring plan.json up to date after pass ``scope.seeds``; ``effort`` is what that pass cost in this call.
 
     Rows that were not asked for keep what they had, unless that was of another scale or other data.
     """

@@ -1,4 +1,4 @@
-"""The pool: all trainings and gradient checks of a plan in a few threads, each an ordinary run with a folder of its own."""
+"""The pool: all trainings and gradient checks of a plan in a few threads, each an ordinary run with its folder."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def checked(job: Job, dataset: Any, folder: Path) -> Generator[float, None, None
 
 
 def blas_peak(workers: int, size: int = 1536, repeats: int = 4) -> float:
-    """Floating-point operations a second of float32 matrix products, in as many threads as train, one BLAS thread each."""
+    """Operations a second of large float32 matrix products, in as many threads as train, one BLAS thread each."""
     rng = np.random.default_rng(0)
     A = rng.standard_normal((size, size), np.float32)
 

@@ -95,7 +95,9 @@ class Check(Model):
     random: bool = False
     step: Annotated[float, Field(gt=0)]
 
-    _tuples = field_validator("methods", mode="before")(lambda value: tuple(value) if isinstance(value, list) else value)
+    _tuples = field_validator("methods", mode="before")(
+        lambda value: tuple(value) if isinstance(value, list) else value
+    )
 
 
 class Sample(Model):
@@ -122,7 +124,7 @@ class Row(Model):
     check: Check | None = None
     place: str = ""
     figure: str = Field("", description="The figure of the report that shows it.")
-    stated: dict[str, tuple[Text, ...]] = {}
+    stated: dict[str, tuple[Text, ...]] = Field({}, description="Settings as the report prints them.")
     reported: tuple[Reported, ...] = ()
 
     _stated = field_validator("stated", mode="before")(lambda value: texts(value))
@@ -136,7 +138,9 @@ class Exhibit(Model):
     title: Text
     place: Text
     rows: tuple[Row, ...]
-    stated: dict[str, tuple[Text, ...]] = Field({}, description="Settings as the report prints them; checked against the rows.")
+    stated: dict[str, tuple[Text, ...]] = Field(
+        {}, description="Settings as the report prints them; checked against the rows."
+    )
     sample: Sample | None = None
     figures: tuple[Literal["cost", "loss", "accuracy", "eta", "templates", "lambda"], ...] = ()
     x: Literal["step", "epoch", "record"] = "step"
@@ -164,7 +168,9 @@ class Exhibit(Model):
             for key, printed in (shared | row.stated).items():
                 for text in printed:
                     if key not in known or not means(text, known[key]):
-                        raise ValueError(f"row {row.id}: {key} is stated as {text!r} but is {known.get(key, 'no setting')}")
+                        raise ValueError(
+                            f"row {row.id}: {key} is stated as {text!r} but is {known.get(key, 'no setting')}"
+                        )
         return self
 
     def known(self, row: Row) -> dict[str, Any]:
@@ -228,7 +234,9 @@ def texts(value: Any) -> Any:
 
 def merged(shared: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
     """Settings with a row's own laid over the shared ones, mapping by mapping."""
-    both = {k: merged(shared[k], v) for k, v in own.items() if isinstance(v, Mapping) and isinstance(shared.get(k), Mapping)}
+    both = {
+        k: merged(shared[k], v) for k, v in own.items() if isinstance(v, Mapping) and isinstance(shared.get(k), Mapping)
+    }
     return {**shared, **own, **both}
 
 
@@ -243,7 +251,12 @@ def flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 def derived(settings: Settings) -> dict[str, Any]:
     """What reports print that follows from the settings: epochs, numbers of images, how often a cost is recorded."""
     data, s = settings.data, settings.training.schedule
-    values = {"inputs": data.d, "classes": 10, "training_images": data.n_train, "test_images": TEST_IMAGES}
+    values: dict[str, Any] = {
+        "inputs": data.d,
+        "classes": 10,
+        "training_images": data.n_train,
+        "test_images": TEST_IMAGES,
+    }
     values["validation_images"] = data.validation if isinstance(data.validation, int) else 10_000 * len(data.validation)
     if isinstance(s, Cyclic) and settings.steps_per_epoch:
         n_s = settings.steps(s.n_s)
@@ -275,8 +288,13 @@ def read(path: Path) -> Study:
         try:
             return Study.model_validate({"id": path.stem, **text.value})
         except ValidationError as error:
-            problems = [f"{path}:{line(text.lines, e['loc'])}: {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
-    raise ConfigError("\n".join(problems) or f"{path}: not a study; it has to be a mapping with title, author and exhibits")
+            problems = [
+                f"{path}:{line(text.lines, e['loc'])}: {'.'.join(map(str, e['loc']))}: {e['msg']}"
+                for e in error.errors()
+            ]
+    raise ConfigError(
+        "\n".join(problems) or f"{path}: not a study; it has to be a mapping with title, author and exhibits"
+    )
 
 
 def line(lines: Mapping[tuple[str | int, ...], int], place: tuple[str | int, ...]) -> int:
