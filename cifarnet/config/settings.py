@@ -3,22 +3,40 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 BATCH_IMAGES = 10_000  # in each of the five training batches
 IMAGE_VALUES = 3072  # 32 x 32 x 3
+LABEL = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 
 Batch = Annotated[int, Field(ge=1, le=5)]
-Steps = Annotated[int, Field(ge=1)] | Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]* epochs?$")]
-Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1, le=10**9)]  # bounded, so that no product of counts is beyond an int64 or a lifetime
+Steps = Count | Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]{0,5} epochs?$")]
+Rate = Annotated[float, Field(gt=0)]
+Factor = Annotated[float, Field(gt=0, le=1)]
 
 
 class Model(BaseModel):
     """What all settings share: unknown keys are errors, values do not change, text is never taken for a number."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, validate_default=True, populate_by_name=True)
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        validate_default=True,
+        allow_inf_nan=False,
+        validate_by_alias=True,
+        validate_by_name=True,
+    )
+
+
+def instead(sentence: str) -> dict[str, Any]:
+    """What is said of a value that fits none of a field's types; editors that read the JSON Schema say it too."""
+    return {"errorMessage": sentence}
 
 
 def as_tuple(value: Any) -> Any:
@@ -29,14 +47,20 @@ class Data(Model):
     """Which images train, which validate, and how their pixels are scaled."""
 
     source: Literal["cifar10", "synthetic"] = Field("cifar10", description="The real images, or the synthetic twin.")
-    train: Literal["all"] | tuple[Batch, ...] = Field((1,), description="Training batches, 1 to 5, or all.")
-    validation: Annotated[int, Field(ge=1)] | tuple[Batch, ...] = Field(
-        (2,), description="Validation batches, or how many of the training images are held out."
+    train: Literal["all"] | Annotated[tuple[Batch, ...], Field(min_length=1)] = Field(
+        (1,),
+        description="Training batches, 1 to 5, or all.",
+        json_schema_extra=instead("must be all, or a list of batches 1 to 5, such as [1, 3]"),
+    )
+    validation: Count | Annotated[tuple[Batch, ...], Field(min_length=1)] = Field(
+        (2,),
+        description="Validation batches, or how many of the training images are held out.",
+        json_schema_extra=instead("must be a number of images to hold out, at least 1, or a list of batches 1 to 5"),
     )
     holdout_seed: Annotated[int, Field(ge=0)] | None = Field(
         None, description="Hold out images drawn with this seed instead of the last ones in official order."
     )
-    limit: Annotated[int, Field(ge=1)] | None = Field(None, description="Train on the first so many images only.")
+    limit: Count | None = Field(None, description="Train on the first so many images only.")
     dims: Annotated[int, Field(ge=1, le=IMAGE_VALUES)] | None = Field(
         None, description="Use the first so many inputs only."
     )
@@ -63,6 +87,8 @@ class Data(Model):
 
 
 class Gaussian(Model):
+    """Normally distributed weights."""
+
     std: Rate = Field(description="Standard deviation of every weight.")
 
 
@@ -73,7 +99,9 @@ class Network(Model):
         (50,), description="Nodes of each hidden layer; [] is the one-layer network."
     )
     init: Literal["xavier", "he"] | Gaussian = Field(
-        "xavier", description="xavier: std 1/sqrt(d_in); he: std sqrt(2/d_in); or {std: s}."
+        "xavier",
+        description="xavier: std 1/sqrt(d_in); he: std sqrt(2/d_in); or {std: s}.",
+        json_schema_extra=instead("must be xavier, he, or a standard deviation such as {std: 0.01}"),
     )
 
     _tuples = field_validator("hidden", mode="before")(as_tuple)
@@ -83,22 +111,22 @@ class Cyclic(Model):
     """Triangular cycles between eta_min and eta_max (Smith 2015)."""
 
     kind: Literal["cyclic"] = "cyclic"
-    n_s: Steps = Field(500, description="Half a cycle, in update steps or as 'K epochs'.")
-    cycles: Annotated[int, Field(ge=1)] = 1
+    n_s: Steps = Field(
+        500,
+        description="Half a cycle, in update steps or as 'K epochs'.",
+        json_schema_extra=instead("must be a whole number of steps, at least 1, or text such as 2 epochs"),
+    )
+    cycles: Count = 1
     eta_min: Rate = 1e-5
     eta_max: Rate = 1e-1
 
-    @model_validator(mode="after")
-    def _ordered(self) -> Cyclic:
-        if self.eta_min > self.eta_max:
-            raise ValueError(f"eta_min {self.eta_min:g} is above eta_max {self.eta_max:g}; swap them or lower eta_min")
-        return self
-
 
 class Constant(Model):
+    """The same eta throughout."""
+
     kind: Literal["constant"]
     eta: Rate = 0.01
-    epochs: Annotated[int, Field(ge=1)] = 40
+    epochs: Count = 40
 
 
 class Step(Model):
@@ -106,9 +134,9 @@ class Step(Model):
 
     kind: Literal["step"]
     eta: Rate = 0.01
-    epochs: Annotated[int, Field(ge=1)] = 40
-    every: Annotated[int, Field(ge=1)] = Field(10, description="Epochs between two decays.")
-    factor: Annotated[float, Field(gt=0, le=1)] = 0.1
+    epochs: Count = 40
+    every: Count = Field(10, description="Epochs between two decays.")
+    factor: Factor = 0.1
 
 
 class Exponential(Model):
@@ -116,8 +144,8 @@ class Exponential(Model):
 
     kind: Literal["exponential"]
     eta: Rate = 0.01
-    epochs: Annotated[int, Field(ge=1)] = 40
-    factor: Annotated[float, Field(gt=0, le=1)] = Field(0.9, description="Decay an epoch.")
+    epochs: Count = 40
+    factor: Factor = Field(0.9, description="Decay an epoch.")
 
 
 Schedule = Annotated[Cyclic | Constant | Step | Exponential, Field(discriminator="kind")]
@@ -126,18 +154,23 @@ Schedule = Annotated[Cyclic | Constant | Step | Exponential, Field(discriminator
 class Training(Model):
     """The mini-batch loop."""
 
-    batch_size: Annotated[int, Field(ge=1)] = 100
-    lam: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
+    batch_size: Count = 100
+    lam: Annotated[float, Field(ge=0)] = Field(
         0.0, alias="lambda", description="J = loss + lambda * sum of squared weights."
     )
     shuffle: bool = Field(True, description="A new order of the training images every epoch.")
     schedule: Schedule = Cyclic()
 
+    @field_validator("schedule", mode="before")
+    @classmethod
+    def _kind(cls, value: Any) -> Any:
+        return {"kind": "cyclic"} | value if isinstance(value, dict) else value
+
 
 class Evaluation(Model):
     """How often the curves are measured."""
 
-    per_cycle: Annotated[int, Field(ge=1)] | None = Field(
+    per_cycle: Count | None = Field(
         None, description="Measurements a cycle; by default 10 for cyclic schedules, else one an epoch."
     )
 
@@ -145,14 +178,25 @@ class Evaluation(Model):
 class Settings(Model):
     """One experiment, whole."""
 
-    label: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] = Field(
-        "unnamed", description="Part of the run folder's name."
+    label: Annotated[str, StringConstraints(pattern=LABEL)] = Field(
+        "unnamed",
+        description="Part of the run folder's name.",
+        json_schema_extra=instead(
+            "must be text of 1 to 64 letters, digits, dots, dashes and underscores that starts with a letter or a digit"
+        ),
     )
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 42
     data: Data = Data()
     network: Network = Network()
     training: Training = Training()
     evaluation: Evaluation = Evaluation()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Settings:
+        if found := list(contradictions(self)):
+            text = "; ".join(f"{problem.keys[0]} = {problem.value}: {problem.sentence}" for problem in found)
+            raise PydanticCustomError("contradictions", "{text}", {"text": text, "found": found})
+        return self
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -167,3 +211,39 @@ class Settings(Model):
     def steps(self, value: int | str) -> int:
         """A number of update steps, given as such or as 'K epochs'."""
         return value if isinstance(value, int) else int(re.match(r"\d+", value)[0]) * self.steps_per_epoch  # type: ignore[index]
+
+
+class Contradiction(NamedTuple):
+    """Valid values that do not go together: the keys concerned, the one at fault first, its value, what would be right."""
+
+    keys: tuple[str, ...]
+    value: Any
+    sentence: str
+
+
+def contradictions(settings: Settings) -> Iterator[Contradiction]:
+    """All that is wrong with settings whose every value is fine by itself."""
+    yield from _data_contradictions(settings.data)
+    n, batch_size = settings.data.n_train, settings.training.batch_size
+    if 1 <= n < batch_size:
+        keys = ("training.batch_size", "data.train", "data.validation", "data.limit")
+        yield Contradiction(keys, batch_size, f"must be at most {n}, the number of training images")
+    schedule = settings.training.schedule
+    if isinstance(schedule, Cyclic) and schedule.eta_min > schedule.eta_max:
+        keys = ("training.schedule.eta_min", "training.schedule.eta_max")
+        yield Contradiction(keys, schedule.eta_min, f"must be at most eta_max, which is {schedule.eta_max:g}")
+
+
+def _data_contradictions(data: Data) -> Iterator[Contradiction]:
+    train, validation = data.batches, data.validation
+    for key, batches in ("train", train), ("validation", validation):
+        if isinstance(batches, tuple) and len(set(batches)) < len(batches):
+            yield Contradiction((f"data.{key}",), list(batches), "must name every batch once")
+    if isinstance(validation, int):
+        n = len(set(train)) * BATCH_IMAGES
+        if validation >= n:
+            sentence = f"must be below {n}, the images that there are: none would be left to train on"
+            yield Contradiction(("data.validation", "data.train"), validation, sentence)
+    elif shared := sorted(set(train) & set(validation)):
+        sentence = f"must not name batch {shared[0]}, which trains; name another, or a number of images to hold out"
+        yield Contradiction(("data.validation", "data.train"), list(validation), sentence)

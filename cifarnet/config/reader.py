@@ -1,0 +1,308 @@
+"""From a YAML file, --set, the environment and flags to validated settings, with the origin of every value, and back."""
+
+from __future__ import annotations
+
+import copy
+import difflib
+import os
+import re
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+from pydantic import ValidationError
+
+from cifarnet.config import document, problems
+from cifarnet.config.document import KeyPath
+from cifarnet.config.settings import LABEL, Settings
+from cifarnet.errors import ConfigError
+
+VARIABLE = "CIFARNET_SET"
+
+
+class Resolved(NamedTuple):
+    """Settings, and for every dotted key where its value comes from: default, figure-3.yaml:7, --set, ..."""
+
+    settings: Settings
+    origins: dict[str, str]
+
+
+class Mark(NamedTuple):
+    """Where a value comes from. A higher layer wins: 0 the file, 1 the environment, 2 --set, 3 a flag."""
+
+    layer: int
+    line: int
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.name}:{self.line}" if self.line else self.name
+
+
+def load(source: str | Path | None = None, overrides: Sequence[str] = (), **flags: Any) -> Settings:
+    """Settings from a config file and what goes over it.
+
+    Parameters
+    ----------
+    source
+        A file, or the name of a shipped config such as figure-3; None for the defaults.
+    overrides
+        Texts such as "training.lambda=0.001"; of two for one key the later wins, mappings are merged key by key.
+    **flags
+        Top-level settings such as seed=1, which win over all else; None means not given.
+
+    Raises
+    ------
+    ConfigError
+        With a line for everything that is wrong.
+    """
+    return resolve(source, overrides, **flags).settings
+
+
+def resolve(source: str | Path | None = None, overrides: Sequence[str] = (), **flags: Any) -> Resolved:
+    """As load, with where every value comes from."""
+    layers = Layers()
+    if source is not None:
+        layers.file(find(source))
+    layers.environment(os.environ)
+    for word in overrides:
+        layers.override(word, Mark(2, 0, "--set"))
+    for name, value in flags.items():
+        if value is not None:
+            layers.lay((name,), value, Mark(3, 0, f"--{name}"))
+    settings = layers.settings()
+    origins = {key: str(layers.marks.get(tuple(key.split(".")), "default")) for key in leaves(plain(settings))}
+    return Resolved(settings, origins)
+
+
+def find(source: str | Path) -> Path:
+    """The config file of this path, or else the shipped one of this name.
+
+    Raises
+    ------
+    ConfigError
+        There is neither.
+    """
+    path, name = Path(source), str(source)
+    try:
+        if path.exists() and not path.is_dir():
+            return path
+    except (OSError, ValueError):  # a name that no file system takes: too long, or with a NUL in it
+        pass
+    configs = shipped()
+    if name.removesuffix(".yaml") in configs:
+        return configs[name.removesuffix(".yaml")]
+    near = difflib.get_close_matches(path.stem[: problems.MAX_SHOWN], configs, 1)
+    hint = f"did you mean {near[0]}?" if near else f"give a YAML file or one of {', '.join(configs)}"
+    raise ConfigError(f"{problems.quoted(name)}: no such config file; {hint}")
+
+
+def shipped() -> dict[str, Path]:
+    """The configs that come with cifarnet: inside the installed package, or beside it in the repository."""
+    package = Path(__file__).parent.parent
+    folder = package / "configs" if (package / "configs").is_dir() else package.parent / "configs"
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+class Layers:
+    """The layers laid over each other as plain values, where each came from, and all that was wrong with them."""
+
+    def __init__(self) -> None:
+        self.tree: dict[str, Any] = {}
+        self.marks: dict[KeyPath, Mark] = {}
+        self.problems: list[tuple[Mark, str]] = []
+        self.broken: set[KeyPath] = set()
+        self.whole = True
+
+    def report(self, mark: Mark, path: KeyPath, sentence: str, *value: Any) -> None:
+        key = " = ".join([problems.shown(path), *map(problems.quoted, value)])
+        self.problems.append((mark, f"{key}: {sentence}" if path else sentence))
+        self.broken.add(path)
+
+    def file(self, path: Path) -> None:
+        mark = Mark(0, 0, path.name)
+        try:
+            read = document.read(path)
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
+        if re.fullmatch(LABEL, path.stem):
+            self.lay(("label",), path.stem, mark)
+        self.text(read, (), mark)
+
+    def environment(self, environ: Mapping[str, str]) -> None:
+        mark = Mark(1, 0, VARIABLE)
+        try:
+            words = shlex.split(environ.get(VARIABLE, ""))
+        except ValueError as error:
+            return self.report(mark, (), f"{error}; write KEY=VALUE words, quoted as in a shell")
+        for word in words:
+            self.override(word, mark)
+
+    def override(self, word: str, mark: Mark) -> None:
+        key, equals, text = word.partition("=")
+        path = tuple(key.split("."))
+        if not equals or not all(path) or len(path) > document.MAX_DEPTH:
+            self.report(mark, (), f"{problems.quoted(word)} is not KEY=VALUE, such as training.lambda=0.001")
+        else:
+            self.text(document.parse(text), path, mark)
+
+    def text(self, read: document.Document, path: KeyPath, mark: Mark) -> None:
+        """Lay what a text says over what is there: at path, or as the whole."""
+        for line, inner, sentence in read.problems:
+            self.report(mark._replace(line=0 if path else line), (*path, *inner), sentence)
+        self.whole &= read.whole or bool(path)  # of an override that cannot be read only its own key is in doubt
+        if path:
+            self.lay(path, read.value, mark)
+        elif isinstance(read.value, dict):
+            for key, value in read.value.items():
+                self.lay((key,), value, mark, read.lines)
+        elif read.value is not None:
+            self.report(mark, (), f"{problems.quoted(read.value)}: a config must be keys and values, such as seed: 1")
+
+    def lay(self, path: KeyPath, value: Any, mark: Mark, lines: Mapping[KeyPath, int] | None = None) -> None:
+        """Put a value at a path, mappings key by key, and remember where each came from."""
+        mark = mark._replace(line=(lines or {}).get(path, 0))
+        node = self.tree
+        for n, key in enumerate(path[:-1], 1):
+            node = self._mapping(node, key, path[:n], mark)
+        if isinstance(value, dict):
+            self._mapping(node, path[-1], path, mark)
+            for key, inner in value.items():
+                self.lay((*path, key), inner, mark, lines)
+        else:
+            node[str(path[-1])] = value
+            self.marks[path] = mark
+
+    def _mapping(self, node: dict[str, Any], key: str | int, path: KeyPath, mark: Mark) -> dict[str, Any]:
+        if not isinstance(node.get(str(key)), dict):
+            node[str(key)] = {}
+            self.marks[path] = mark
+        return node[str(key)]  # type: ignore[no-any-return]
+
+    def settings(self) -> Settings:
+        """What the layers say together.
+
+        Raises
+        ------
+        ConfigError
+            With a line for everything that is wrong.
+        """
+        settings, errors = validate(self.tree)
+        while any([self.repair(error) for error in errors]):
+            settings, errors = validate(self.tree)
+        if self.whole:
+            self.explain(errors)
+        if self.problems or settings is None:
+            raise ConfigError("\n".join(f"{mark}: {text}" for mark, text in sorted(self.problems)))
+        return settings
+
+    def repair(self, error: Any) -> bool:
+        """Take 1e3 for a whole number, and drop what a kind chosen in a higher layer has no use for."""
+        path = problems.locate(error, self.tree)
+        if not path:
+            return False
+        node = present(self.tree, path[:-1])[0]
+        if error["type"] == "int_type" and isinstance(error["input"], float) and error["input"].is_integer():
+            node[path[-1]] = int(error["input"])
+            return True
+        if error["type"] == "extra_forbidden" and len(error["loc"]) > len(path):
+            layers = [self.mark((*path[:-1], key)).layer for key, value in node.items() if value == error["loc"][-2]]
+            if layers and layers[0] > self.mark(path).layer:
+                del node[path[-1]]
+                return True
+        return False
+
+    def explain(self, errors: list[Any]) -> None:
+        """Report the errors, and the contradictions between those values that are valid."""
+        for path, sentence in problems.describe(own(errors), self.tree).items():
+            if path not in self.broken:
+                self.report(self.mark(path), path, sentence, *present(self.tree, path))
+        tree = copy.deepcopy(self.tree)
+        remove(tree, self.broken)
+        while own(errors):
+            _, errors = validate(tree)
+            remove(tree, {problems.locate(error, tree) for error in own(errors)})
+        invalid = frozenset(self.broken)
+        for keys, value, sentence in contradictions(errors):
+            paths: list[KeyPath] = [tuple(key.split(".")) for key in keys]
+            if not any(problems.related(path, broken) for path in paths for broken in invalid):
+                mark = next(self.mark(path) for path in paths if path in self.marks)
+                self.report(mark, paths[0], sentence, value)
+
+    def mark(self, path: KeyPath) -> Mark:
+        return next(self.marks[path[:n]] for n in range(len(path), 0, -1) if path[:n] in self.marks)
+
+
+def validate(tree: Any) -> tuple[Settings | None, list[Any]]:
+    try:
+        return Settings.model_validate(tree, by_alias=True, by_name=False), []
+    except ValidationError as error:
+        return None, error.errors(include_url=False)
+
+
+def own(errors: list[Any]) -> list[Any]:
+    return [error for error in errors if error["type"] != "contradictions"]
+
+
+def contradictions(errors: list[Any]) -> list[Any]:
+    return [found for error in errors if error["type"] == "contradictions" for found in error["ctx"]["found"]]
+
+
+def present(tree: Any, path: KeyPath) -> list[Any]:
+    """The value at a path, in a list that is empty if there is none."""
+    for part in path:
+        if not (part in tree if isinstance(tree, dict) else isinstance(tree, list) and part in range(len(tree))):
+            return []
+        tree = tree[part]
+    return [tree]
+
+
+def remove(tree: dict[str, Any], paths: set[KeyPath]) -> None:
+    """Take out what is at the paths, from the end so that places in lists stay; for what is not there, what holds it."""
+    for path in sorted(paths, key=str, reverse=True):
+        while path and not present(tree, path):
+            path = path[:-1]
+        if path:
+            del present(tree, path[:-1])[0][path[-1]]
+
+
+def plain(settings: Settings) -> dict[str, Any]:
+    """Settings as YAML and JSON have them, in the order of the models."""
+    return settings.model_dump(mode="json", by_alias=True)
+
+
+def leaves(tree: Mapping[str, Any], prefix: tuple[str, ...] = ()) -> Iterator[str]:
+    """The dotted keys of all values that are no mappings."""
+    for key, value in tree.items():
+        path = (*prefix, key)
+        yield from leaves(value, path) if isinstance(value, dict) else [".".join(path)]
+
+
+class Dumper(yaml.SafeDumper):
+    """A line a key, lists in brackets, quotes around text that a reader of YAML 1.1 or 1.2 would take for a number."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+    def represent_list(self, data: Any) -> yaml.Node:
+        return self.represent_sequence("tag:yaml.org,2002:seq", data, flow_style=True)
+
+    def represent_str(self, data: str) -> yaml.Node:
+        return self.represent_scalar(
+            "tag:yaml.org,2002:str", data, style=None if document.scalar(data) == data else '"'
+        )
+
+
+Dumper.add_representer(list, Dumper.represent_list)
+Dumper.add_representer(str, Dumper.represent_str)
+
+
+def dump(settings: Settings) -> str:
+    """The settings as complete YAML, which loads back equal."""
+    return yaml.dump(plain(settings), Dumper=Dumper, sort_keys=False, width=10_000)
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of a config file, for editors."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | Settings.model_json_schema(by_alias=True)
