@@ -18,7 +18,6 @@ from cifarnet.data.download import download
 from cifarnet.data.release import PYTHON
 from cifarnet.errors import DataError
 
-
 FILES = {name: random.Random(name).randbytes(40_000) for name in PYTHON.files}
 
 
@@ -142,10 +141,8 @@ def small(monkeypatch, tmp_path, server):
 
 def arrived(place):
     """All the files are there, and nothing else."""
-    folder = place / PYTHON.folder
-    return [path.name for path in place.iterdir()] == [PYTHON.folder] and FILES == {
-        path.name: path.read_bytes() for path in folder.iterdir()
-    }
+    contents = {path.name: path.read_bytes() for path in (place / PYTHON.folder).iterdir()}
+    return [path.name for path in place.iterdir()] == [PYTHON.folder] and contents == FILES
 
 
 @pytest.mark.parametrize("mirror", ["good", "whole", "moved"])
