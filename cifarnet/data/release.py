@@ -221,7 +221,8 @@ def look(who: str, place: Path) -> Release | None:
     """The release in one place, which may also be a release's own folder or archive."""
     try:
         if who != "the user's cache" and not place.exists():
-            raise DataError(f"{place}, which {who} names, does not exist; name a folder with CIFAR-10, or leave it out")
+            cure = "name a folder with CIFAR-10, or let `cifarnet data download` make it"
+            raise DataError(f"{place}, which {who} names, does not exist; {cure}")
         if place.is_file():
             named = [f for f in FORMATS if f.archive == place.name]
             if not named:
