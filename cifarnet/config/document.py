@@ -109,9 +109,11 @@ def parse(text: str) -> Document:
         line, sentence = text.count("\n", 0, error.position) + 1, "a control character, which YAML does not take"
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else composer.line
-        sentence = f"not valid YAML: {error.problem}"
+        opened = error.context_mark.line + 1 if error.context_mark else line  # where the bracket or quote opens
+        sentence = f"not valid YAML{composer.after(opened)}: {error.problem}"
     except (ValueError, OverflowError):  # PyYAML on a \U escape beyond Unicode, or a %YAML version of 5,000 digits
-        line, sentence = composer.line, "not valid YAML: an impossible escape or directive from here on"
+        line = composer.line
+        sentence = f"not valid YAML{composer.after(line)}: an impossible escape or directive"
     return Document(None, composer.lines, [*composer.problems, Problem(line, (), sentence)], whole=False)
 
 
@@ -129,6 +131,11 @@ class Composer:
         event: Any = next(self.events)
         self.line = event.start_mark.line + 1
         return event
+
+    def after(self, line: int) -> str:
+        """The last key up to a line, for errors that have a place but no key."""
+        path = next((path for path, place in reversed(self.lines.items()) if place <= line), ())
+        return f" after {'.'.join(map(str, path))}" if path else ""
 
     def report(self, path: KeyPath, sentence: str) -> None:
         self.problems.append(Problem(self.line, path, sentence))

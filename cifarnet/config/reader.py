@@ -251,13 +251,12 @@ def present(tree: Any, path: KeyPath) -> list[Any]:
 
 def remove(tree: dict[str, Any], paths: set[KeyPath] | frozenset[KeyPath]) -> None:
     """Take out what is at the paths; where nothing is there, what should hold it."""
-    for path in sorted(paths, key=str, reverse=True):  # backwards, so that places in a list stay what they were
-        while path and not present(tree, path):
-            path = path[:-1]
-        if path:
-            del present(tree, path[:-1])[0][path[-1]]
-        else:
+    targets = {next(path[:n] for n in range(len(path), -1, -1) if present(tree, path[:n])) for path in paths}
+    for path in sorted(targets, key=str, reverse=True):  # backwards, so that places in a list stay what they were
+        if not path:
             tree.clear()
+        elif present(tree, path):
+            del present(tree, path[:-1])[0][path[-1]]
 
 
 def plain(settings: Settings) -> dict[str, Any]:
