@@ -175,7 +175,9 @@ def test_only_bad_servers(server, tmp_path, mirror):
     assert {path.name for path in tmp_path.iterdir()} <= {PYTHON.archive + ".part"}
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:1/x", "ftp://127.0.0.1/x", "nonsense", "http://[", "", "http://no.invalid/"])
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:1/x", "ftp://127.0.0.1/x", "nonsense", "http://[", "", "http://no.invalid/"]
+)
 def test_bad_addresses(tmp_path, url):
     """An address where nothing answers, or that is none, is no crash."""
     with pytest.raises(DataError, match="no mirror"):

@@ -16,7 +16,7 @@ def config_options(command: Command) -> Command:
         click.option("--label", help="Part of the run folder's name."),
         click.option("--seed", type=int, help="Seed of every random stream."),
         click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a setting; repeatable."),
-        click.option("--config", "source", metavar="FILE", help="YAML settings; what is left out has its default."),
+        click.option("--config", "source", metavar="FILE", help="A YAML file, or the name of a shipped config."),
     ):
         command = option(command)
     return command
