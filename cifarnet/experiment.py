@@ -142,7 +142,7 @@ def draw(settings: Settings, classes: tuple[str, ...], run: Run) -> None:
     if settings.data.dims is None:
         W1 = network.views(theta, settings.sizes)[0][0]
         figures["weights"] = plots.weights(W1, classes=None if settings.network.hidden else classes)
-    save(run, figures)
+    save(run, figures, settings.data.source)
 
 
 @dataclass(frozen=True)
@@ -223,14 +223,16 @@ def evaluate(path: Path, split: str, data_dir: Path | None = None) -> Evaluated:
             P[shown].max(axis=1),
             dataset.classes,
         )
-    save(Run(path), {f"{name}-{split}": figure for name, figure in figures.items()})
+    save(Run(path), {f"{name}-{split}": figure for name, figure in figures.items()}, dataset.source)
     recorded = runs.read_json(path / "environment.json")["data"]["fingerprint"]
     summary = evaluation.summary(matrix, losses, dataset.classes)
     return Evaluated(summary, dataset.source, recorded == dataset.fingerprint)
 
 
-def save(run: Run, figures: Mapping[str, Any]) -> None:
+def save(run: Run, figures: Mapping[str, Any], source: str) -> None:
     """Write figures into a run folder, as PNG and as SVG."""
     for name, figure in figures.items():
+        if source == "synthetic":
+            plots.stamp(figure, "SYNTHETIC data, not CIFAR-10")
         for kind in ("png", "svg"):
             run.write(f"figures/{name}.{kind}", plots.render(figure, kind))

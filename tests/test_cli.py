@@ -20,6 +20,7 @@ def cifarnet(tmp_path):
 
     def call(*arguments, code=0, **environment):
         env = os.environ | {"CIFARNET_RUNS_DIR": str(tmp_path / "runs"), "XDG_CACHE_HOME": str(tmp_path)} | environment
+        env["OPENBLAS_NUM_THREADS"] = "1"  # threads that wait for each other spin, and the tests may share the machine
         done = subprocess.run(
             [sys.executable, "-m", "cifarnet", *arguments], capture_output=True, text=True, env=env, timeout=300
         )

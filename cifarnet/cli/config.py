@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cifarnet.cli.options import config_options
+from cifarnet.cli import options
+from cifarnet.cli.options import config_options, echo_json
 
 if TYPE_CHECKING:
     from cifarnet.config import Resolved
@@ -26,9 +27,9 @@ def config() -> None:
 
 @config.command()
 @config_options
-@click.option("--json", "as_json", is_flag=True, help="One JSON object: settings and origins.")
+@options.as_json
 def show(source: str | None, overrides: tuple[str, ...], seed: int | None, label: str | None, as_json: bool) -> None:
-    """Print the resolved settings as YAML, with the origin of each.
+    """Print the settings, with the origin of each.
 
     A flag such as --seed wins over --set, that over the environment variable CIFARNET_SET (KEY=VALUE words, quoted as
     in a shell), that over the config file, and that over the default. Where a kind is changed, keys of the config
@@ -43,7 +44,7 @@ def show(source: str | None, overrides: tuple[str, ...], seed: int | None, label
 
     resolved = resolve(source, overrides, seed=seed, label=label)
     if as_json:
-        click.echo(json.dumps({"settings": plain(resolved.settings), "origins": resolved.origins}))
+        echo_json({"settings": plain(resolved.settings), "origins": resolved.origins})
     else:
         click.echo("\n".join(annotated(resolved)))
 
@@ -61,7 +62,9 @@ def annotated(resolved: Resolved) -> Iterator[str]:
 
 @config.command()
 def schema() -> None:
-    """Print the JSON Schema of a config file, which editors use to complete and to check.
+    """Print the JSON Schema of a config file.
+
+    Editors use it to complete and to check.
 
     \b
     Example:

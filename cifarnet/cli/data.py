@@ -4,38 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import click
 
-data_dir_option = click.option(
-    "--data-dir", type=click.Path(path_type=Path), help="Looked at before CIFARNET_DATA_DIR and the user's cache."
-)
-json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-
-
-def echo_json(**values: Any) -> None:
-    import json
-
-    click.echo(json.dumps(values))
+from cifarnet.cli import options
+from cifarnet.cli.options import echo_json
 
 
 @click.group()
 def data() -> None:
-    """CIFAR-10: fetch it, check it, describe it."""
+    """CIFAR-10: fetch it, check it, describe it.
+
+    \b
+    Example:
+      cifarnet data info
+    """
 
 
 @data.command()
-@data_dir_option
+@options.data_dir
 @click.option("--mirror", "mirrors", multiple=True, metavar="URL", help="Fetch from here instead; may be repeated.")
 @click.option("--force", is_flag=True, help="Fetch it anew and replace what is there.")
-@json_option
+@options.as_json
 def download(data_dir: Path | None, mirrors: tuple[str, ...], force: bool, as_json: bool) -> None:
-    """Fetch the official archive (170 MB), check its MD5 and unpack it.
+    """Fetch the official archive of 170 MB.
 
-    An interrupted download goes on where it stopped.
+    Its MD5 is checked before it is unpacked. An interrupted download goes on where it stopped.
 
-    Example: cifarnet data download
+    \b
+    Example:
+      cifarnet data download
     """
     from cifarnet.data.download import MIRRORS, download
 
@@ -44,7 +42,7 @@ def download(data_dir: Path | None, mirrors: tuple[str, ...], force: bool, as_js
 
     release = download(data_dir, mirrors or MIRRORS, force=force, progress=meter(), say=say)
     if as_json:
-        echo_json(folder=str(release.path), format=release.format.name)
+        echo_json({"folder": str(release.path), "format": release.format.name})
     else:
         click.echo(f"CIFAR-10 is in {release.path}")
 
@@ -72,15 +70,17 @@ def meter() -> Callable[[int, int], None]:
 
 
 @data.command()
-@data_dir_option
-@json_option
+@options.data_dir
+@options.as_json
 @click.pass_context
 def verify(context: click.Context, data_dir: Path | None, as_json: bool) -> None:
-    """Read all six batches: is each whole, and is it the official one?
+    """Read and check all six batches.
 
-    Exits with 1 where one is damaged.
+    Says of each whether it is whole and whether it is the official one. Exits with 1 where one is damaged.
 
-    Example: cifarnet data verify
+    \b
+    Example:
+      cifarnet data verify
     """
     from cifarnet.data.inspection import verify
     from cifarnet.data.release import find
@@ -95,17 +95,22 @@ def verify(context: click.Context, data_dir: Path | None, as_json: bool) -> None
     readable = all(finding.status != "damaged" for finding in findings)
     if as_json:
         files = [finding._asdict() for finding in findings]
-        echo_json(folder=str(release.path), format=release.format.name, readable=readable, files=files)
+        where = {"folder": str(release.path), "format": release.format.name}
+        echo_json(where | {"readable": readable, "files": files})
     context.exit(0 if readable else 1)
 
 
 @data.command()
-@data_dir_option
-@json_option
+@options.data_dir
+@options.as_json
 def info(data_dir: Path | None, as_json: bool) -> None:
-    """Where CIFAR-10 was found, whether it is official, images of each class.
+    """Tell where CIFAR-10 was found.
 
-    Example: cifarnet data info
+    And its format, whether it is official, its fingerprint, and how many images of each class there are.
+
+    \b
+    Example:
+      cifarnet data info
     """
     from tabulate import tabulate
 
@@ -114,7 +119,7 @@ def info(data_dir: Path | None, as_json: bool) -> None:
 
     found = info(find(data_dir))
     if as_json:
-        echo_json(**found._asdict())
+        echo_json(found._asdict())
         return
     click.echo(f"folder       {found.folder}")
     click.echo(f"format       {found.format}")

@@ -4,8 +4,8 @@ matplotlib takes longer to import than a quick run to train, so it is imported i
 its global state belongs to the notebook or the thread that calls.
 """
 
-from cifarnet.plots.canvas import render
+from cifarnet.plots.canvas import render, stamp
 from cifarnet.plots.lines import curves, eta
 from cifarnet.plots.pictures import confusion, mistakes, weights
 
-__all__ = ["confusion", "curves", "eta", "mistakes", "render", "weights"]
+__all__ = ["confusion", "curves", "eta", "mistakes", "render", "stamp", "weights"]

@@ -51,6 +51,12 @@ def with_panels(count: int, *, width: float, above: float) -> tuple[Figure, list
     return figure, list(panels)
 
 
+def stamp(figure: Figure, text: str) -> Figure:
+    """Write a warning into the upper right corner, where no figure of ours has anything."""
+    figure.text(0.995, 0.99, text, ha="right", va="top", color="#B2182B", fontsize="small", fontweight="bold")
+    return figure
+
+
 def of(axes: Axes) -> Figure:
     """The figure that axes belong to."""
     return cast("Figure", axes.figure)
