@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from threadpoolctl import threadpool_limits
 
 from cifarnet.data import Split
