@@ -51,8 +51,8 @@ def gradcheck(
     """Compare the gradient with a numerical one.
 
     In float64; exit code 3 where they differ. Passes when ||ga - gn|| / (||ga|| + ||gn||) of every parameter is at most
-    1e-5 (forward), 1e-8 (centred) or 1e-13 (complex-step). Coordinates whose steps cross a kink of the ReLU are counted and
-    compared apart.
+    1e-5 (forward), 1e-8 (centred) or 1e-13 (complex-step). Coordinates whose steps cross a kink of the ReLU are counted
+    and compared apart.
 
     \b
     Examples:
