@@ -21,7 +21,7 @@ from cifarnet.runs import Run
 from cifarnet.streams import stream
 from cifarnet.training import Plan, Record, State, train
 
-MISTAKES = 24  # as many as a figure shows well
+MISTAKES = 25  # as many as a figure shows well
 
 
 def learning_rate(settings: Settings) -> Callable[[int], float]:
@@ -173,7 +173,7 @@ def draw(settings: Settings, run: Run) -> None:
     }
     if settings.data.dims is None:
         figures["weights"] = weights(run.path)
-    save(run, figures)
+    save(run, figures, settings.data.source)
 
 
 def weights(path: Path) -> Any:
@@ -261,14 +261,16 @@ def evaluate(path: Path, split: str, data_dir: Path | None = None) -> Evaluated:
             P[shown].max(axis=1),
             dataset.classes,
         )
-    save(Run(path), {f"{name}-{split}": figure for name, figure in figures.items()})
+    save(Run(path), {f"{name}-{split}": figure for name, figure in figures.items()}, dataset.source)
     recorded = runs.read_json(path / "environment.json")["data"]["fingerprint"]
     summary = evaluation.summary(matrix, losses, dataset.classes)
     return Evaluated(summary, dataset.source, recorded == dataset.fingerprint)
 
 
-def save(run: Run, figures: Mapping[str, Any]) -> None:
+def save(run: Run, figures: Mapping[str, Any], source: str) -> None:
     """Write figures into a run folder, as PNG and as SVG."""
     for name, figure in figures.items():
+        if source == "synthetic":
+            plots.stamp(figure, "SYNTHETIC data, not CIFAR-10")
         for kind in ("png", "svg"):
             run.write(f"figures/{name}.{kind}", plots.render(figure, kind))

@@ -5,8 +5,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 from cifarnet.data import Split
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread():
+    """BLAS threads that wait for each other spin, and the tests may share the machine."""
+    with threadpool_limits(1):
+        yield
 
 
 @pytest.fixture

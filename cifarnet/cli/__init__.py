@@ -46,7 +46,7 @@ def main() -> NoReturn:
     """Run the command line and turn every error into a line and an exit code, at this one place."""
     signal.signal(signal.SIGTERM, terminated)
     try:
-        code = cli.main(standalone_mode=False)
+        code = cli.main(prog_name="cifarnet", standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
     except click.ClickException as error:
         error.show()

@@ -5,20 +5,20 @@ from typing import Any
 
 import click
 
-from cifarnet.cli.options import blas_threads, data_options, echo_json, output_options, warn_synthetic
+from cifarnet.cli.options import blas_threads, common_options, echo_json, warn_synthetic
 
 
 @click.command()
-@click.argument("run_name", metavar="RUN", default="latest")
+@click.argument("run_name", metavar="[RUN]", default="latest")
 @click.option("--split", type=click.Choice(["train", "validation", "test"]), default="test", show_default=True)
-@data_options
-@output_options
+@common_options
 def evaluate(
     run_name: str, split: str, data_dir: Path | None, threads: int | None, runs_dir: Path, quiet: bool, as_json: bool
 ) -> None:
-    """Evaluate a run's network: accuracy, loss, precision and recall of each class, confusions, worst mistakes.
+    """Evaluate a run's network on images.
 
-    RUN is a run folder, the beginning of its name, or latest. The figures are added to the run folder.
+    Prints accuracy, loss, precision and recall of each class and the confusions; adds the confusion matrix and the
+    surest mistakes as figures to the run folder. RUN is a run folder, the beginning of its name, or latest.
 
     \b
     Examples:

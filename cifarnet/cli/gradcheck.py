@@ -5,13 +5,12 @@ from typing import Any
 
 import click
 
-from cifarnet.cli.options import blas_threads, config_options, data_options, echo_json, output_options, warn_synthetic
+from cifarnet.cli.options import blas_threads, common_options, config_options, echo_json, warn_synthetic
 
 
 @click.command()
 @config_options
-@data_options
-@output_options
+@common_options
 @click.option(
     "--method",
     "methods",
@@ -49,10 +48,11 @@ def gradcheck(
     h: float | None,
     whole: bool,
 ) -> None:
-    """Compare the analytic gradient with a numerical one, in float64; exit code 3 where they differ.
+    """Compare the gradient with a numerical one.
 
-    Passes when ||ga - gn|| / (||ga|| + ||gn||) of every parameter is at most 1e-5 (forward), 1e-8 (centred) or 1e-13
-    (complex-step). Coordinates whose steps cross a kink of the ReLU are counted and compared apart.
+    In float64; exit code 3 where they differ. Passes when ||ga - gn|| / (||ga|| + ||gn||) of every parameter is at most
+    1e-5 (forward), 1e-8 (centred) or 1e-13 (complex-step). Coordinates whose steps cross a kink of the ReLU are counted
+    and compared apart.
 
     \b
     Examples:

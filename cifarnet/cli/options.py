@@ -10,44 +10,41 @@ import click
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-def config_options(command: Command) -> Command:
-    """--config, --set, --seed and --label."""
-    for option in (
-        click.option("--label", help="Part of the run folder's name."),
-        click.option("--seed", type=int, help="Seed of every random stream."),
-        click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a setting; repeatable."),
-        click.option("--config", "source", metavar="FILE", help="YAML settings; what is left out has its default."),
-    ):
-        command = option(command)
-    return command
+config = click.option("--config", "source", metavar="FILE", help="A YAML file, or the name of a shipped config.")
+overrides = click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Set one key; repeatable.")
+seed = click.option("--seed", type=int, help="Seed of every random stream, over what the config says.")
+label = click.option("--label", help="Part of the run folder's name, over what the config says.")
+data_dir = click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path),
+    help="Where CIFAR-10 is; else CIFARNET_DATA_DIR, else the user's cache.",
+)
+threads = click.option("--threads", type=click.IntRange(min=1), help="BLAS threads; by default one a core.")
+runs_dir = click.option(
+    "--runs-dir",
+    type=click.Path(path_type=Path),
+    default=Path("runs"),
+    envvar="CIFARNET_RUNS_DIR",
+    show_default=True,
+    help="Where run folders are made.",
+)
+quiet = click.option("--quiet", "-q", is_flag=True, help="No progress on standard error.")
+as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 
 
-def data_options(command: Command) -> Command:
-    """--data-dir and --threads."""
-    for option in (
-        click.option("--threads", type=click.IntRange(min=1), help="BLAS threads; by default one a core."),
-        click.option("--data-dir", type=click.Path(path_type=Path), help="Where CIFAR-10 is."),
-    ):
-        command = option(command)
-    return command
+def together(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    """Several options as one decorator, shown in the order given."""
+
+    def decorate(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
 
 
-def output_options(command: Command) -> Command:
-    """--runs-dir, --quiet and --json."""
-    for option in (
-        click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output."),
-        click.option("--quiet", "-q", is_flag=True, help="No progress on standard error."),
-        click.option(
-            "--runs-dir",
-            type=click.Path(path_type=Path),
-            default=Path("runs"),
-            envvar="CIFARNET_RUNS_DIR",
-            show_default=True,
-            help="Where run folders are made.",
-        ),
-    ):
-        command = option(command)
-    return command
+config_options = together(config, overrides, seed, label)
+common_options = together(data_dir, threads, runs_dir, quiet, as_json)
 
 
 def echo_json(value: Any) -> None:

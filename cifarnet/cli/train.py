@@ -5,13 +5,12 @@ from typing import Any
 
 import click
 
-from cifarnet.cli.options import blas_threads, config_options, data_options, echo_json, output_options, warn_synthetic
+from cifarnet.cli.options import blas_threads, common_options, config_options, echo_json, warn_synthetic
 
 
 @click.command()
 @config_options
-@data_options
-@output_options
+@common_options
 @click.option("--dry-run", is_flag=True, help="Show the settings and the plan; train and write nothing.")
 def train(
     source: str | None,
@@ -25,7 +24,9 @@ def train(
     as_json: bool,
     dry_run: bool,
 ) -> None:
-    """Train a network and write a run folder: curves, weights, checkpoints, results.
+    """Train a network and write a run folder.
+
+    The folder holds the settings, metrics.csv, the network, its curves and weights as figures, and the results.
 
     \b
     Examples:

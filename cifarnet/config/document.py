@@ -1,6 +1,6 @@
-"""YAML text as plain values: numbers as YAML 1.2 has them, a line for every key, and nothing that can run code or grow.
+"""YAML text as plain values: numbers as YAML 1.2 has them, the line of every key, nothing that can run code or grow.
 
-The text is read as parser events and no YAML constructor is ever called, so a tag has nothing that it could start.
+The text is read as PyYAML's parser events and no constructor is ever called, so a tag has nothing that it could start.
 """
 
 from __future__ import annotations
@@ -18,19 +18,22 @@ MAX_DEPTH = 20
 
 KeyPath = tuple[str | int, ...]
 
-WORDS = {"": None, "~": None, "null": None, "Null": None, "NULL": None}
-WORDS |= dict.fromkeys(["true", "True", "TRUE"], True) | dict.fromkeys(["false", "False", "FALSE"], False)
+WORDS: dict[str, bool | None] = {
+    **dict.fromkeys(["", "~", "null", "Null", "NULL"]),
+    **dict.fromkeys(["true", "True", "TRUE"], True),
+    **dict.fromkeys(["false", "False", "FALSE"], False),
+}
 DIGITS = r"[0-9]+(?:_[0-9]+)*"
-NUMBERS: list[tuple[re.Pattern[str], Callable[[str], int | float]]] = [
-    (re.compile(rf"[-+]?{DIGITS}"), int),
-    (re.compile(r"0x[0-9a-fA-F]{1,16}|0o[0-7]{1,21}"), lambda text: int(text, 0)),
-    (re.compile(rf"[-+]?(?:\.{DIGITS}|{DIGITS}(?:\.(?:{DIGITS})?)?)(?:[eE][-+]?[0-9]+)?"), float),
-    (re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)"), lambda text: float(text.replace(".", ""))),
+NUMBERS: list[tuple[str, Callable[[str], int | float]]] = [
+    (rf"[-+]?{DIGITS}", int),
+    (r"0x[0-9a-fA-F]{1,16}|0o[0-7]{1,21}", lambda text: int(text, 0)),
+    (rf"[-+]?(?:\.{DIGITS}|{DIGITS}(?:\.(?:{DIGITS})?)?)(?:[eE][-+]?[0-9]+)?", float),
+    (r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)", lambda text: float(text.replace(".", ""))),
 ]
 
 
 class Problem(NamedTuple):
-    """Something wrong at a key: where in the text, and a sentence that says what would be right."""
+    """Something wrong at a key: its line (0: the text as a whole), and a sentence that says what would be right."""
 
     line: int
     path: KeyPath
@@ -38,7 +41,7 @@ class Problem(NamedTuple):
 
 
 class Document(NamedTuple):
-    """A YAML text as plain values, with the line of every key and whatever was wrong; whole if it was read to its end."""
+    """A YAML text as plain values, the line of every key, what was wrong, and whether it could be read to its end."""
 
     value: Any
     lines: dict[KeyPath, int]
@@ -49,18 +52,69 @@ class Document(NamedTuple):
 class Refused(Exception):
     """The text is not worth reading any further."""
 
+    def __init__(self, sentence: str, line: int = 0) -> None:
+        super().__init__(sentence)
+        self.line = line
+
 
 def scalar(text: str) -> Any:
-    """The value of an unquoted word by YAML 1.2's core schema, underscores between digits allowed as in Python."""
+    """The value of an unquoted word by YAML 1.2's core schema, underscores allowed between digits."""
     if text in WORDS:
         return WORDS[text]
-    for pattern, convert in NUMBERS:
-        if pattern.fullmatch(text):
-            try:
-                return convert(text)
-            except ValueError:  # more digits than Python turns into an int: no number that a setting could have
-                return text
-    return text
+    convert = next((convert for pattern, convert in NUMBERS if re.fullmatch(pattern, text)), str)
+    try:
+        return convert(text)
+    except ValueError:  # more digits than Python turns into an int: no number that a setting could have
+        return text
+
+
+def read(path: Path, most: int = MAX_NODES) -> Document:
+    """The YAML file at path, of at most so many values; no more of it is read than shows that it is too large.
+
+    Raises
+    ------
+    OSError, ValueError
+        The file cannot be opened or read.
+    """
+    with path.open("rb") as file:
+        raw = file.read(MAX_BYTES + 1)
+    try:
+        return parse(decode(raw), most)
+    except Refused as error:
+        return Document(None, {}, [Problem(error.line, (), str(error))], whole=False)
+
+
+def decode(raw: bytes) -> str:
+    if len(raw) > MAX_BYTES:
+        raise Refused(f"larger than {MAX_BYTES:,} bytes; a config is a few kilobytes")
+    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise Refused("this is UTF-16; save it as UTF-8")
+    if b"\0" in raw:
+        raise Refused("this is binary, not text; a config is YAML in UTF-8")
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise Refused(f"byte {raw[error.start]:#04x} is not UTF-8; save the file as UTF-8", line) from error
+
+
+def parse(text: str, most: int = MAX_NODES) -> Document:
+    """Plain values of a YAML text; never raises, whatever the text is."""
+    composer = Composer(text, most)
+    try:
+        return Document(composer.document(), composer.lines, composer.problems, whole=True)
+    except Refused as error:
+        line, sentence = composer.line, str(error)
+    except yaml.reader.ReaderError as error:
+        line, sentence = text.count("\n", 0, error.position) + 1, "a control character, which YAML does not take"
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else composer.line
+        opened = error.context_mark.line + 1 if error.context_mark else line  # where the bracket or quote opens
+        sentence = f"not valid YAML{composer.after(opened)}: {error.problem}"
+    except (ValueError, OverflowError):  # PyYAML on a \U escape beyond Unicode, or a %YAML version of 5,000 digits
+        line = composer.line
+        sentence = f"not valid YAML{composer.after(line)}: an impossible escape or directive"
+    return Document(None, composer.lines, [*composer.problems, Problem(line, (), sentence)], whole=False)
 
 
 class Composer:
@@ -74,23 +128,28 @@ class Composer:
         self.nodes = 0
         self.line = 1
 
-    def document(self) -> Any:
-        next(self.events)  # start of the stream
-        if isinstance(self.event(), yaml.StreamEndEvent):
-            return None
-        value = self.node((), self.event())
-        next(self.events)  # end of the document
-        if not isinstance(self.event(), yaml.StreamEndEvent):
-            raise Refused("a second document starts here; a config is one document")
-        return value
-
     def event(self) -> Any:
-        event = next(self.events)
+        event: Any = next(self.events)
         self.line = event.start_mark.line + 1
         return event
 
+    def after(self, line: int) -> str:
+        """The last key up to a line, for errors that have a place but no key."""
+        path = next((path for path, place in reversed(self.lines.items()) if place <= line), ())
+        return f" after {'.'.join(map(str, path))}" if path else ""
+
     def report(self, path: KeyPath, sentence: str) -> None:
         self.problems.append(Problem(self.line, path, sentence))
+
+    def document(self) -> Any:
+        self.event()  # the stream starts
+        if isinstance(self.event(), yaml.StreamEndEvent):
+            return None
+        value = self.node((), self.event())
+        self.event()  # the document ends
+        if not isinstance(self.event(), yaml.StreamEndEvent):
+            raise Refused("a second document starts here; a config is one document")
+        return value
 
     def node(self, path: KeyPath, event: Any) -> Any:
         self.nodes += 1
@@ -119,53 +178,8 @@ class Composer:
             if not isinstance(event, yaml.ScalarEvent):
                 raise Refused("a key must be a word, not a list, a mapping or an alias")
             key = (*path, event.value)
-            if key in self.lines:
+            if event.value in items:
                 self.report(key, f"given twice, on lines {self.lines[key]} and {self.line}; remove one")
             self.lines[key] = self.line
             items[event.value] = self.node(key, self.event())
         return items
-
-
-def parse(text: str, most: int = MAX_NODES) -> Document:
-    """Plain values of a YAML text; never raises, whatever the text is."""
-    composer, value, whole = Composer(text, most), None, False
-    try:
-        value, whole = composer.document(), True
-    except Refused as error:
-        composer.report((), str(error))
-    except yaml.reader.ReaderError as error:
-        line = text.count("\n", 0, error.position) + 1
-        composer.problems.append(Problem(line, (), f"the control character {error.character!r} is not text; remove it"))
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else composer.line
-        composer.problems.append(Problem(line, (), f"not valid YAML: {error.problem}"))
-    except (ValueError, OverflowError):  # PyYAML on a \U escape beyond Unicode, or a %YAML version of 5,000 digits
-        composer.report((), "not valid YAML: an impossible escape or directive after this line")
-    return Document(value, composer.lines, composer.problems, whole)
-
-
-def read(path: Path, most: int = MAX_NODES) -> Document:
-    """The YAML file at path, of at most so many values; of a file that is too large no more is read than shows it.
-
-    Raises
-    ------
-    OSError, ValueError
-        The file cannot be opened or read.
-    """
-    with path.open("rb") as file:
-        raw = file.read(MAX_BYTES + 1)
-    if len(raw) > MAX_BYTES:
-        return refusal(f"larger than {MAX_BYTES:,} bytes; a config is a few kilobytes")
-    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return refusal("this is UTF-16; save it as UTF-8")
-    if b"\0" in raw:
-        return refusal("this is binary, not text; a config is YAML in UTF-8")
-    try:
-        return parse(raw.decode("utf-8-sig"), most)
-    except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        return refusal(f"byte {raw[error.start]:#04x} is not UTF-8; save the file as UTF-8", line)
-
-
-def refusal(sentence: str, line: int = 0) -> Document:
-    return Document(None, {}, [Problem(line, (), sentence)], whole=False)

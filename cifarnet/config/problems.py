@@ -1,4 +1,4 @@
-"""What is wrong with settings, as sentences for people: the key, the value, what would be right, the nearest valid key."""
+"""What is wrong with settings, in sentences for people: what would be right, and the nearest valid key."""
 
 from __future__ import annotations
 
@@ -21,16 +21,23 @@ SENTENCES = {
     "float_type": "must be a number",
     "bool_type": "must be true or false",
     "string_type": "must be text; put it in quotes",
-    "string_unicode": "must be text",
-    "tuple_type": "must be a list, such as [50]",
+    "tuple_type": "must be a list, in brackets",
     "model_type": "must be a mapping of keys to values",
     "model_attributes_type": "must be a mapping of keys to values",
-    "finite_number": "must be a finite number",
-    "greater_than_equal": "must be at least {ge:g}",
-    "greater_than": "must be above {gt:g}",
-    "less_than_equal": "must be at most {le:g}",
-    "less_than": "must be below {lt:g}",
+    "greater_than_equal": "must be at least {ge}",
+    "greater_than": "must be above {gt}",
+    "less_than_equal": "must be at most {le}",
+    "less_than": "must be below {lt}",
 }
+
+
+def fields(model: type[BaseModel], prefix: KeyPath = ()) -> Iterator[tuple[KeyPath, FieldInfo]]:
+    """Every key that a config can have, those of all alternatives included."""
+    for name, field in model.model_fields.items():
+        path = (*prefix, field.alias or name)
+        yield path, field
+        for inner in models(field.annotation):
+            yield from fields(inner, path)
 
 
 def models(annotation: Any) -> list[type[BaseModel]]:
@@ -40,35 +47,25 @@ def models(annotation: Any) -> list[type[BaseModel]]:
     return [model for part in get_args(annotation) for model in models(part)]
 
 
-def fields(model: type[BaseModel], prefix: KeyPath = ()) -> Iterator[tuple[KeyPath, FieldInfo]]:
-    """Every key that a config can have, each alternative's included."""
-    for name, field in model.model_fields.items():
-        path = (*prefix, field.alias or name)
-        yield path, field
-        for inner in models(field.annotation):
-            yield from fields(inner, path)
-
-
 FIELDS = dict(fields(Settings))
 
 
 def describe(errors: Iterable[Any], tree: Any) -> dict[KeyPath, str]:
-    """pydantic's errors as one sentence a key.
+    """pydantic's errors, as a sentence a key.
 
-    Of a value that fits none of several types pydantic reports every misfit; said is the field's own sentence, or what
-    is wrong deeper inside if the value has the shape of one of them.
+    Of a value that fits none of several types pydantic reports every misfit. What we say is the field's own sentence,
+    or what is wrong deeper inside where the value has the shape of one of them.
     """
     found: dict[KeyPath, str] = {}
     for error in errors:
         path = locate(error, tree)
-        known = next(path[:n] for n in range(len(path), -1, -1) if path[:n] in FIELDS or n == 0)
+        field = next((path[:n] for n in range(len(path), 0, -1) if path[:n] in FIELDS), ())
         if error["type"] == "extra_forbidden":
-            sentence = unknown(path, tree)
-        elif own := own_sentence(known):
-            path, sentence = known, own
+            found[path] = unknown(path)
+        elif own := own_sentence(field):
+            found[field] = own
         else:
-            sentence = translate(error)
-        found.setdefault(path, sentence)
+            found.setdefault(path, translate(error))
     return {path: sentence for path, sentence in found.items() if not any(inside(other, path) for other in found)}
 
 
@@ -76,22 +73,17 @@ def inside(path: KeyPath, outer: KeyPath) -> bool:
     return len(path) > len(outer) and path[: len(outer)] == outer
 
 
-def related(a: KeyPath, b: KeyPath) -> bool:
-    return a == b or inside(a, b) or inside(b, a)
-
-
-def own_sentence(path: KeyPath) -> str | None:
+def own_sentence(path: KeyPath) -> Any:
     extra = FIELDS[path].json_schema_extra if path else None
-    return str(extra["errorMessage"]) if isinstance(extra, dict) and "errorMessage" in extra else None
+    return extra.get("errorMessage") if isinstance(extra, dict) else None
 
 
 def locate(error: Any, tree: Any) -> KeyPath:
-    """The path of keys that an error is about: pydantic's location without the names of a union's alternatives."""
+    """The path of keys that an error is about: pydantic's location without the names of alternatives in it."""
     path: KeyPath = ()
     for part in error["loc"]:
         if (isinstance(tree, dict) and part in tree) or (isinstance(tree, list) and isinstance(part, int)):
-            tree = tree[part]
-            path = (*path, part)
+            tree, path = tree[part], (*path, part)
     if error["type"] == "missing":
         return (*path, error["loc"][-1])
     return (*path, error["ctx"]["discriminator"].strip("'")) if error["type"] == "union_tag_invalid" else path
@@ -99,51 +91,55 @@ def locate(error: Any, tree: Any) -> KeyPath:
 
 def translate(error: Any) -> str:
     context = error.get("ctx", {})
-    if "expected_tags" in context:
-        return choice(context["expected_tags"], context["tag"])
-    if error["type"] == "literal_error":
-        return choice(context["expected"], error["input"])
-    template = SENTENCES.get(error["type"])
-    return template.format(**context) if template else error["msg"].replace("Input should be", "must be")
+    if names := re.findall(r"'([^']*)'", context.get("expected_tags", "") or context.get("expected", "")):
+        return choice(names, context.get("tag", error["input"]))
+    bounds = {name: f"{bound:g}" if isinstance(bound, float) else bound for name, bound in context.items()}
+    if error["type"] in SENTENCES:
+        return SENTENCES[error["type"]].format(**bounds)
+    return str(error["msg"]).replace("Input should be", "must be")
 
 
-def choice(expected: str, value: Any) -> str:
-    """From pydantic's "'a', 'b' or 'c'"."""
-    names = re.findall(r"'([^']*)'", expected)
+def choice(names: list[str], value: Any) -> str:
     near = difflib.get_close_matches(str(value)[:MAX_SHOWN], names, 1)
-    must = "must be " + " or ".join(part for part in (", ".join(names[:-1]), names[-1]) if part)
-    return must + (f"; did you mean {near[0]}?" if near else "")
+    listed = " or ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+    return f"must be {listed}" + (f"; did you mean {near[0]}?" if near else "")
 
 
-def unknown(path: KeyPath, tree: Any) -> str:
+def unknown(path: KeyPath) -> str:
     """What to say of a key that does not exist, or not here."""
+    if path in FIELDS:
+        return "belongs to another kind than the one chosen here; leave it out, or choose that kind"
     if near := nearest(path):
         return f"unknown key; did you mean {shown(near)}?"
-    level = [shown(known[-1:]) for known in FIELDS if known[:-1] == path[:-1]]
-    return f"unknown key; known here: {', '.join(level)}"
+    level = dict.fromkeys(str(known[-1]) for known in FIELDS if known[:-1] == path[:-1])
+    return f"unknown key; known here: {', '.join(level) or 'none'}"
 
 
 def nearest(path: KeyPath) -> KeyPath | None:
-    """The valid key most like the given one, of its own level rather than of another."""
-    name = str(path[-1])[:MAX_SHOWN].lower()
+    """The valid key that looks most like the given one, rather of its own level than of another."""
+    name = str(path[-1])[:MAX_SHOWN].lower().rpartition(".")[-1]
 
     def likeness(known: KeyPath) -> float:
-        ratio = difflib.SequenceMatcher(None, name.rsplit(".")[-1], str(known[-1])).ratio()
+        ratio = difflib.SequenceMatcher(None, name, str(known[-1])).ratio()
         return ratio + 0.05 * (known[:-1] == path[:-1])
 
-    best = max((known for known in FIELDS if known != path), key=likeness)
+    best = max(FIELDS, key=likeness)
     return best if likeness(best) >= 0.65 else None
 
 
 def shown(path: KeyPath) -> str:
-    """A path as people write it, whatever characters its keys are made of: data.train[0]."""
-    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")
-    return short(text if text.isprintable() else json.dumps(text)[1:-1])
+    """A path as people write it: data.train[0]."""
+    return short("".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix("."))
 
 
 def quoted(value: Any) -> str:
-    return short(json.dumps(value))
+    return short(json.dumps(value, ensure_ascii=False, default=str))
 
 
 def short(text: str) -> str:
     return text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 3] + "..."
+
+
+def legible(line: str) -> str:
+    """One line that any terminal takes, whatever keys, values and file names hold."""
+    return line if line.isprintable() else line.encode("unicode_escape").decode("ascii")

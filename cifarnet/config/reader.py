@@ -1,4 +1,4 @@
-"""From a YAML file, --set, the environment and flags to validated settings, with the origin of every value, and back."""
+"""From config file, environment, --set and flags to validated settings, each with its origin, and back to YAML."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 import yaml
 from pydantic import ValidationError
 
-from cifarnet.config import document, problems
-from cifarnet.config.document import KeyPath
+from cifarnet.config import document
+from cifarnet.config.document import Document, KeyPath
+from cifarnet.config.problems import MAX_SHOWN, describe, inside, legible, locate, quoted, shown
 from cifarnet.config.settings import LABEL, Settings
 from cifarnet.errors import ConfigError
 
@@ -41,14 +42,15 @@ class Mark(NamedTuple):
 
 
 def load(source: str | Path | None = None, overrides: Sequence[str] = (), **flags: Any) -> Settings:
-    """Settings from a config file and what goes over it.
+    """Settings from a config file and what goes over it: CIFARNET_SET, overrides, flags.
 
     Parameters
     ----------
     source
         A file, or the name of a shipped config such as figure-3; None for the defaults.
     overrides
-        Texts such as "training.lambda=0.001"; of two for one key the later wins, mappings are merged key by key.
+        Texts such as "training.lambda=0.001". Mappings are merged key by key; of two values for one key the later
+        wins. Where a kind is changed, keys of a lower layer that the new kind has no use for are dropped.
     **flags
         Top-level settings such as seed=1, which win over all else; None means not given.
 
@@ -70,7 +72,7 @@ def resolve(source: str | Path | None = None, overrides: Sequence[str] = (), **f
         layers.override(word, Mark(2, 0, "--set"))
     for name, value in flags.items():
         if value is not None:
-            layers.lay((name,), value, Mark(3, 0, f"--{name}"))
+            layers.lay({name: value}, Mark(3, 0, f"--{name}"))
     settings = layers.settings()
     origins = {key: str(layers.marks.get(tuple(key.split(".")), "default")) for key in leaves(plain(settings))}
     return Resolved(settings, origins)
@@ -84,18 +86,18 @@ def find(source: str | Path) -> Path:
     ConfigError
         There is neither.
     """
-    path, name = Path(source), str(source)
+    path, name = Path(source), str(source).removesuffix(".yaml")
     try:
         if path.exists() and not path.is_dir():
             return path
     except (OSError, ValueError):  # a name that no file system takes: too long, or with a NUL in it
         pass
     configs = shipped()
-    if name.removesuffix(".yaml") in configs:
-        return configs[name.removesuffix(".yaml")]
-    near = difflib.get_close_matches(path.stem[: problems.MAX_SHOWN], configs, 1)
-    hint = f"did you mean {near[0]}?" if near else f"give a YAML file or one of {', '.join(configs)}"
-    raise ConfigError(f"{problems.quoted(name)}: no such config file; {hint}")
+    if name in configs:
+        return configs[name]
+    near = difflib.get_close_matches(path.stem[:MAX_SHOWN], configs, 1)
+    hint = f"did you mean {near[0]}?" if near else f"name a YAML file, or one of {', '.join(configs)}"
+    raise ConfigError(legible(f"{quoted(str(source))}: no such config; {hint}"))
 
 
 def shipped() -> dict[str, Path]:
@@ -116,69 +118,61 @@ class Layers:
         self.whole = True
 
     def report(self, mark: Mark, path: KeyPath, sentence: str, *value: Any) -> None:
-        key = " = ".join([problems.shown(path), *map(problems.quoted, value)])
+        key = " = ".join([shown(path), *map(quoted, value)])
         self.problems.append((mark, f"{key}: {sentence}" if path else sentence))
-        self.broken.add(path)
+        if path:
+            self.broken.add(path)
 
     def file(self, path: Path) -> None:
         mark = Mark(0, 0, path.name)
         try:
             read = document.read(path)
         except (OSError, ValueError) as error:
-            raise ConfigError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
+            raise ConfigError(legible(f"{path}: cannot be read: {error}")) from error
         if re.fullmatch(LABEL, path.stem):
-            self.lay(("label",), path.stem, mark)
+            self.lay({"label": path.stem}, mark)
         self.text(read, (), mark)
 
     def environment(self, environ: Mapping[str, str]) -> None:
         mark = Mark(1, 0, VARIABLE)
         try:
-            words = shlex.split(environ.get(VARIABLE, ""))
+            for word in shlex.split(environ.get(VARIABLE, "")):
+                self.override(word, mark)
         except ValueError as error:
-            return self.report(mark, (), f"{error}; write KEY=VALUE words, quoted as in a shell")
-        for word in words:
-            self.override(word, mark)
+            self.report(mark, (), f"{error}; write KEY=VALUE words, quoted as in a shell")
 
     def override(self, word: str, mark: Mark) -> None:
         key, equals, text = word.partition("=")
         path = tuple(key.split("."))
         if not equals or not all(path) or len(path) > document.MAX_DEPTH:
-            self.report(mark, (), f"{problems.quoted(word)} is not KEY=VALUE, such as training.lambda=0.001")
+            self.report(mark, (), f"{quoted(word)} is not KEY=VALUE, such as training.lambda=0.001")
         else:
             self.text(document.parse(text), path, mark)
 
-    def text(self, read: document.Document, path: KeyPath, mark: Mark) -> None:
-        """Lay what a text says over what is there: at path, or as the whole."""
+    def text(self, read: Document, path: KeyPath, mark: Mark) -> None:
+        """Lay what a text says over what is there: at path, or as a whole."""
         for line, inner, sentence in read.problems:
             self.report(mark._replace(line=0 if path else line), (*path, *inner), sentence)
         self.whole &= read.whole or bool(path)  # of an override that cannot be read only its own key is in doubt
-        if path:
-            self.lay(path, read.value, mark)
-        elif isinstance(read.value, dict):
-            for key, value in read.value.items():
-                self.lay((key,), value, mark, read.lines)
-        elif read.value is not None:
-            self.report(mark, (), f"{problems.quoted(read.value)}: a config must be keys and values, such as seed: 1")
-
-    def lay(self, path: KeyPath, value: Any, mark: Mark, lines: Mapping[KeyPath, int] | None = None) -> None:
-        """Put a value at a path, mappings key by key, and remember where each came from."""
-        mark = mark._replace(line=(lines or {}).get(path, 0))
-        node = self.tree
-        for n, key in enumerate(path[:-1], 1):
-            node = self._mapping(node, key, path[:n], mark)
+        value = read.value
+        for key in reversed(path):
+            value = {key: value}
         if isinstance(value, dict):
-            self._mapping(node, path[-1], path, mark)
-            for key, inner in value.items():
-                self.lay((*path, key), inner, mark, lines)
-        else:
-            node[str(path[-1])] = value
-            self.marks[path] = mark
+            self.lay(value, mark, {} if path else read.lines)
+        elif value is not None:
+            self.report(mark, (), f"{quoted(value)} is no config; write keys and values, such as seed: 1")
 
-    def _mapping(self, node: dict[str, Any], key: str | int, path: KeyPath, mark: Mark) -> dict[str, Any]:
-        if not isinstance(node.get(str(key)), dict):
-            node[str(key)] = {}
-            self.marks[path] = mark
-        return node[str(key)]  # type: ignore[no-any-return]
+    def lay(self, values: Any, mark: Mark, lines: Mapping[KeyPath, int] | None = None, path: KeyPath = ()) -> None:
+        """Put values over those at path, mappings key by key."""
+        [node] = present(self.tree, path)
+        for key, value in values.items():
+            here = (*path, key)
+            merged = isinstance(value, dict) and isinstance(node.get(key), dict)
+            if not merged:
+                node[key] = {} if isinstance(value, dict) else value
+                self.marks[here] = mark._replace(line=(lines or {}).get(here, 0))
+            if isinstance(value, dict):
+                self.lay(value, mark, lines, here)
 
     def settings(self) -> Settings:
         """What the layers say together.
@@ -194,44 +188,44 @@ class Layers:
         if self.whole:
             self.explain(errors)
         if self.problems or settings is None:
-            raise ConfigError("\n".join(f"{mark}: {text}" for mark, text in sorted(self.problems)))
+            raise ConfigError("\n".join(legible(f"{mark}: {text}") for mark, text in sorted(self.problems)))
         return settings
 
     def repair(self, error: Any) -> bool:
-        """Take 1e3 for a whole number, and drop what a kind chosen in a higher layer has no use for."""
-        path = problems.locate(error, self.tree)
-        if not path:
-            return False
-        node = present(self.tree, path[:-1])[0]
+        """Take 1e3 for the whole number it is, and drop what a kind chosen in a higher layer has no use for."""
+        path = locate(error, self.tree)
+        [node] = present(self.tree, path[:-1])
         if error["type"] == "int_type" and isinstance(error["input"], float) and error["input"].is_integer():
             node[path[-1]] = int(error["input"])
             return True
-        if error["type"] == "extra_forbidden" and len(error["loc"]) > len(path):
-            layers = [self.mark((*path[:-1], key)).layer for key, value in node.items() if value == error["loc"][-2]]
-            if layers and layers[0] > self.mark(path).layer:
+        if error["type"] == "extra_forbidden" and len(error["loc"]) > len(path):  # the location names an alternative
+            chosen = [self.mark((*path[:-1], key)) for key, value in node.items() if value == error["loc"][-2]]
+            if chosen and chosen[0].layer > self.mark(path).layer:
                 del node[path[-1]]
                 return True
         return False
 
     def explain(self, errors: list[Any]) -> None:
-        """Report the errors, and the contradictions between those values that are valid."""
-        for path, sentence in problems.describe(own(errors), self.tree).items():
+        """Report the errors, and contradictions between values of which none is in doubt."""
+        for path, sentence in describe(own(errors), self.tree).items():
             if path not in self.broken:
                 self.report(self.mark(path), path, sentence, *present(self.tree, path))
-        tree = copy.deepcopy(self.tree)
-        remove(tree, self.broken)
+        doubtful, tree = frozenset(self.broken), copy.deepcopy(self.tree)
+        remove(tree, doubtful)
+        _, errors = validate(tree)
         while own(errors):
+            remove(tree, {locate(error, tree) for error in own(errors)})
             _, errors = validate(tree)
-            remove(tree, {problems.locate(error, tree) for error in own(errors)})
-        invalid = frozenset(self.broken)
-        for keys, value, sentence in contradictions(errors):
-            paths: list[KeyPath] = [tuple(key.split(".")) for key in keys]
-            if not any(problems.related(path, broken) for path in paths for broken in invalid):
-                mark = next(self.mark(path) for path in paths if path in self.marks)
-                self.report(mark, paths[0], sentence, value)
+        for error in errors:
+            for keys, value, sentence in error["ctx"]["found"]:
+                paths: list[KeyPath] = [tuple(key.split(".")) for key in keys]
+                if not any(path == bad or inside(path, bad) or inside(bad, path) for path in paths for bad in doubtful):
+                    mark = next(self.marks[path] for path in paths if path in self.marks)
+                    self.report(mark, paths[0], sentence, value)
 
     def mark(self, path: KeyPath) -> Mark:
-        return next(self.marks[path[:n]] for n in range(len(path), 0, -1) if path[:n] in self.marks)
+        known = (self.marks[path[:n]] for n in range(len(path), 0, -1) if path[:n] in self.marks)
+        return next(known, Mark(0, 0, "settings"))
 
 
 def validate(tree: Any) -> tuple[Settings | None, list[Any]]:
@@ -242,11 +236,8 @@ def validate(tree: Any) -> tuple[Settings | None, list[Any]]:
 
 
 def own(errors: list[Any]) -> list[Any]:
+    """Those of single values."""
     return [error for error in errors if error["type"] != "contradictions"]
-
-
-def contradictions(errors: list[Any]) -> list[Any]:
-    return [found for error in errors if error["type"] == "contradictions" for found in error["ctx"]["found"]]
 
 
 def present(tree: Any, path: KeyPath) -> list[Any]:
@@ -258,12 +249,13 @@ def present(tree: Any, path: KeyPath) -> list[Any]:
     return [tree]
 
 
-def remove(tree: dict[str, Any], paths: set[KeyPath]) -> None:
-    """Take out what is at the paths, from the end so that places in lists stay; for what is not there, what holds it."""
-    for path in sorted(paths, key=str, reverse=True):
-        while path and not present(tree, path):
-            path = path[:-1]
-        if path:
+def remove(tree: dict[str, Any], paths: set[KeyPath] | frozenset[KeyPath]) -> None:
+    """Take out what is at the paths; where nothing is there, what should hold it."""
+    targets = {next(path[:n] for n in range(len(path), -1, -1) if present(tree, path[:n])) for path in paths}
+    for path in sorted(targets, key=str, reverse=True):  # backwards, so that places in a list stay what they were
+        if not path:
+            tree.clear()
+        elif present(tree, path):
             del present(tree, path[:-1])[0][path[-1]]
 
 
@@ -285,11 +277,12 @@ class Dumper(yaml.SafeDumper):
     def ignore_aliases(self, data: Any) -> bool:
         return True
 
-    def represent_list(self, data: Any) -> yaml.Node:
+    def represent_list(self, data: Any) -> yaml.SequenceNode:
         return self.represent_sequence("tag:yaml.org,2002:seq", data, flow_style=True)
 
-    def represent_str(self, data: str) -> yaml.Node:
-        return self.represent_scalar("tag:yaml.org,2002:str", data, style=None if document.scalar(data) == data else '"')
+    def represent_str(self, data: str) -> yaml.ScalarNode:
+        style = None if document.scalar(data) == data else '"'
+        return self.represent_scalar("tag:yaml.org,2002:str", data, style)
 
 
 Dumper.add_representer(list, Dumper.represent_list)

@@ -219,7 +219,7 @@ class Settings(Model):
 
 
 class Contradiction(NamedTuple):
-    """Valid values that do not go together: the keys concerned, the one at fault first, its value, what would be right."""
+    """Valid values that do not go together: the keys, the one at fault first, its value, and what would be right."""
 
     keys: tuple[str, ...]
     value: Any
@@ -228,6 +228,7 @@ class Contradiction(NamedTuple):
 
 def contradictions(settings: Settings) -> Iterator[Contradiction]:
     """All that is wrong with settings whose every value is fine by itself."""
+    keys: tuple[str, ...]
     yield from _data_contradictions(settings.data)
     n, batch_size = settings.data.n_train, settings.training.batch_size
     if 1 <= n < batch_size:

@@ -40,8 +40,8 @@ class Dataset:
     train, validation, test : the three splits; test is read when it is first asked for.
     mean, std : (d,) float64 with X = (pixels / 255 - mean) / std, from the training images alone.
     classes : the ten names.
-    fingerprint : SHA-256, in hex, over labels and pixels of the batches of train and validation; equal for the Python
-        and the binary release, whatever the normalisation.
+    fingerprint : SHA-256, in hex, over labels and pixels of the batches of train and validation; the same for the
+        Python and the binary release, whatever the normalisation.
     official : whether all the files read so far are, byte for byte, those of the official release.
     source : "cifar10" or "synthetic".
     """

@@ -196,7 +196,7 @@ def cache() -> Path:
 def places(data_dir: Path | None) -> list[tuple[str, Path]]:
     """Where CIFAR-10 is looked for, each with who named it, first one first."""
     named = [("--data-dir", data_dir), ("CIFARNET_DATA_DIR", os.environ.get("CIFARNET_DATA_DIR"))]
-    return [(who, Path(place).expanduser()) for who, place in named if place] + [("the user's cache", cache())]
+    return [(who, Path(place)) for who, place in named if place] + [("the user's cache", cache())]
 
 
 def find(data_dir: Path | None = None) -> Release:
@@ -226,7 +226,8 @@ def look(who: str, place: Path) -> Release | None:
     """The release in one place, which may also be a release's own folder or archive."""
     try:
         if who != "the user's cache" and not place.exists():
-            raise DataError(f"{place}, which {who} names, does not exist; name a folder with CIFAR-10, or leave it out")
+            cure = "name a folder with CIFAR-10, or let `cifarnet data download` make it"
+            raise DataError(f"{place}, which {who} names, does not exist; {cure}")
         if place.is_file():
             named = [f for f in FORMATS if f.archive == place.name]
             if not named:
@@ -234,7 +235,7 @@ def look(who: str, place: Path) -> Release | None:
             return unpacked(place, named[0])
         for format in FORMATS:
             for folder in (place / format.folder, place):
-                if (folder / format.files[0]).exists():
+                if any((folder / name).exists() for name in format.files):
                     return Release(folder, format)
         for format in FORMATS:
             if (place / format.archive).is_file():
@@ -244,27 +245,33 @@ def look(who: str, place: Path) -> Release | None:
         return None
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
-        raise DataError(
-            f"{str(place)!r}, which {who} names, cannot be read: {why}; check the name, permissions"
-        ) from error
+        cure = "check its name and its permissions"
+        raise DataError(f"{str(place)!r}, which {who} names, cannot be read: {why}; {cure}") from error
 
 
 def unpacked(archive: Path, format: Format) -> Release:
-    """The archive as a folder beside it, written to a temporary name and renamed; held in memory if that cannot be."""
+    """The archive unpacked beside itself, or held in memory where nothing can be written."""
     folder = archive.with_name(format.folder)
-    if (folder / format.files[0]).exists():
-        return Release(folder, format)
-    contents = dict(members(archive, format))
     try:
-        with tempfile.TemporaryDirectory(prefix=format.folder, dir=archive.parent) as temporary:
-            whole = Path(temporary, format.folder)
-            whole.mkdir()
-            for name, content in contents.items():
-                (whole / name).write_bytes(content)
-            whole.rename(folder)
-        return Release(folder, format)
+        return Release(folder if folder.is_dir() else unpack(archive, format), format)
     except OSError:  # a read-only or full disk; another process that was first
-        return Release(archive, format, contents)
+        return Release(archive, format, dict(members(archive, format)))
+
+
+def unpack(archive: Path, format: Format) -> Path:
+    """Write the archive's batches into a folder beside it: under a temporary name, then renamed; older ones go."""
+    folder = archive.with_name(format.folder)
+    with tempfile.TemporaryDirectory(prefix=f".{format.folder}-", dir=archive.parent) as temporary:
+        whole = Path(temporary, format.folder)
+        whole.mkdir()
+        for name, content in members(archive, format):
+            (whole / name).write_bytes(content)
+        if folder.exists():
+            for path in whole.iterdir():
+                path.replace(folder / path.name)
+        else:
+            whole.rename(folder)
+    return folder
 
 
 def members(archive: Path, format: Format) -> Iterator[tuple[str, bytes]]:

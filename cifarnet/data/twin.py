@@ -11,7 +11,7 @@ from cifarnet.data.release import CLASSES, TEST, TRAINING, Batch, digest
 WAVES = 5  # cosines in each direction; waves x waves x three colours make a picture
 SIGNED = 13  # how strongly a class shows in a pattern that is as often inverted as not: no linear classifier sees it
 PLAIN = 7  # how strongly in a pattern that is not
-BLOCK = 200  # images at a time
+BLOCK = 1000  # images at a time; fewer would keep the threads of the matrix product waiting for each other
 NOISE = 48  # standard deviation, about, of what is no class, falling with the frequency
 
 

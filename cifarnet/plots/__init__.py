@@ -1,0 +1,11 @@
+"""Records, weights and predictions as matplotlib figures: nothing here trains, reads or writes.
+
+matplotlib takes longer to import than a quick run to train, so it is imported inside the functions, and never pyplot:
+its global state belongs to the notebook or the thread that calls.
+"""
+
+from cifarnet.plots.canvas import render, stamp
+from cifarnet.plots.lines import curves, eta
+from cifarnet.plots.pictures import confusion, mistakes, weights
+
+__all__ = ["confusion", "curves", "eta", "mistakes", "render", "stamp", "weights"]
