@@ -3,6 +3,7 @@
 import csv
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -72,6 +73,20 @@ def folder(tmp_path):
     return tmp_path
 
 
+@pytest.fixture(scope="module")
+def two_passes(tmp_path_factory):
+    """A folder where both passes are recorded; tests copy it."""
+    folder = tmp_path_factory.mktemp("passes")
+    (folder / "studies").mkdir()
+    (folder / "studies" / "seventh.yaml").write_text(STUDY)
+    return folder, reproduce(folder, "--seeds", "2")
+
+
+@pytest.fixture
+def trained(two_passes, tmp_path):
+    return Path(shutil.copytree(two_passes[0], tmp_path / "copy", symlinks=True))
+
+
 @pytest.fixture
 def study(folder):
     return studies.read(folder / "studies" / "seventh.yaml")
@@ -115,7 +130,8 @@ def test_a_study_that_states_another_setting_than_it_uses_is_refused(folder):
     """The printed lambda and the trained one cannot come apart; the message names file, line, row and key."""
     path = folder / "studies" / "seventh.yaml"
     path.write_text(STUDY.replace('["0.01", "-2"]', '"0.02"'))
-    with pytest.raises(ConfigError, match=r"seventh\.yaml:\d+: exhibits.*row small: training.lambda is stated as '0.02' but is 0.01"):
+    told = r"seventh\.yaml:\d+: exhibits.*row small: training.lambda is stated as '0.02' but is 0.01"
+    with pytest.raises(ConfigError, match=told):
         studies.read(path)
 
 
@@ -137,11 +153,12 @@ def test_a_wrong_study_is_told_with_file_and_key(folder, old, new, message):
 
 
 def test_shipped_studies_share_their_trainings():
-    """The five reports train Figure 3 and Figure 4 once for all of them, in float32 order of data."""
+    """The five reports train Figure 3 and Figure 4 once for all of them; the jobs come in the order of their data."""
     read = studies.read_all(Path(__file__).parent.parent / "configs" / "reports")
     jobs = plan.jobs(read, plan.Scope(seeds=1), lambda settings: "fingerprint")
     users = next(job.users for job in jobs if "chou-2019/figure-3/one-cycle" in job.users)
-    assert {"assignment/figure-3/one-cycle", "garcia-sanz-2020/figure-3/one-cycle", "yadava/figure-3/one-cycle"} < set(users)
+    others = {f"{name}/figure-3/one-cycle" for name in ("assignment", "garcia-sanz-2020", "yadava")}
+    assert others < set(users)
     assert len({job.key for job in jobs}) == len(jobs)
     sizes = [job.settings.data.n_train for job in jobs]
     assert sizes == sorted(sizes)
@@ -209,9 +226,9 @@ def test_ticks_are_round_and_inside():
         assert all(low - 1e-9 <= t <= high + 1e-9 for t in found)
 
 
-def test_a_seventh_report_needs_no_code(folder):
+def test_a_seventh_report_needs_no_code(two_passes):
     """Trained on the twin: the page, the tables and the records stand, nothing is compared, and it says so."""
-    result = reproduce(folder, "--seeds", "2")
+    folder, result = two_passes
     assert result.exit_code == 0
     assert "SYNTHETIC" in result.stderr
     assert "Nothing is compared: the data are synthetic." in result.stdout
@@ -232,34 +249,30 @@ def test_a_seventh_report_needs_no_code(folder):
     assert "| runs" in (folder / "runs" / "reports" / "report.md").read_text()
 
 
-def test_the_way_of_recording_the_cost_does_not_change_the_network(folder):
-    """Zenciroglu's three methods: the same seed gives the same network, byte for byte."""
-    reproduce(folder, "--seeds", "1", "--only", "seventh/runs")
-    rows = {row["row"]: row["mean"] for row in numbers(folder) if row["quantity"] == "test accuracy"}
+def test_the_way_of_recording_the_cost_does_not_change_the_network(trained):
+    """Zenciroglu's methods: the same seeds give the same accuracies."""
+    rows = {row["row"]: row["mean"] for row in numbers(trained) if row["quantity"] == "test accuracy"}
     assert rows["small"] == rows["mean"] != ""
 
 
-def test_nothing_is_done_twice(folder):
-    """A second call trains nothing, a second pass only its own seed, and --dry-run says what would run."""
-    reproduce(folder, "--seeds", "1")
-    trainings = folder / "runs" / "reports" / "trainings"
-    first = {path.name for path in trainings.glob("*/")} - {"latest"}
-    assert len(first) == 4
-    reproduce(folder, "--seeds", "1")
-    assert {path.name for path in trainings.glob("*/")} - {"latest"} == first
-    listed = reproduce(folder, "--seeds", "2", "--dry-run").stdout
-    assert listed.count(": recorded in") == 4
-    assert listed.count(": to run") == 4
-    assert {path.name for path in trainings.glob("*/")} - {"latest"} == first
+def test_nothing_is_done_twice(trained):
+    """A further call trains nothing, and --dry-run tells what a further pass would run."""
+    trainings = trained / "runs" / "reports" / "trainings"
+    first = sorted(path.name for path in trainings.iterdir())
+    assert len(first) == 8 + len(["latest"])
+    reproduce(trained, "--seeds", "2")
+    assert sorted(path.name for path in trainings.iterdir()) == first
+    listed = reproduce(trained, "--seeds", "3", "--dry-run").stdout
+    assert (listed.count(": recorded in"), listed.count(": to run")) == (8, 4)
+    assert sorted(path.name for path in trainings.iterdir()) == first
 
 
-def test_redraw_needs_neither_data_nor_training(folder):
-    reproduce(folder, "--seeds", "1")
-    before = (folder / "runs" / "reports" / "numbers.csv").read_bytes()
-    (folder / "runs" / "reports" / "index.html").unlink()
-    assert reproduce(folder, "--redraw", "--data-dir", str(folder / "nowhere")).exit_code == 0
-    assert (folder / "runs" / "reports" / "index.html").exists()
-    assert (folder / "runs" / "reports" / "numbers.csv").read_bytes() == before
+def test_redraw_needs_neither_data_nor_training(trained):
+    before = (trained / "runs" / "reports" / "numbers.csv").read_bytes()
+    (trained / "runs" / "reports" / "index.html").unlink()
+    assert reproduce(trained, "--redraw", "--data-dir", str(trained / "nowhere")).exit_code == 0
+    assert (trained / "runs" / "reports" / "index.html").exists()
+    assert (trained / "runs" / "reports" / "numbers.csv").read_bytes() == before
 
 
 def test_only_names_what_there_is(folder):
@@ -267,14 +280,15 @@ def test_only_names_what_there_is(folder):
         reproduce(folder, "--only", "eighth")
 
 
-def test_killed_and_started_again_gives_the_same_numbers(folder):
+def test_killed_and_started_again_gives_the_same_numbers(trained):
     """SIGKILL in the middle: what was finished is kept, what was not is trained again."""
-    reproduce(folder, "--seeds", "2")
+    folder = trained
     whole = (folder / "runs" / "reports" / "numbers.csv").read_bytes()
     command = [sys.executable, "-m", "cifarnet", "reproduce-report", "--studies", folder / "studies", "--scale", "1"]
     command += ["--runs-dir", folder / "again", "--seeds", "2", "--quiet"]
     environment = {k: v for k, v in os.environ.items() if k != "CIFARNET_DATA_DIR"} | {"XDG_CACHE_HOME": str(folder)}
-    process = subprocess.Popen(list(map(str, command)), env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen(list(map(str, command)), env=environment, **silent)
     deadline = time.monotonic() + 60
     while not list((folder / "again").glob("reports/trainings/*/metrics.csv")) and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -284,10 +298,10 @@ def test_killed_and_started_again_gives_the_same_numbers(folder):
     assert (folder / "again" / "reports" / "numbers.csv").read_bytes() == whole
 
 
-def test_a_chart_says_in_words_what_it_shows(folder, study):
+def test_a_chart_says_in_words_what_it_shows(trained, study):
     """For readers who cannot see it: from where to where each line goes, and what the report has."""
-    reproduce(folder, "--seeds", "1")
-    book = page.Book([study], plan.remembered(folder / "runs" / "reports"), folder / "runs" / "reports")
+    reports = trained / "runs" / "reports"
+    book = page.Book([study], plan.remembered(reports), reports)
     chart = book.chapters[0].sections[1].figures[0].charts[2]
     assert chart.alt.startswith("accuracy: training from ")
     assert "reported 46.0 %" in chart.alt

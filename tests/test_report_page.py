@@ -9,8 +9,8 @@ from tests.test_report import STUDY, reproduce
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 FLAGS = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+    "--disable-background-networking", "--disable-component-update",
 ]  # fmt: skip
 TEMPLATES = """
   - id: templates
@@ -72,7 +72,8 @@ def test_the_page_loads_whole_and_fits(browser, written, width):
     assert images
     assert min(images) > 0
     assert browser.execute_script("return document.documentElement.scrollWidth") <= width
-    charts = browser.execute_script("return [...document.querySelectorAll('svg.chart')].map(s => s.getBoundingClientRect().width)")
+    script = "return [...document.querySelectorAll('svg.chart')].map(s => s.getBoundingClientRect().width)"
+    charts = browser.execute_script(script)
     assert charts
     assert min(charts) > 200
 
@@ -96,15 +97,17 @@ def test_the_page_can_be_read_aloud(browser, written):
     script = """return [
       [...document.images].every(i => i.alt.length > 10),
       [...document.querySelectorAll('svg.chart')].every(s => s.getAttribute('aria-label').length > 20),
-      [...document.querySelectorAll('table')].every(t => t.querySelector('thead th[scope=col]') && t.querySelector('tbody th[scope=row]')),
+      [...document.querySelectorAll('table')].every(t => t.querySelector('thead th[scope=col]')),
+      [...document.querySelectorAll('table')].every(t => t.querySelector('tbody th[scope=row]')),
       document.querySelectorAll('h1').length == 1 && !!document.documentElement.lang,
-      new Set([...document.querySelectorAll('[id]')].map(e => e.id)).size == document.querySelectorAll('[id]').length,
+      (ids => new Set(ids).size == ids.length)([...document.querySelectorAll('[id]')].map(e => e.id)),
     ]"""
-    assert browser.execute_script(script) == [True] * 5
+    assert browser.execute_script(script) == [True] * 6
 
 
 def test_the_dark_page_is_dark(browser, written):
     opened(browser, written, 1280)
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": "dark"}]})
+    dark = {"features": [{"name": "prefers-color-scheme", "value": "dark"}]}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", dark)
     colour = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
     assert max(map(int, colour.strip("rgb()").split(","))) < 60

@@ -170,7 +170,6 @@ def remember(
         before = state["passes"][scope.seeds - 1 :]
         sums = {k: effort[k] + (before[0][k] if before else 0) for k in ("jobs", "seconds", "flop")}
         state["passes"] = [*state["passes"][: scope.seeds - 1], {**effort, **sums}, *before[1:]]
-    folder.mkdir(parents=True, exist_ok=True)
     runs.write_whole(folder / "plan.json", json.dumps(state, indent=1).encode())
     return state
 
