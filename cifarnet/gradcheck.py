@@ -25,7 +25,7 @@ class Slope(NamedTuple):
 class Errors(NamedTuple):
     """How one parameter's gradients differ; those that crossed a kink are counted apart.
 
-    ``norm_relative_error`` is ||ga - gn|| / (||ga|| + ||gn||); the element-wise relative errors are
+    ``norm_relative_error`` is ||ga - gn|| / (||ga|| + ||gn||), ``mean_signed_error`` |mean(ga - gn)|; the element-wise relative errors are
     |ga - gn| / max(eps, |ga| + |gn|).
     """
 
@@ -34,6 +34,7 @@ class Errors(NamedTuple):
     max_relative_error: float
     max_absolute_error: float
     mean_absolute_error: float
+    mean_signed_error: float
     n: int
     kinks: int
     kink_max_absolute_error: float
@@ -87,6 +88,7 @@ def errors(name: str, ga: Vector, gn: Vector, crossed: NDArray[np.bool_]) -> Err
         max_relative_error=float(relative.max(initial=0)),
         max_absolute_error=float(kept.max(initial=0)),
         mean_absolute_error=float(kept.mean()) if len(kept) else 0.0,
+        mean_signed_error=abs(float((ga - gn)[~crossed].mean())) if len(kept) else 0.0,
         n=ga.size,
         kinks=int(crossed.sum()),
         kink_max_absolute_error=float(apart[crossed].max(initial=0)),

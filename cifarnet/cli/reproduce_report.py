@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cifarnet.cli import options
+
 if TYPE_CHECKING:
     from cifarnet.report.page import Book
     from cifarnet.report.plan import Job
@@ -24,10 +26,10 @@ GUESS = 1e11  # floating-point operations a second, for an estimate before the f
 @click.option("--redraw", is_flag=True, help="Write the page from the records, without training.")
 @click.option("--studies", type=click.Path(path_type=Path), default=Path("configs/reports"), show_default=True,
               help="The folder of the studies.")  # fmt: skip
-@click.option("--data-dir", type=click.Path(path_type=Path), help="Where CIFAR-10 is.")
-@click.option("--runs-dir", type=click.Path(path_type=Path), default=Path("runs"), envvar="CIFARNET_RUNS_DIR",
-              show_default=True, help="The page goes to reports/ in it.")  # fmt: skip
-@click.option("--quiet", "-q", is_flag=True, help="No progress on standard error.")
+@options.data_dir
+@options.runs_dir
+@options.quiet
+@options.as_json
 def reproduce_report(
     seeds: int | None,
     only: tuple[str, ...],
@@ -39,6 +41,7 @@ def reproduce_report(
     data_dir: Path | None,
     runs_dir: Path,
     quiet: bool,
+    as_json: bool,
 ) -> None:
     """Train all that the reports describe and write a page that compares every number with theirs.
 
@@ -57,7 +60,7 @@ def reproduce_report(
 
     read, folder = read_all(studies), runs_dir / "reports"
     if redraw:
-        return finish(draw(read, folder))
+        return finish(draw(read, folder), as_json)
     synthetic = not data.available(data_dir)
     scope = plan.Scope(seeds or (1 if synthetic else 3), only, scale or (QUICK if synthetic else 1), synthetic)
     scope.check(read)
@@ -76,7 +79,7 @@ def reproduce_report(
         plan.remember(folder, read, this_far, fingerprint, effort)
         if todo or number == scope.seeds:
             book = draw(read, folder)
-    return finish(book)
+    return finish(book, as_json)
 
 
 def draw(read: "list[Study]", folder: Path) -> "Book":
@@ -88,13 +91,17 @@ def draw(read: "list[Study]", folder: Path) -> "Book":
     return book
 
 
-def finish(book: "Book") -> None:
+def finish(book: "Book", as_json: bool) -> None:
     """Say where the page is, and what it found."""
-    from cifarnet.report.page import closing
+    from cifarnet.report.page import closing, summary
 
+    if as_json:
+        found = {k: v._asdict() if isinstance(v, tuple) else v for k, v in summary(book).items()}
+        return options.echo_json({"page": str(book.folder / "index.html"), "synthetic": book.state["synthetic"]} | found)
     click.echo(f"{book.folder / 'index.html'}\n{closing(book)}")
     if book.state["synthetic"]:
         click.echo("For the real images: cifarnet data download, then the same command again.")
+    return None
 
 
 def list_jobs(jobs: "list[Job]", folder: Path) -> None:

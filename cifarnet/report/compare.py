@@ -59,7 +59,7 @@ def measured_name(number: Reported, row: Row) -> str:
     """The measure's name in the results of a training or gradient check."""
     if row.check:
         return ".".join([number.method or row.check.methods[0], number.parameter or "all", number.measure])
-    return ("start." if number.at == "start" else "") + number.measure
+    return ("first." if number.at == "first" else "") + number.measure
 
 
 def entries(study: Study, results: Results, incomparable: str = "") -> Iterator[Entry]:
@@ -95,7 +95,7 @@ def compare(
     study: Study, exhibit: Exhibit, row: Row, number: Reported, values: Sequence[float], incomparable: str
 ) -> Entry:
     """One reported result beside ours."""
-    what = " ".join(filter(None, ["initial" if number.at == "start" else "", number.measure.replace("_", " "),
+    what = " ".join(filter(None, ["first" if number.at == "first" else "", number.measure.replace("_", " "),
                                   number.parameter or "", number.method or ""]))  # fmt: skip
     blank = entry(study, exhibit, row, number, what, "cannot be compared", number.reason or incomparable)
     if not values:

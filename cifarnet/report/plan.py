@@ -49,9 +49,15 @@ def key(settings: Settings, check: Check | None, fingerprint: str) -> str:
 
 
 def seeded(row: Row, seed: int) -> Settings:
-    """The settings of a row in one pass: a report that names a seed starts from it."""
+    """The settings of a row in one pass: a report that names a seed starts from it.
+
+    Images that a study holds out at random are others in each pass, so that the spread has the choice of them in it.
+    """
     first = row.settings.seed if "seed" in row.settings.model_fields_set else 0
-    return row.settings.model_copy(update={"seed": first + seed})
+    data = row.settings.data
+    if data.holdout_seed is not None:
+        data = data.model_copy(update={"holdout_seed": data.holdout_seed + seed})
+    return row.settings.model_copy(update={"seed": first + seed, "data": data})
 
 
 def scaled(settings: Settings, check: Check | None, factor: float) -> Settings:
@@ -188,12 +194,12 @@ def recorded(folder: Path) -> dict[str, Recorded]:
 
 
 def measures(run: Recorded) -> dict[str, float]:
-    """What a training measured, by the names that the studies use; ``start.`` before those of the untrained network."""
+    """What a training measured, by the names that the studies use; ``first.`` before those of the first measurement."""
     found = {name: float(value) for name, value in run.info.get("results", {}).items()}
     if run.info["kind"] == "gradcheck":
         return found
     table = curves(run)
-    found |= {f"start.{name}": float(column[0]) for name, column in table.items()}
+    found |= {f"first.{name}": float(column[1]) for name, column in table.items() if len(column) > 1}
     found["seconds"] = float(run.info["seconds"])
     loss = table["train_loss"]
     found["rises"] = float((np.diff(loss[np.isfinite(loss)]) > 0).sum())

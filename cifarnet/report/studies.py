@@ -21,7 +21,7 @@ Measure = Literal[
     "validation_accuracy", "validation_loss", "validation_cost",
     "train_accuracy", "train_loss", "train_cost",
     "loss_gap", "rises", "seconds",
-    "norm_relative_error", "max_absolute_error", "mean_absolute_error",
+    "norm_relative_error", "max_absolute_error", "mean_absolute_error", "mean_signed_error",
 ]  # fmt: skip
 Method = Literal["forward", "centred", "complex-step"]
 Text = Annotated[str, Field(min_length=1)]
@@ -74,7 +74,7 @@ class Reported(Number):
     """A result of a training or of a gradient check."""
 
     measure: Measure
-    at: Literal["start", "end"] = "end"
+    at: Literal["first", "end"] = Field("end", description="The first measurement after the start, or the last.")
     method: Method | None = None
     parameter: str | None = Field(None, description="W1, b1, ...; by default the worst of all.")
     bound: bool = Field(False, description='The report says "less than".')
