@@ -15,6 +15,7 @@ from threadpoolctl import threadpool_limits
 
 from cifarnet import experiment
 from cifarnet.errors import Diverged
+from cifarnet.gradcheck import Errors
 from cifarnet.report.plan import Job
 
 
@@ -95,19 +96,27 @@ def checked(job: Job, dataset: Any, folder: Path) -> Generator[float, None, None
     )
     run = experiment.start(job.settings, dataset, folder, "gradcheck", key=job.key, check=job.check.model_dump())
     found = dict[str, float]()
-    for method in job.check.methods:
-        slopes = []
-        for slope in problem.slopes(method, job.check.step):
-            slopes.append(slope)
-            if len(slopes) % 1000 == 0:
-                yield 1000 / len(problem.theta) / len(job.check.methods)
-        for errors in problem.errors(slopes):
-            for measure, value in errors._asdict().items():
-                if measure != "name":
-                    found[f"{method}.{errors.name}.{measure}"] = value
-                    found[f"{method}.all.{measure}"] = max(found.get(f"{method}.all.{measure}", 0), value)
-        yield len(problem.theta) % 1000 / len(problem.theta) / len(job.check.methods)
+    try:
+        for method in job.check.methods:
+            slopes = []
+            for slope in problem.slopes(method, job.check.step):
+                slopes.append(slope)
+                if len(slopes) % 1000 == 0:
+                    yield 1000 / len(problem.theta) / len(job.check.methods)
+            yield len(problem.theta) % 1000 / len(problem.theta) / len(job.check.methods)
+            found |= worst(method, problem.errors(slopes))
+    except GeneratorExit:
+        run.finish("interrupted")
+        raise
     run.finish("completed", results=found)
+
+
+def worst(method: str, parameters: Sequence[Errors]) -> dict[str, float]:
+    """The errors by method, parameter and measure; ``all`` stands for the worst of the parameters."""
+    table = [errors._asdict() for errors in parameters]
+    measures = table[0].keys() - {"name"}
+    found = {f"{method}.{row['name']}.{measure}": row[measure] for row in table for measure in measures}
+    return found | {f"{method}.all.{measure}": max(row[measure] for row in table) for measure in measures}
 
 
 def blas_peak(workers: int, size: int = 1536, repeats: int = 4) -> float:
