@@ -1,6 +1,7 @@
 """One config becomes one finished run: what the commands that train, search and report share."""
 
-from collections.abc import Callable, Iterator, Mapping
+import contextlib
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -9,14 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from cifarnet import config, data, evaluation, gradcheck, network, plots, runs, schedule
+from cifarnet import config, data, evaluation, gradcheck, network, plots, resume, runs, schedule
 from cifarnet.config.settings import Constant, Cyclic, Exponential, Settings, Step
 from cifarnet.data import Dataset, Split
-from cifarnet.errors import ConfigError, Diverged
+from cifarnet.errors import ConfigError, Diverged, RunError
 from cifarnet.network import Array
 from cifarnet.runs import Run
 from cifarnet.streams import stream
-from cifarnet.training import Plan, Record, State, train
+from cifarnet.training import NUMERICS, Plan, Record, State, record, train
 
 MISTAKES = 25  # as many as a figure shows well
 
@@ -61,9 +62,14 @@ def initial(settings: Settings, dtype: DTypeLike = np.float32) -> State:
 
 def start(settings: Settings, dataset: Dataset, runs_dir: Path, kind: str = "train") -> Run:
     """Make the run folder of one training."""
-    run = runs.create(runs_dir, kind, settings.label, config.dump(settings))
-    run.write_json("environment.json", runs.environment() | {"data": provenance(dataset)})
-    return run
+    return runs.create(
+        runs_dir,
+        kind,
+        settings.label,
+        config.dump(settings),
+        runs.environment() | {"numerics": NUMERICS, "data": provenance(dataset)},
+        settings=config.plain(settings),
+    )
 
 
 def provenance(dataset: Dataset) -> dict[str, Any]:
@@ -71,7 +77,7 @@ def provenance(dataset: Dataset) -> dict[str, Any]:
     return {"source": dataset.source, "fingerprint": dataset.fingerprint, "official": dataset.official}
 
 
-def execute(settings: Settings, dataset: Dataset, run: Run) -> Iterator[Record]:
+def execute(settings: Settings, dataset: Dataset, run: Run) -> Generator[Record, None, None]:
     """Train, and write all that a finished run has; yields the records of the training.
 
     The test images are looked at once, after the last update. Left before its end, by ``close()`` or an exception, the
@@ -84,26 +90,38 @@ def execute(settings: Settings, dataset: Dataset, run: Run) -> Iterator[Record]:
     RunError
         When the folder cannot be written.
     """
-    state, todo = initial(settings), plan(settings)
+    state, todo, of = initial(settings), plan(settings), resume.identity(settings, dataset)
+    if run.resumed:
+        resume.restore(state, run, todo, of)
+    last = None
     try:
-        for record in train(state, dataset.train, dataset.validation, todo):
-            if record.train:
-                run.append(record.row())
-                last = record
-            if record.step and record.step % todo.cycle == 0:
-                run.write_arrays(f"checkpoints/cycle-{record.cycle}.npz", **model(settings, dataset, state))
-            yield record
+        for point in train(state, dataset.train, dataset.validation, todo):
+            if point.train:
+                run.append(point.row())
+                last = point
+            if point.step and point.step % todo.cycle == 0:
+                run.write_arrays(f"checkpoints/cycle-{point.cycle}.npz", **model(settings, dataset, state))
+            if point.step and point.train:
+                run.checkpoint(**state.arrays(), identity=np.array(of))
+            yield point
+        last = last or record(state, dataset.train, dataset.validation, todo)  # resumed after the last update
         run.write_arrays("model.npz", **model(settings, dataset, state))
         draw(settings, dataset.classes, run)
         run.finish("completed", results=results(settings, dataset, state, last))
     except Diverged as error:
         run.finish("diverged", error=str(error), updates=state.step)
         raise
-    except (KeyboardInterrupt, GeneratorExit):
+    except GeneratorExit:  # left between two updates
+        if state.step:
+            run.checkpoint(**state.arrays(), identity=np.array(of))
+        run.finish("interrupted", updates=state.step)
+        raise
+    except KeyboardInterrupt:  # in the middle of something: the last checkpoint stands
         run.finish("interrupted", updates=state.step)
         raise
     except Exception as error:
-        run.finish("failed", error=str(error), updates=state.step)
+        with contextlib.suppress(RunError):  # where the folder is the trouble, the first error says so
+            run.finish("failed", error=str(error), updates=state.step)
         raise
 
 

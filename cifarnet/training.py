@@ -1,8 +1,8 @@
 """The mini-batch loop: a generator of records, one an update, that writes no file, prints nothing and can be left."""
 
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +14,8 @@ from cifarnet.errors import Diverged
 from cifarnet.evaluation import Scores, score
 from cifarnet.network import Array
 from cifarnet.streams import stream
+
+NUMERICS = 1  # raised by whoever changes what a training computes, be it in the last bit: no run goes on across it
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,26 @@ class State:
 
     theta: Array
     step: int = 0
+
+    def arrays(self) -> dict[str, Array]:
+        """Copies of all of it, for a checkpoint."""
+        return {field.name: np.array(getattr(self, field.name)) for field in fields(self)}
+
+    def restore(self, arrays: Mapping[str, Array]) -> None:
+        """Become the state that ``arrays`` were taken from.
+
+        Raises
+        ------
+        ValueError
+            If they are not of a state like this one, or not of numbers.
+        """
+        for name, mine in self.arrays().items():
+            value = arrays[name]
+            if value.shape != mine.shape or value.dtype != mine.dtype:
+                raise ValueError(f"{name} is {value.dtype}{value.shape} instead of {mine.dtype}{mine.shape}")
+            if not np.isfinite(value).all():
+                raise ValueError(f"{name} has values that are not finite")
+            setattr(self, name, value if value.shape else value.item())
 
 
 class Record(NamedTuple):

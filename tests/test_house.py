@@ -19,8 +19,9 @@ ROOMS = {  # room: rooms of ours that it may import; errors and streams are ever
     "training": {"network", "schedule", "evaluation", "data"},
     "runs": {"config"},
     "plots": set(),
+    "resume": {"config", "data", "training", "runs"},
     "experiment": {
-        "config", "data", "network", "schedule", "gradcheck", "evaluation", "training", "runs", "plots",
+        "resume", "config", "data", "network", "schedule", "gradcheck", "evaluation", "training", "runs", "plots",
     },
 }  # fmt: skip
 ROOMS["cli"] = set(ROOMS)

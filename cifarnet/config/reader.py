@@ -264,6 +264,11 @@ def plain(settings: Settings) -> dict[str, Any]:
     return settings.model_dump(mode="json", by_alias=True)
 
 
+def flat(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """Plain settings with a dotted key for every value, to compare."""
+    return {key: present(tree, tuple(key.split(".")))[0] for key in leaves(tree)}
+
+
 def leaves(tree: Mapping[str, Any], prefix: tuple[str, ...] = ()) -> Iterator[str]:
     """The dotted keys of all values that are no mappings."""
     for key, value in tree.items():

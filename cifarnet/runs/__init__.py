@@ -1,0 +1,22 @@
+"""The run folder: the only writer under runs/. Files are written whole; metrics.csv and log.txt grow by lines."""
+
+from cifarnet.runs.environment import differences, environment, threads
+from cifarnet.runs.folder import Run, create, now, take
+from cifarnet.runs.reading import LATEST, find, read, read_arrays, read_json, read_table, table
+
+__all__ = [
+    "LATEST",
+    "Run",
+    "create",
+    "differences",
+    "environment",
+    "find",
+    "now",
+    "read",
+    "read_arrays",
+    "read_json",
+    "read_table",
+    "table",
+    "take",
+    "threads",
+]
