@@ -195,8 +195,9 @@ class Layers:
         """Take 1e3 for the whole number it is, and drop what a kind chosen in a higher layer has no use for."""
         path = locate(error, self.tree)
         [node] = present(self.tree, path[:-1])
-        if error["type"] == "int_type" and isinstance(error["input"], float) and error["input"].is_integer():
-            node[path[-1]] = int(error["input"])
+        value = next(iter(present(self.tree, path)), None)
+        if error["type"] == "int_type" and isinstance(value, float) and value.is_integer():
+            node[path[-1]] = int(value)
             return True
         if error["type"] == "extra_forbidden" and len(error["loc"]) > len(path):  # the location names an alternative
             chosen = [self.mark((*path[:-1], key)) for key, value in node.items() if value == error["loc"][-2]]
