@@ -225,7 +225,7 @@ def evaluate(path: Path, split: str, data_dir: Path | None = None) -> Evaluated:
     RunError, DataError
         If the folder or the data cannot be read.
     """
-    settings = config.load(path / "config.yaml")
+    settings = config.saved(path / "config.yaml")
     theta = runs.read_arrays(path / "model.npz", ["theta"])["theta"]
     dataset = data.load(settings.data, data_dir)
     images: Split = getattr(dataset, split)

@@ -37,7 +37,7 @@ def take(path: Path, data_dir: Path | None = None) -> Resumed:
     try:
         if run.info["kind"] != "train":
             raise RunError(f"{path}: a {run.info['kind']} run, not a training; only trainings are resumed like this")
-        settings = config.load(path / "config.yaml")
+        settings = config.saved(path / "config.yaml")
         dataset = data.load(settings.data, data_dir)
         before = runs.read_json(path / "environment.json")
         if found := "; ".join(contradictions(run, before, settings, dataset)):

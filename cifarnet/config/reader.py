@@ -62,6 +62,19 @@ def load(source: str | Path | None = None, overrides: Sequence[str] = (), **flag
     return resolve(source, overrides, **flags).settings
 
 
+def saved(path: Path) -> Settings:
+    """The settings that a run folder keeps: what the file says, whatever the environment does.
+
+    Raises
+    ------
+    ConfigError
+        As load.
+    """
+    layers = Layers()
+    layers.file(path)
+    return layers.settings()
+
+
 def resolve(source: str | Path | None = None, overrides: Sequence[str] = (), **flags: Any) -> Resolved:
     """As load, with where every value comes from."""
     layers = Layers()
