@@ -251,6 +251,6 @@ def save(run: Run, figures: Mapping[str, Any], source: str) -> None:
     """Write figures into a run folder, as PNG and as SVG."""
     for name, figure in figures.items():
         if source == "synthetic":
-            plots.stamp(figure, "SYNTHETIC data, not CIFAR-10")
+            plots.stamp(figure, plots.SYNTHETIC)
         for kind in ("png", "svg"):
             run.write(f"figures/{name}.{kind}", plots.render(figure, kind))

@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 DIFF_LIMIT = 200_000  # characters of `git diff` that are kept
 MATTERS = ("numpy", "blas", "cpu")  # what changes the last bits of a float
 
@@ -18,6 +16,7 @@ def environment() -> dict[str, Any]:
     """Versions, BLAS and its threads, CPU, command line and git state of this process."""
     import platform
 
+    import numpy as np
     import threadpoolctl
 
     from cifarnet import __version__

@@ -14,11 +14,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from cifarnet.errors import RunError
 from cifarnet.runs import disk, reading
-from cifarnet.runs.reading import LATEST, LOCK
+from cifarnet.runs.reading import LATEST, LOCK, NOTES
 
 # A disk takes longer to be sure of a checkpoint (6 ms here) than an update takes, so training goes on meanwhile.
 WRITER = ThreadPoolExecutor(1, "checkpoint")
@@ -47,6 +45,8 @@ class Run:
 
     def write_arrays(self, name: str, **arrays: Any) -> None:
         """Write an .npz: arrays of numbers and text, no objects; the same arrays give the same bytes."""
+        import numpy as np
+
         buffer = io.BytesIO()
         np.savez(buffer, allow_pickle=False, **arrays)
         self.write(name, buffer.getvalue())
@@ -59,6 +59,8 @@ class Run:
         RunError
             If the one before could not be written.
         """
+        import numpy as np
+
         self.settle()
         metrics = np.frombuffer(disk.read(self.path / "metrics.csv", None), np.uint8)
         self.pending = WRITER.submit(self.write_arrays, LATEST, **arrays, metrics=metrics)
@@ -76,6 +78,10 @@ class Run:
     def log(self, text: str) -> None:
         """Add a line to log.txt with the time."""
         disk.append(self.path / "log.txt", f"{now()} {text}")
+
+    def note(self, text: str) -> None:
+        """Add a line to notes.txt: a file of its own, as another process may be writing run.json."""
+        disk.append(self.path / NOTES, f"{now()} {' '.join(text.split())}")
 
     def update(self, **info: Any) -> None:
         """Set entries of run.json."""
@@ -168,3 +174,29 @@ def take(path: Path) -> Run:
     run = Run(path, reading.read_json(path / "run.json"))
     run.lock = lock
     return run
+
+
+def remove(path: Path) -> None:
+    """Remove a run folder; ``latest`` then names the newest of those that are left.
+
+    Raises
+    ------
+    RunError
+        If a living process has it, or it cannot be removed.
+    """
+    path = path.resolve()
+    lock = disk.lock(path / LOCK)
+    if lock is None:
+        raise RunError(f"{path}: a process is running it; wait for it, or stop it first")
+    os.close(lock)
+    latest, doomed = path.parent / "latest", path.with_name(f".{path.name}.{os.getpid()}.part")
+    named = reading.latest(path.parent)
+    try:
+        path.replace(doomed)  # at once, so that no half of a folder is ever listed
+    except OSError as error:
+        raise disk.failed(path, error, "cannot be removed") from error
+    disk.remove(doomed)
+    if named == path.name:
+        disk.remove(latest)
+        if left := reading.folders(path.parent):
+            disk.link(latest, left[-1].name)

@@ -1,5 +1,7 @@
 """Run folders as they are found: whole, half written, damaged or hostile. Nothing here writes or trusts."""
 
+from __future__ import annotations
+
 import csv
 import io
 import json
@@ -8,19 +10,20 @@ import zipfile
 from array import array
 from collections.abc import Iterable
 from pathlib import Path
-from typing import IO, Any
-
-import numpy as np
-from numpy.lib import format as npy
-from numpy.typing import NDArray
+from typing import IO, TYPE_CHECKING, Any
 
 from cifarnet.errors import RunError
 from cifarnet.runs import disk
+
+if TYPE_CHECKING:  # a thousand runs are listed before numpy would be imported
+    import numpy as np
+    from numpy.typing import NDArray
 
 JSON_LIMIT = 2_000_000  # bytes; run.json has a thousand, environment.json as many as the git diff in it
 TABLE_LIMIT = 20_000_000  # bytes; a measurement has 150
 MEMBERS_LIMIT = 100  # arrays in a file
 LOCK = ".lock"
+NOTES = "notes.txt"
 LATEST = "checkpoints/latest.npz"
 END = 42  # bytes of a zip's end record and of the locator of a longer one before it
 STATUSES = ("running", "completed", "interrupted", "diverged", "failed")
@@ -36,15 +39,14 @@ def find(name: str, runs_dir: Path) -> Path:
     """
     try:
         if name == "latest":
-            latest = runs_dir / "latest"
-            name = disk.read(latest, 1000).decode().strip() if latest.is_file() else latest.resolve().name
+            name = latest(runs_dir)
         for path in (Path(name), runs_dir / name) if name else ():
             if (path / "run.json").is_file():
                 return path
-        folders = [path.parent for path in sorted(runs_dir.glob("[!.]*/run.json")) if not path.parent.is_symlink()]
+        known = folders(runs_dir)
     except (OSError, ValueError):  # a name that no file system takes
-        folders = []
-    found = [path for path in folders if path.name.startswith(name)]
+        known = []
+    found = [path for path in known if path.name.startswith(name)]
     if len(found) != 1:
         names = ", ".join(path.name for path in found[-5:]) or "none"
         raise RunError(
@@ -52,6 +54,22 @@ def find(name: str, runs_dir: Path) -> Path:
             "them, or its folder"
         )
     return found[0]
+
+
+def latest(runs_dir: Path) -> str:
+    """The name of the run that was made last."""
+    path = runs_dir / "latest"
+    return disk.read(path, 1000).decode().strip() if path.is_file() else path.resolve().name
+
+
+def folders(runs_dir: Path) -> list[Path]:
+    """All run folders, by name: the oldest first."""
+    return [path.parent for path in sorted(runs_dir.glob("[!.]*/run.json")) if not path.parent.is_symlink()]
+
+
+def notes(path: Path) -> list[str]:
+    """The notes of a run, each with its time."""
+    return disk.read(path / NOTES, TABLE_LIMIT).decode(errors="replace").splitlines() if (path / NOTES).exists() else []
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -108,6 +126,8 @@ def read_table(path: Path) -> dict[str, NDArray[np.float64]]:
 
 def table(content: bytes) -> dict[str, NDArray[np.float64]]:
     """The columns of a table; ValueError if it is none."""
+    import numpy as np
+
     content = content[: content.rfind(b"\n") + 1]
     values = array("d")
     try:
@@ -160,6 +180,9 @@ def check_end(file: IO[bytes], size: int) -> None:
 
 def member(members: zipfile.ZipFile, name: str) -> NDArray[Any]:
     """One array, not compressed, exactly as long as its header says."""
+    import numpy as np
+    from numpy.lib import format as npy
+
     info = members.getinfo(name)
     if info.compress_type != zipfile.ZIP_STORED or info.file_size != info.compress_size:
         raise ValueError(f"{name} is compressed, as no array of a run is")
