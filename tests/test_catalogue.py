@@ -1,6 +1,8 @@
 """Many runs at a glance: what is listed, in which order, and what tells two runs apart."""
 
 import json
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -136,6 +138,17 @@ def test_a_thousand_runs_are_listed_in_under_a_second(make, call, tmp_path):
     start = datetime.now(UTC)
     assert len(call("list", "--filter", "lambda>=0", "--sort", "-lambda").splitlines()) == 1003
     assert datetime.now(UTC) - start < timedelta(seconds=1)
+
+
+def test_listing_loads_neither_numpy_nor_matplotlib_nor_pydantic(make, tmp_path):
+    """What takes longer to import than a thousand runs to read."""
+    make("a", 0.1, 0.4)
+    code = f"import sys; sys.argv = ['cifarnet', 'runs', 'list', '--runs-dir', {str(tmp_path)!r}]\n"
+    code += "from cifarnet.cli import main\n"
+    code += "try: main()\nexcept SystemExit: sys.stderr.write(' '.join(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "completed" in done.stdout
+    assert not {"numpy", "matplotlib", "pydantic", "yaml"} & set(done.stderr.split())
 
 
 def test_compare_shows_what_differs_and_overlays_the_curves(make, call, tmp_path):
