@@ -1,9 +1,9 @@
 """One config becomes one finished run: what the commands that train, search and report share."""
 
+import contextlib
 import threading
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,14 +12,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from cifarnet import config, data, evaluation, gradcheck, network, plots, runs, schedule
+from cifarnet import config, data, evaluation, gradcheck, network, plots, resume, runs, schedule
 from cifarnet.config.settings import Constant, Cyclic, Data, Exponential, Settings, Step
 from cifarnet.data import Dataset, Split
-from cifarnet.errors import ConfigError, Diverged
+from cifarnet.errors import ConfigError, Diverged, RunError
 from cifarnet.network import Array
 from cifarnet.runs import Run
 from cifarnet.streams import stream
-from cifarnet.training import Plan, Record, State, train
+from cifarnet.training import NUMERICS as NUMERICS
+from cifarnet.training import Plan, Record, State, record, train
 
 MISTAKES = 25  # as many as a figure shows well
 
@@ -65,9 +66,15 @@ def initial(settings: Settings, dtype: DTypeLike = np.float32) -> State:
 
 def start(settings: Settings, dataset: Dataset, runs_dir: Path, kind: str = "train", **info: Any) -> Run:
     """Make the run folder of one training or gradient check; ``info`` goes into its run.json."""
-    run = runs.create(runs_dir, kind, settings.label, config.dump(settings), **info)
-    run.write_json("environment.json", runs.environment() | {"data": provenance(dataset)})
-    return run
+    return runs.create(
+        runs_dir,
+        kind,
+        settings.label,
+        config.dump(settings),
+        runs.environment() | {"numerics": NUMERICS, "data": provenance(dataset)},
+        settings=config.plain(settings),
+        **info,
+    )
 
 
 def provenance(dataset: Dataset) -> dict[str, Any]:
@@ -84,7 +91,7 @@ class Shared:
         self.loaded: dict[Data, Dataset] = {}
         self.lock = threading.Lock()
 
-    @contextmanager
+    @contextlib.contextmanager
     def use(self, settings: Settings) -> Iterator[Dataset]:
         """The dataset of one of the users, for as long as it runs."""
         with self.lock:
@@ -101,8 +108,10 @@ class Shared:
                     del self.loaded[settings.data]
 
 
-def execute(settings: Settings, dataset: Dataset, run: Run, *, figures: bool = True) -> Generator[Record, None, None]:
-    """Train, and write all that a finished run has (figures on request); yields the records of the training.
+def execute(settings: Settings, dataset: Dataset, run: Run, *, lean: bool = False) -> Generator[Record, None, None]:
+    """Train, and write all that a finished run has; yields the records of the training.
+
+    A lean run has no figures and no checkpoints: for the many short trainings of a report, which are rather done again.
 
     The test images are looked at once, after the last update. Left before its end, by ``close()`` or an exception, the
     run is marked as what it is: interrupted, diverged or failed.
@@ -114,27 +123,39 @@ def execute(settings: Settings, dataset: Dataset, run: Run, *, figures: bool = T
     RunError
         When the folder cannot be written.
     """
-    state, todo = initial(settings), plan(settings)
+    state, todo, of = initial(settings), plan(settings), resume.identity(settings, dataset)
+    if run.resumed:
+        resume.restore(state, run, todo, of)
+    last = None
     try:
-        for record in train(state, dataset.train, dataset.validation, todo):
-            if record.train:
-                run.append(record.row())
-                last = record
-            if record.step and record.step % todo.cycle == 0:
-                run.write_arrays(f"checkpoints/cycle-{record.cycle}.npz", **model(settings, dataset, state))
-            yield record
+        for point in train(state, dataset.train, dataset.validation, todo):
+            if point.train:
+                run.append(point.row())
+                last = point
+            if point.step and point.step % todo.cycle == 0 and not lean:
+                run.write_arrays(f"checkpoints/cycle-{point.cycle}.npz", **model(settings, dataset, state))
+            if point.step and point.train and not lean:
+                run.checkpoint(**state.arrays(), identity=np.array(of))
+            yield point
+        last = last or record(state, dataset.train, dataset.validation, todo)  # resumed after the last update
         run.write_arrays("model.npz", **model(settings, dataset, state))
-        if figures:
+        if not lean:
             draw(settings, run)
         run.finish("completed", results=results(settings, dataset, state, last))
     except Diverged as error:
         run.finish("diverged", error=str(error), updates=state.step)
         raise
-    except (KeyboardInterrupt, GeneratorExit):
+    except GeneratorExit:  # left between two updates
+        if state.step:
+            run.checkpoint(**state.arrays(), identity=np.array(of))
+        run.finish("interrupted", updates=state.step)
+        raise
+    except KeyboardInterrupt:  # in the middle of something: the last checkpoint stands
         run.finish("interrupted", updates=state.step)
         raise
     except Exception as error:
-        run.finish("failed", error=str(error), updates=state.step)
+        with contextlib.suppress(RunError):  # where the folder is the trouble, the first error says so
+            run.finish("failed", error=str(error), updates=state.step)
         raise
 
 
@@ -245,7 +266,7 @@ def evaluate(path: Path, split: str, data_dir: Path | None = None) -> Evaluated:
     RunError, DataError
         If the folder or the data cannot be read.
     """
-    settings = config.load(path / "config.yaml")
+    settings = config.saved(path / "config.yaml")
     theta = runs.read_arrays(path / "model.npz", ["theta"])["theta"]
     dataset = data.load(settings.data, data_dir)
     images: Split = getattr(dataset, split)
@@ -271,6 +292,6 @@ def save(run: Run, figures: Mapping[str, Any], source: str) -> None:
     """Write figures into a run folder, as PNG and as SVG."""
     for name, figure in figures.items():
         if source == "synthetic":
-            plots.stamp(figure, "SYNTHETIC data, not CIFAR-10")
+            plots.stamp(figure, plots.SYNTHETIC)
         for kind in ("png", "svg"):
             run.write(f"figures/{name}.{kind}", plots.render(figure, kind))

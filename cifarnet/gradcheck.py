@@ -25,8 +25,8 @@ class Slope(NamedTuple):
 class Errors(NamedTuple):
     """How one parameter's gradients differ; those that crossed a kink are counted apart.
 
-    ``norm_relative_error`` is ||ga - gn|| / (||ga|| + ||gn||), ``mean_signed_error`` |mean(ga - gn)|; the element-wise relative errors are
-    |ga - gn| / max(eps, |ga| + |gn|).
+    ``norm_relative_error`` is ||ga - gn|| / (||ga|| + ||gn||), ``mean_signed_error`` |mean(ga - gn)|; the element-wise
+    relative errors are |ga - gn| / max(eps, |ga| + |gn|).
     """
 
     name: str

@@ -1,8 +1,8 @@
 """The mini-batch loop: a generator of records, one an update, that writes no file, prints nothing and can be left."""
 
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +14,8 @@ from cifarnet.errors import Diverged
 from cifarnet.evaluation import Scores, score
 from cifarnet.network import Array
 from cifarnet.streams import stream
+
+NUMERICS = 1  # raised by whoever changes what a training computes, be it in the last bit: no run goes on across it
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,33 @@ class State:
 
     theta: Array
     step: int = 0
+    recorded: Array = field(default_factory=lambda: np.zeros(3))  # batches so far; cost and loss recorded from them
+
+    def take_in(self, how: str, cost: float, loss: float) -> None:
+        """Record a batch's cost and loss: into the mean of all so far, or a moving average, begun by the first."""
+        self.recorded[0] += 1
+        share = 1 / self.recorded[0] if how == "running_mean" or self.recorded[0] == 1 else 0.01
+        self.recorded[1:] += share * (np.array([cost, loss]) - self.recorded[1:])
+
+    def arrays(self) -> dict[str, Array]:
+        """Copies of all of it, for a checkpoint."""
+        return {field.name: np.array(getattr(self, field.name)) for field in fields(self)}
+
+    def restore(self, arrays: Mapping[str, Array]) -> None:
+        """Become the state that ``arrays`` were taken from.
+
+        Raises
+        ------
+        ValueError
+            If they are not of a state like this one, or not of numbers.
+        """
+        for name, mine in self.arrays().items():
+            value = arrays[name]
+            if value.shape != mine.shape or value.dtype != mine.dtype:
+                raise ValueError(f"{name} is {value.dtype}{value.shape} instead of {mine.dtype}{mine.shape}")
+            if not np.isfinite(value).all():
+                raise ValueError(f"{name} has values that are not finite")
+            setattr(self, name, value if value.shape else value.item())
 
 
 class Record(NamedTuple):
@@ -69,26 +98,6 @@ class Record(NamedTuple):
         return row
 
 
-@dataclass
-class BatchCosts:
-    """Cost and loss of the training set from the batches alone: the running mean of all so far, or a moving average."""
-
-    how: str
-    cost: float = math.nan
-    loss: float = math.nan
-    n: int = 0
-
-    def add(self, cost: float, loss: float) -> None:
-        """Take in the next batch; the first one stands for itself."""
-        self.n += 1
-        share = 1 / self.n if self.how == "running_mean" or self.n == 1 else 0.01
-        self.cost = cost if self.n == 1 else self.cost + share * (cost - self.cost)
-        self.loss = loss if self.n == 1 else self.loss + share * (loss - self.loss)
-
-    def scores(self) -> Scores:
-        return Scores(self.cost, self.loss, math.nan)
-
-
 def batches(n: int, plan: Plan, step: int) -> Iterator[NDArray[np.intp]]:
     """Indices of the images of each batch, from the batch of update ``step`` on to the end of that epoch."""
     epoch, done = divmod(step, n // plan.batch_size)
@@ -109,18 +118,17 @@ def train(state: State, data: Split, validation: Split, plan: Plan) -> Iterator[
         When a cost is not finite, with the step and eta.
     """
     buffers = network.Buffers(plan.sizes, plan.batch_size, state.theta.dtype)
-    costs = None if plan.train_cost == "all" else BatchCosts(plan.train_cost)
     X = np.empty((plan.batch_size, plan.sizes[0]), state.theta.dtype)
     if state.step == 0:
-        yield record(state, data, validation, plan, costs=costs)
+        yield record(state, data, validation, plan)
     while state.step < plan.updates:
         for batch in batches(len(data.y), plan, state.step):
             np.take(data.X, batch, axis=0, out=X, mode="clip")  # "clip" writes to X, "raise" would through a copy
-            penalty = float(network.penalty(state.theta, plan.sizes, plan.lam)) if costs else 0.0
+            penalty = 0.0 if plan.train_cost == "all" else float(network.penalty(state.theta, plan.sizes, plan.lam))
             loss = update(state, X, data.y[batch], plan, buffers)
-            if costs:
-                costs.add(loss + penalty, loss)
-            yield record(state, data, validation, plan, loss, costs)
+            if plan.train_cost != "all":
+                state.take_in(plan.train_cost, loss + penalty, loss)
+            yield record(state, data, validation, plan, loss)
             if state.step == plan.updates:
                 break
 
@@ -140,29 +148,21 @@ def update(state: State, X: Array, y: NDArray[np.integer], plan: Plan, buffers: 
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def record(
-    state: State,
-    data: Split,
-    validation: Split,
-    plan: Plan,
-    batch_loss: float = math.nan,
-    costs: BatchCosts | None = None,
-) -> Record:
+def record(state: State, data: Split, validation: Split, plan: Plan, batch_loss: float = math.nan) -> Record:
     """The record after ``state.step`` updates, with scores where they are due."""
     step, eta = state.step, plan.eta(state.step)
     place = Record(step, step / (len(data.y) // plan.batch_size), max(step - 1, 0) // plan.cycle + 1, eta, batch_loss)
     if not plan.measured(step):
         return place
-    scores = [
-        score(state.theta, plan.sizes, *split, plan.lam) for split in ((validation,) if costs else (data, validation))
-    ]
-    if not all(math.isfinite(s.cost) for s in scores):
-        raise diverged(
-            step,
-            eta,
-            f"the cost of training or validation images is {next(c for s in scores if not math.isfinite(c := s.cost))}",
-        )
-    return place._replace(train=costs.scores() if costs else scores[0], validation=scores[-1])
+    after = score(state.theta, plan.sizes, *validation, plan.lam)
+    if plan.train_cost == "all":
+        train = score(state.theta, plan.sizes, *data, plan.lam)
+    else:
+        cost, loss = state.recorded[1:].tolist() if step else (math.nan, math.nan)
+        train = Scores(cost, loss, math.nan)
+    if not math.isfinite(after.cost) or (step and not math.isfinite(train.cost)):
+        raise diverged(step, eta, f"the cost is {train.cost} on training and {after.cost} on validation images")
+    return place._replace(train=train, validation=after)
 
 
 def diverged(step: int, eta: float, what: str) -> Diverged:

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from cifarnet.cli.config import config
-from cifarnet.config import Settings, dump, find, load, plain, resolve, schema
+from cifarnet.config import Settings, dump, find, load, plain, resolve, saved, schema
 from cifarnet.config.document import scalar
 from cifarnet.config.reader import shipped
 from cifarnet.config.settings import LABEL, Cyclic
@@ -344,3 +344,11 @@ def test_the_schema_that_editors_use_is_up_to_date() -> None:
 def test_help_has_an_example(command: str) -> None:
     """Each command's help shows how to call it."""
     assert "Example:\n  " in CliRunner().invoke(config, [command, "--help"]).stdout
+
+
+def test_what_a_run_keeps_is_read_without_the_environment(tmp_path, monkeypatch):
+    """CIFARNET_SET changes what is about to run, never what a run folder says has run."""
+    monkeypatch.setenv("CIFARNET_SET", "seed=3")
+    (tmp_path / "config.yaml").write_text(dump(Settings(seed=1)))
+    assert saved(tmp_path / "config.yaml").seed == 1
+    assert load(tmp_path / "config.yaml").seed == 3

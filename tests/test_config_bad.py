@@ -141,6 +141,21 @@ def test_messages(word: str, expected: str) -> None:
     assert "\n" not in text
 
 
+def test_a_key_spelled_like_an_alternative_is_a_key() -> None:
+    """Names of kinds and types as keys do not lead the error to another key."""
+    words = [
+        "training.schedule={constant: 1, kind: constant, eta: 0, epochs: 1e3}",
+        "network.init={Gaussian: 1, std: 0}",
+    ]
+    assert message(None, *words).split("\n") == [
+        "--set: network.init.Gaussian = 1: unknown key; known here: std",
+        "--set: network.init.std = 0: must be above 0",
+        "--set: training.schedule.constant = 1: unknown key; known here: "
+        "kind, n_s, cycles, eta_min, eta_max, eta, epochs, every, factor",
+        "--set: training.schedule.eta = 0: must be above 0",
+    ]
+
+
 def test_contradictions_are_told_together_with_the_rest(bad: Callable[..., str]) -> None:
     """Values that do not go together are reported beside single mistakes, unless one of them is itself in doubt."""
     text = "seed: x\ndata: {validation: 10_000}\ntraining: {schedule: {eta_min: 1, eta_max: nonsense}}\n"

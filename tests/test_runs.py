@@ -23,7 +23,7 @@ def test_runs_of_the_same_second_get_folders_of_their_own(tmp_path, monkeypatch)
         def now(cls, tz=None):
             return datetime(2026, 11, 21, 8, 35, 12)
 
-    monkeypatch.setattr(runs, "datetime", Frozen)
+    monkeypatch.setattr(runs.folder, "datetime", Frozen)
     paths = [runs.create(tmp_path, "train", "x", "").path for _ in range(3)]
     assert [p.name for p in paths] == [f"20261121-083512-train-x{end}" for end in ("", "-2", "-3")]
     assert runs.find("latest", tmp_path) == paths[2]
@@ -82,7 +82,7 @@ def test_a_write_that_fails_leaves_the_old_file(run, monkeypatch):
     def full(fd):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(runs.os, "fsync", full)
+    monkeypatch.setattr(runs.disk.os, "fsync", full)
     with pytest.raises(RunError, match=r"note\.txt: cannot be written: No space left on device; free some space"):
         run.write("note.txt", "new")
     assert (run.path / "note.txt").read_text() == "old"
@@ -114,7 +114,7 @@ def test_latest_is_a_text_file_where_links_are_not_to_be_had(tmp_path, monkeypat
     def refused(*_, **__):
         raise OSError(1, "not permitted")
 
-    monkeypatch.setattr(runs.Path, "symlink_to", refused)
+    monkeypatch.setattr(runs.disk.Path, "symlink_to", refused)
     run = runs.create(tmp_path, "train", "x", "")
     assert (tmp_path / "latest").read_text() == run.path.name
     assert runs.find("latest", tmp_path) == run.path

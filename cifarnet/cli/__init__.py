@@ -11,7 +11,7 @@ import click
 from cifarnet import __version__
 from cifarnet.errors import CifarnetError
 
-COMMANDS = ("train", "gradcheck", "evaluate", "reproduce-report", "data", "config")
+COMMANDS = ("train", "gradcheck", "evaluate", "reproduce-report", "runs", "data", "config")
 
 
 class Commands(click.Group):

@@ -29,6 +29,14 @@ runs_dir = click.option(
     help="Where run folders are made.",
 )
 quiet = click.option("--quiet", "-q", is_flag=True, help="No progress on standard error.")
+figure_format = click.option(
+    "--format",
+    "figure_format",
+    type=click.Choice(["png", "svg"]),
+    default="png",
+    show_default=True,
+    help="Of the figure.",
+)
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 
 

@@ -96,8 +96,8 @@ def finish(book: "Book", as_json: bool) -> None:
     from cifarnet.report.page import closing, summary
 
     if as_json:
-        found = {k: v._asdict() if isinstance(v, tuple) else v for k, v in summary(book).items()}
-        return options.echo_json({"page": str(book.folder / "index.html"), "synthetic": book.state["synthetic"]} | found)
+        page = {"page": str(book.folder / "index.html"), "synthetic": book.state["synthetic"]}
+        return options.echo_json(page | summary(book))
     click.echo(f"{book.folder / 'index.html'}\n{closing(book)}")
     if book.state["synthetic"]:
         click.echo("For the real images: cifarnet data download, then the same command again.")

@@ -79,10 +79,15 @@ def own_sentence(path: KeyPath) -> Any:
 
 
 def locate(error: Any, tree: Any) -> KeyPath:
-    """The path of keys that an error is about: pydantic's location without the names of alternatives in it."""
+    """The path of keys that an error is about: pydantic's location without the names of alternatives in it.
+
+    Such a name is told from a key that is spelled alike by what keys there can be.
+    """
     path: KeyPath = ()
-    for part in error["loc"]:
-        if (isinstance(tree, dict) and part in tree) or (isinstance(tree, list) and isinstance(part, int)):
+    extra = error["loc"] if error["type"] == "extra_forbidden" else ()
+    for n, part in enumerate(error["loc"], 1):
+        named = (*(key for key in path if isinstance(key, str)), part) in FIELDS or n == len(extra)
+        if (isinstance(tree, dict) and part in tree and named) or (isinstance(tree, list) and isinstance(part, int)):
             tree, path = tree[part], (*path, part)
     if error["type"] == "missing":
         return (*path, error["loc"][-1])

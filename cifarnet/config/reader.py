@@ -62,6 +62,19 @@ def load(source: str | Path | None = None, overrides: Sequence[str] = (), **flag
     return resolve(source, overrides, **flags).settings
 
 
+def saved(path: Path) -> Settings:
+    """The settings that a run folder keeps: what the file says, whatever the environment does.
+
+    Raises
+    ------
+    ConfigError
+        As load.
+    """
+    layers = Layers()
+    layers.file(path)
+    return layers.settings()
+
+
 def resolve(source: str | Path | None = None, overrides: Sequence[str] = (), **flags: Any) -> Resolved:
     """As load, with where every value comes from."""
     layers = Layers()
@@ -195,8 +208,9 @@ class Layers:
         """Take 1e3 for the whole number it is, and drop what a kind chosen in a higher layer has no use for."""
         path = locate(error, self.tree)
         [node] = present(self.tree, path[:-1])
-        if error["type"] == "int_type" and isinstance(error["input"], float) and error["input"].is_integer():
-            node[path[-1]] = int(error["input"])
+        value = next(iter(present(self.tree, path)), None)
+        if error["type"] == "int_type" and isinstance(value, float) and value.is_integer():
+            node[path[-1]] = int(value)
             return True
         if error["type"] == "extra_forbidden" and len(error["loc"]) > len(path):  # the location names an alternative
             chosen = [self.mark((*path[:-1], key)) for key, value in node.items() if value == error["loc"][-2]]
@@ -262,6 +276,11 @@ def remove(tree: dict[str, Any], paths: set[KeyPath] | frozenset[KeyPath]) -> No
 def plain(settings: Settings) -> dict[str, Any]:
     """Settings as YAML and JSON have them, in the order of the models."""
     return settings.model_dump(mode="json", by_alias=True)
+
+
+def flat(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """Plain settings with a dotted key for every value, to compare."""
+    return {key: present(tree, tuple(key.split(".")))[0] for key in leaves(tree)}
 
 
 def leaves(tree: Mapping[str, Any], prefix: tuple[str, ...] = ()) -> Iterator[str]:

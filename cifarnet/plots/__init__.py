@@ -4,8 +4,9 @@ matplotlib takes longer to import than a quick run to train, so it is imported i
 its global state belongs to the notebook or the thread that calls.
 """
 
-from cifarnet.plots.canvas import render, stamp
+from cifarnet.plots.canvas import SYNTHETIC, render, stamp
 from cifarnet.plots.lines import curves, eta
+from cifarnet.plots.overlay import overlay
 from cifarnet.plots.pictures import confusion, mistakes, weights
 
-__all__ = ["confusion", "curves", "eta", "mistakes", "render", "stamp", "weights"]
+__all__ = ["SYNTHETIC", "confusion", "curves", "eta", "mistakes", "overlay", "render", "stamp", "weights"]

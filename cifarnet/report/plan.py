@@ -10,12 +10,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from cifarnet import runs
+from cifarnet import experiment, runs
 from cifarnet.config.settings import IMAGE_VALUES, Cyclic, Data, Settings
 from cifarnet.errors import ConfigError, RunError
 from cifarnet.report.studies import Check, Exhibit, Row, Study
-
-NUMERICS = 1  # raised when a change of the code changes what a training computes, so that old records are not used
 
 
 class Job(NamedTuple):
@@ -44,7 +42,12 @@ Fingerprint = Callable[[Data], str]
 
 def key(settings: Settings, check: Check | None, fingerprint: str) -> str:
     """What a result depends on: the settings but for their label, the bytes of the data, version of the numerics."""
-    whole = [NUMERICS, fingerprint, settings.model_dump(by_alias=True, exclude={"label"}), check and check.model_dump()]
+    whole = [
+        experiment.NUMERICS,
+        fingerprint,
+        settings.model_dump(by_alias=True, exclude={"label"}),
+        check and check.model_dump(),
+    ]
     return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:20]
 
 

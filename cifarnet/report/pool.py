@@ -75,7 +75,7 @@ def trained(job: Job, dataset: Any, folder: Path) -> Generator[float, None, None
     """One training as a run folder; yields the share done since the last measurement."""
     updates = experiment.plan(job.settings).updates
     run = experiment.start(job.settings, dataset, folder, key=job.key)
-    records = experiment.execute(job.settings, dataset, run, figures=False)
+    records = experiment.execute(job.settings, dataset, run, lean=True)
     done = 0
     try:
         for record in records:

@@ -1,0 +1,199 @@
+"""Run folders as they are found: whole, half written, damaged or hostile. Nothing here writes or trusts."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import zipfile
+from array import array
+from collections.abc import Iterable
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from cifarnet.errors import RunError
+from cifarnet.runs import disk
+
+if TYPE_CHECKING:  # a thousand runs are listed before numpy would be imported
+    import numpy as np
+    from numpy.typing import NDArray
+
+JSON_LIMIT = 2_000_000  # bytes; run.json has a thousand, environment.json as many as the git diff in it
+TABLE_LIMIT = 20_000_000  # bytes; a measurement has 150
+MEMBERS_LIMIT = 100  # arrays in a file
+LOCK = ".lock"
+NOTES = "notes.txt"
+LATEST = "checkpoints/latest.npz"
+END = 42  # bytes of a zip's end record and of the locator of a longer one before it
+STATUSES = ("running", "completed", "interrupted", "diverged", "failed")
+
+
+def find(name: str, runs_dir: Path) -> Path:
+    """Find a run by its path, by ``latest``, or by a unique beginning of its name.
+
+    Raises
+    ------
+    RunError
+        If there is none, or more than one.
+    """
+    try:
+        if name == "latest":
+            name = latest(runs_dir)
+        for path in (Path(name), runs_dir / name) if name else ():
+            if (path / "run.json").is_file():
+                return path
+        known = folders(runs_dir)
+    except (OSError, ValueError):  # a name that no file system takes
+        known = []
+    found = [path for path in known if path.name.startswith(name)]
+    if len(found) != 1:
+        names = ", ".join(path.name for path in found[-5:]) or "none"
+        raise RunError(
+            f"{disk.shown(name)}: {len(found)} runs in {disk.shown(runs_dir)} begin like this ({names}); name one of "
+            "them, or its folder"
+        )
+    return found[0]
+
+
+def latest(runs_dir: Path) -> str:
+    """The name of the run that was made last."""
+    path = runs_dir / "latest"
+    return disk.read(path, 1000).decode().strip() if path.is_file() else path.resolve().name
+
+
+def folders(runs_dir: Path) -> list[Path]:
+    """All run folders, by name: the oldest first."""
+    return [path.parent for path in sorted(runs_dir.glob("[!.]*/run.json")) if not path.parent.is_symlink()]
+
+
+def notes(path: Path) -> list[str]:
+    """The notes of a run, each with its time."""
+    return disk.read(path / NOTES, TABLE_LIMIT).decode(errors="replace").splitlines() if (path / NOTES).exists() else []
+
+
+def read(path: Path) -> dict[str, Any]:
+    """What run.json says, its status as it is: one that no process runs any more is ``stale``.
+
+    Raises
+    ------
+    RunError
+        If it is not there or broken.
+    """
+    info = read_json(path / "run.json")
+    texts = {name: info.get(name) for name in ("kind", "label", "status")}
+    if not all(isinstance(text, str) and text.isprintable() for text in texts.values()):
+        raise RunError(f"{path / 'run.json'}: kind, label and status are not all there; is this a run folder?")
+    if not all(isinstance(info.get(name, {}), dict) for name in ("results", "settings")):
+        raise RunError(f"{path / 'run.json'}: results or settings are no mapping; is this a run folder?")
+    if info["status"] not in STATUSES:
+        raise RunError(f"{path / 'run.json'}: unknown status; a newer cifarnet may have written it")
+    if info["status"] == "running" and disk.locked(path / LOCK) is False:
+        info["status"] = "stale"
+    return info
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON file of a run folder.
+
+    Raises
+    ------
+    RunError
+        If it is not there or broken.
+    """
+    try:
+        value = json.loads(disk.read(path, JSON_LIMIT))
+    except (ValueError, RecursionError) as error:
+        raise RunError(f"{disk.shown(path)}: not JSON ({error}); is this a run folder?") from error
+    if not isinstance(value, dict):
+        raise RunError(f"{disk.shown(path)}: not a JSON object; is this a run folder?")
+    return value
+
+
+def read_table(path: Path) -> dict[str, NDArray[np.float64]]:
+    """Read metrics.csv as columns; what was not measured is NaN, and a last line cut short is left out.
+
+    Raises
+    ------
+    RunError
+        If it is not there or broken.
+    """
+    try:
+        return table(disk.read(path, TABLE_LIMIT))
+    except ValueError as error:
+        raise RunError(f"{disk.shown(path)}: not a table ({error}); take it from a copy, or train again") from error
+
+
+def table(content: bytes) -> dict[str, NDArray[np.float64]]:
+    """The columns of a table; ValueError if it is none."""
+    import numpy as np
+
+    content = content[: content.rfind(b"\n") + 1]
+    values = array("d")
+    try:
+        rows = csv.reader(io.TextIOWrapper(io.BytesIO(content), "utf-8", newline=""))
+        header = next(rows, [])
+        if not header or len(set(header)) < len(header):
+            raise ValueError("no header of distinct names")
+        for row in rows:
+            if len(row) != len(header):
+                raise ValueError(f"line {rows.line_num} has {len(row)} of {len(header)} values")
+            values.extend([float(value or "nan") for value in row])
+    except csv.Error as error:
+        raise ValueError(str(error)) from error
+    columns = np.frombuffer(values).reshape(-1, len(header)) if values else np.empty((0, len(header)))
+    return dict(zip(header, columns.T, strict=True))
+
+
+def read_arrays(
+    path: Path, names: Iterable[str], cure: str = "train again, or take a checkpoint of the run"
+) -> dict[str, NDArray[Any]]:
+    """Read arrays of an .npz of a run folder; nothing in it can run code, and nothing is larger than the file.
+
+    Raises
+    ------
+    RunError
+        If the file is not there, broken, or lacks one of the names.
+    """
+    try:
+        if not path.is_file():
+            raise ValueError("there is no such file")
+        with path.open("rb") as file:
+            check_end(file, path.stat().st_size)
+            with zipfile.ZipFile(file) as members:
+                return {name: member(members, f"{name}.npy") for name in names}
+    except Exception as error:  # a broken zip raises a dozen kinds
+        why = getattr(error, "strerror", None) or f"{error}".replace("\n", " ")[:200] or type(error).__name__
+        raise RunError(f"{disk.shown(path)}: cannot be read ({why}); {cure}") from error
+
+
+def check_end(file: IO[bytes], size: int) -> None:
+    """Refuse a zip whose list of members is long, which the zip reader would read whole."""
+    file.seek(max(0, size - END))
+    end = file.read()
+    count, length = int.from_bytes(end[-12:-10], "little"), int.from_bytes(end[-10:-6], "little")
+    if end[-22:-18] != b"PK\5\6" or count > MEMBERS_LIMIT or length > 1000 * MEMBERS_LIMIT:
+        raise ValueError("it does not end as an .npz does")
+    if end[-42:-38] == b"PK\6\7" and size < 2**32:
+        raise ValueError("it says that it is larger than it is")
+
+
+def member(members: zipfile.ZipFile, name: str) -> NDArray[Any]:
+    """One array, not compressed, exactly as long as its header says."""
+    import numpy as np
+    from numpy.lib import format as npy
+
+    info = members.getinfo(name)
+    if info.compress_type != zipfile.ZIP_STORED or info.file_size != info.compress_size:
+        raise ValueError(f"{name} is compressed, as no array of a run is")
+    content = members.read(info)
+    file = io.BytesIO(content)
+    if npy.read_magic(file) != (1, 0):
+        raise ValueError(f"{name} has a header of another version")
+    shape, fortran, dtype = npy.read_array_header_1_0(file)
+    if dtype.hasobject:
+        raise ValueError(f"Object arrays are refused: {name} could run code")
+    if dtype.itemsize * math.prod(shape) != len(content) - file.tell() or min(shape, default=0) < 0:
+        raise ValueError(f"{name} has not the {shape} values of its header")
+    values = np.frombuffer(content, dtype, offset=file.tell())
+    return values.reshape(shape, order="F" if fortran else "C").copy()
