@@ -241,8 +241,8 @@ def summary(book: Book) -> dict[str, Any]:
     everything = [e for found in book.entries.values() for e in found]
     claims = [tested for found in book.claims.values() for tested in found]
     return {
-        "accuracies": compare.count([e for e in everything if e.is_accuracy and e.verdict != "setting"]),
-        "numbers": compare.count(everything),
+        "accuracies": compare.count([e for e in everything if e.is_accuracy and e.verdict != "setting"])._asdict(),
+        "numbers": compare.count(everything)._asdict(),
         "total": len(everything),
         "claims_hold": sum(t.verdict == "holds" for t in claims),
         "claims_fail": sum(t.verdict == "does not hold" for t in claims),
@@ -291,9 +291,8 @@ def closing(book: Book) -> str:
         return f"Nothing is compared: {book.incomparable}."
     head = summary(book)
     a = head["accuracies"]
-    return (
-        f"{a.agrees} of {a.agrees + a.differs} accuracies agree; {head['claims_hold']} of {head['claims']} claims hold."
-    )
+    compared = a["agrees"] + a["differs"]
+    return f"{a['agrees']} of {compared} accuracies agree; {head['claims_hold']} of {head['claims']} claims hold."
 
 
 def write(book: Book, folder: Path) -> Path:
