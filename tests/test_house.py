@@ -24,6 +24,7 @@ ROOMS = {  # room: rooms of ours that it may import; errors and streams are ever
     "experiment": {
         "resume", "config", "data", "network", "schedule", "gradcheck", "evaluation", "training", "runs", "plots",
     },
+    "search": {"resume", "config", "data", "training", "runs", "plots", "experiment"},
 }  # fmt: skip
 ROOMS["cli"] = set(ROOMS)
 COMMON = {"errors", "streams"}

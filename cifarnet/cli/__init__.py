@@ -11,7 +11,7 @@ import click
 from cifarnet import __version__
 from cifarnet.errors import CifarnetError
 
-COMMANDS = ("train", "gradcheck", "evaluate", "runs", "data", "config")
+COMMANDS = ("train", "gradcheck", "search-lambda", "search", "evaluate", "runs", "data", "config")
 
 
 class Commands(click.Group):
@@ -38,6 +38,7 @@ def cli(debug: bool) -> None:
     Examples:
       cifarnet train --config configs/figure-3.yaml
       cifarnet gradcheck --method centred
+      cifarnet search-lambda coarse --config configs/search.yaml
       cifarnet evaluate latest
     """
 

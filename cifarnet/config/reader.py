@@ -87,8 +87,25 @@ def resolve(source: str | Path | None = None, overrides: Sequence[str] = (), **f
         if value is not None:
             layers.lay({name: value}, Mark(3, 0, f"--{name}"))
     settings = layers.settings()
-    origins = {key: str(layers.marks.get(tuple(key.split(".")), "default")) for key in leaves(plain(settings))}
-    return Resolved(settings, origins)
+    marks = {".".join(map(str, path)): str(mark) for path, mark in layers.marks.items()}
+    return Resolved(settings, {key: marks.get(key, "default") for key in leaves(plain(settings))})
+
+
+def override(settings: Settings, values: Mapping[str, Any], name: str) -> Settings:
+    """The settings with other values at some dotted keys, checked like those of a file; name is told in errors.
+
+    Raises
+    ------
+    ConfigError
+        With a line for everything that is wrong.
+    """
+    layers = Layers()
+    layers.lay(plain(settings), Mark(0, 0, "settings"))
+    for key, value in values.items():
+        for part in reversed(key.split(".")):
+            value = {part: value}
+        layers.lay(value, Mark(2, 0, name))
+    return layers.settings()
 
 
 def find(source: str | Path) -> Path:
@@ -278,16 +295,17 @@ def plain(settings: Settings) -> dict[str, Any]:
     return settings.model_dump(mode="json", by_alias=True)
 
 
-def flat(tree: Mapping[str, Any]) -> dict[str, Any]:
+def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Plain settings with a dotted key for every value, to compare."""
-    return {key: present(tree, tuple(key.split(".")))[0] for key in leaves(tree)}
-
-
-def leaves(tree: Mapping[str, Any], prefix: tuple[str, ...] = ()) -> Iterator[str]:
-    """The dotted keys of all values that are no mappings."""
+    found: dict[str, Any] = {}
     for key, value in tree.items():
-        path = (*prefix, key)
-        yield from leaves(value, path) if isinstance(value, dict) else [".".join(path)]
+        found |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) and value else {prefix + key: value}
+    return found
+
+
+def leaves(tree: Mapping[str, Any]) -> Iterator[str]:
+    """The dotted keys of all values that are no mappings."""
+    return iter(flat(tree))
 
 
 class Dumper(yaml.SafeDumper):

@@ -2,7 +2,18 @@
 
 from cifarnet.runs.environment import differences, environment, threads
 from cifarnet.runs.folder import Run, create, now, remove, take
-from cifarnet.runs.reading import LATEST, find, folders, notes, read, read_arrays, read_json, read_table, table
+from cifarnet.runs.reading import (
+    LATEST,
+    find,
+    folders,
+    notes,
+    read,
+    read_arrays,
+    read_json,
+    read_rows,
+    read_table,
+    table,
+)
 
 __all__ = [
     "LATEST",
@@ -17,6 +28,7 @@ __all__ = [
     "read",
     "read_arrays",
     "read_json",
+    "read_rows",
     "read_table",
     "remove",
     "table",

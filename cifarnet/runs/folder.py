@@ -88,7 +88,7 @@ class Run:
         self.info |= info
         self.write_json("run.json", self.info)
 
-    def go_on(self, step: int) -> None:
+    def go_on(self, step: int, what: str = "updates") -> None:
         """Begin to write a folder that another process left; what it left half written is removed."""
         for part in (*self.path.glob(".*.part"), *self.path.glob("*/.*.part")):
             disk.remove(part)
@@ -96,7 +96,7 @@ class Run:
             disk.cut(grown)
         for outdated in ("ended", "error", "updates"):
             self.info.pop(outdated, None)
-        self.log(f"resumed after {step} updates")
+        self.log(f"resumed after {step} {what}")
         self.update(status="running", **me(), resumed=[*self.info.get("resumed", []), step])
 
     def finish(self, status: str, **info: Any) -> None:
