@@ -1,7 +1,7 @@
 """One config becomes one finished run: what the commands that train, search and report share."""
 
 import contextlib
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -106,7 +106,7 @@ def execute(settings: Settings, dataset: Dataset, run: Run) -> Generator[Record,
             yield point
         last = last or record(state, dataset.train, dataset.validation, todo)  # resumed after the last update
         run.write_arrays("model.npz", **model(settings, dataset, state))
-        draw(settings, dataset.classes, run)
+        draw(settings, run)
         run.finish("completed", results=results(settings, dataset, state, last))
     except Diverged as error:
         run.finish("diverged", error=str(error), updates=state.step)
@@ -146,21 +146,36 @@ def model(settings: Settings, dataset: Dataset, state: State) -> dict[str, Any]:
     }
 
 
-def draw(settings: Settings, classes: tuple[str, ...], run: Run) -> None:
+def draw(settings: Settings, run: Run) -> None:
     """Draw a run's figures from its own files, so that they can be drawn again without training."""
-    todo = plan(settings)
-    theta = runs.read_arrays(run.path / "model.npz", ["theta"])["theta"]
-    steps = range(todo.updates + 1)
-    figures = {
-        "curves": plots.curves(runs.read_table(run.path / "metrics.csv"), steps_per_epoch=settings.steps_per_epoch),
-        "eta": plots.eta(
-            np.array(steps), np.array([todo.eta(t) for t in steps]), steps_per_epoch=settings.steps_per_epoch
-        ),
-    }
-    if settings.data.dims is None:
-        W1 = network.views(theta, settings.sizes)[0][0]
-        figures["weights"] = plots.weights(W1, classes=None if settings.network.hidden else classes)
-    save(run, figures, settings.data.source)
+    names = ("curves", "eta", "weights") if settings.data.dims is None else ("curves", "eta")
+    save(run, {name: figure(run.path, settings, name) for name in names}, settings.data.source)
+
+
+def figure(path: Path, settings: Settings, name: str, axes: Any = None) -> Any:
+    """Draw one of a run's figures, ``curves``, ``eta`` or ``weights``, on given axes or on a new figure.
+
+    Raises
+    ------
+    RunError
+        If a file of the run cannot be read.
+    ValueError
+        If there is no figure of that name.
+    """
+    match name:
+        case "curves":
+            table = runs.read_table(path / "metrics.csv")
+            return plots.curves(table, steps_per_epoch=settings.steps_per_epoch, axes=axes)
+        case "eta":
+            todo = plan(settings)
+            steps = np.arange(todo.updates + 1)
+            etas = np.array([todo.eta(t) for t in steps.tolist()])
+            return plots.eta(steps, etas, steps_per_epoch=settings.steps_per_epoch, axes=axes)
+        case "weights":
+            theta, classes = runs.read_arrays(path / "model.npz", ["theta", "classes"]).values()
+            W1 = network.views(theta, settings.sizes)[0][0]
+            return plots.weights(W1, classes=None if settings.network.hidden else classes.tolist(), axes=axes)
+    raise ValueError(f"no figure {name!r}; there are curves, eta and weights")
 
 
 @dataclass(frozen=True)
@@ -247,10 +262,10 @@ def evaluate(path: Path, split: str, data_dir: Path | None = None) -> Evaluated:
     return Evaluated(summary, dataset.source, recorded == dataset.fingerprint)
 
 
-def save(run: Run, figures: Mapping[str, Any], source: str) -> None:
-    """Write figures into a run folder, as PNG and as SVG."""
+def save(run: Run, figures: Mapping[str, Any], source: str, kinds: Sequence[str] = ("png", "svg")) -> None:
+    """Write figures into a run folder, each as PNG and as SVG."""
     for name, figure in figures.items():
         if source == "synthetic":
             plots.stamp(figure, plots.SYNTHETIC)
-        for kind in ("png", "svg"):
+        for kind in kinds:
             run.write(f"figures/{name}.{kind}", plots.render(figure, kind))

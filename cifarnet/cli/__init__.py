@@ -11,7 +11,17 @@ import click
 from cifarnet import __version__
 from cifarnet.errors import CifarnetError
 
-COMMANDS = ("train", "gradcheck", "search-lambda", "search", "evaluate", "runs", "data", "config")
+COMMANDS = (
+    "train",
+    "gradcheck",
+    "search-lambda",
+    "search",
+    "evaluate",
+    "predict",
+    "runs",
+    "data",
+    "config",
+)
 
 
 class Commands(click.Group):

@@ -41,13 +41,13 @@ class Mark(NamedTuple):
         return f"{self.name}:{self.line}" if self.line else self.name
 
 
-def load(source: str | Path | None = None, overrides: Sequence[str] = (), **flags: Any) -> Settings:
+def load(source: str | Path | Mapping[str, Any] | None = None, overrides: Sequence[str] = (), **flags: Any) -> Settings:
     """Settings from a config file and what goes over it: CIFARNET_SET, overrides, flags.
 
     Parameters
     ----------
     source
-        A file, or the name of a shipped config such as figure-3; None for the defaults.
+        A file, the name of a shipped config such as figure-3, or a mapping like one; None for the defaults.
     overrides
         Texts such as "training.lambda=0.001". Mappings are merged key by key; of two values for one key the later
         wins. Where a kind is changed, keys of a lower layer that the new kind has no use for are dropped.
@@ -75,10 +75,14 @@ def saved(path: Path) -> Settings:
     return layers.settings()
 
 
-def resolve(source: str | Path | None = None, overrides: Sequence[str] = (), **flags: Any) -> Resolved:
+def resolve(
+    source: str | Path | Mapping[str, Any] | None = None, overrides: Sequence[str] = (), **flags: Any
+) -> Resolved:
     """As load, with where every value comes from."""
     layers = Layers()
-    if source is not None:
+    if isinstance(source, Mapping):
+        layers.lay(source, Mark(0, 0, "dict"))
+    elif source is not None:
         layers.file(find(source))
     layers.environment(os.environ)
     for word in overrides:
