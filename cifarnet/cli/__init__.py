@@ -1,6 +1,7 @@
 """The command line. Commands import what they need in their bodies, so that help imports click alone."""
 
 import importlib
+import os
 import signal
 import sys
 from types import FrameType
@@ -56,6 +57,7 @@ def cli(debug: bool) -> None:
 def main() -> NoReturn:
     """Run the command line and turn every error into a line and an exit code, at this one place."""
     signal.signal(signal.SIGTERM, terminated)
+    os.environ["MPLBACKEND"] = "agg"  # figures are files; whatever is set for other programs need not be there
     try:
         code = cli.main(prog_name="cifarnet", standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)

@@ -153,7 +153,11 @@ def create(
         if isinstance(error, RunError):
             raise
         raise disk.failed(runs_dir, error, "no run folder can be made") from error
-    disk.link(runs_dir / "latest", run.path.name)
+    try:
+        disk.link(runs_dir / "latest", run.path.name)
+    except BaseException:
+        run.release()
+        raise
     return run
 
 
