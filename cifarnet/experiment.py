@@ -60,14 +60,17 @@ def initial(settings: Settings, dtype: DTypeLike = np.float32) -> State:
     return State(network.initialise(settings.sizes, std, stream(settings.seed, "init"), dtype))
 
 
-def start(settings: Settings, dataset: Dataset, runs_dir: Path, kind: str = "train") -> Run:
-    """Make the run folder of one training."""
+def start(
+    settings: Settings, dataset: Dataset, runs_dir: Path, kind: str = "train", files: Mapping[str, Any] | None = None
+) -> Run:
+    """Make the run folder of one training, or of another kind of run with files of its own."""
+    environment = runs.environment() | {"numerics": NUMERICS, "data": provenance(dataset)}
     return runs.create(
         runs_dir,
         kind,
         settings.label,
         config.dump(settings),
-        runs.environment() | {"numerics": NUMERICS, "data": provenance(dataset)},
+        {"environment.json": environment, **(files or {})},
         settings=config.plain(settings),
     )
 

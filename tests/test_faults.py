@@ -11,7 +11,8 @@ from cifarnet.errors import CifarnetError, RunError
 from tests.faults import Crash, Faults, injected
 
 DEATHS = ("before", "half", "after")
-ERRORS = (errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EROFS)
+RARE = (errno.EDQUOT, errno.EROFS)  # treated like the others
+ERRORS = (errno.ENOSPC, errno.EIO, *(pytest.param(number, marks=pytest.mark.torture) for number in RARE))
 
 
 class AtOnce:
@@ -81,7 +82,7 @@ def test_a_death_at_any_write_loses_nothing(tiny, calls, tally, kind):
         survived(tiny, tally, path)
 
 
-@pytest.mark.parametrize("lasting", [False, True])
+@pytest.mark.parametrize("lasting", [False, True], ids=["once", "for good"])
 @pytest.mark.parametrize("number", ERRORS)
 def test_a_disk_that_fails_at_any_write_gives_a_clear_error(tiny, calls, tally, number, lasting):
     """Full, over quota, broken or read-only, once or for good: one line with file and cure; later it goes on."""

@@ -23,12 +23,11 @@ EARLIER = "earlier.json"  # what a fine search started from, so that the folder 
 
 def start(study: Study, dataset: Dataset, runs_dir: Path, earlier: Found | None) -> Run:
     """Make the run folder of a search."""
-    run = experiment.start(study.settings, dataset, runs_dir, "search")
-    run.write_json(PLAN, study.plan())
+    files = {PLAN: study.plan()}
     if earlier:
         points = [{"values": s.values, "accuracy": s.accuracy, "spread": s.spread} for s in earlier.standings()]
-        run.write_json(EARLIER, {"stage": earlier.study.stage, "trials": points})
-    return run
+        files[EARLIER] = {"stage": earlier.study.stage, "trials": points}
+    return experiment.start(study.settings, dataset, runs_dir, "search", files)
 
 
 def reopen(path: Path, dataset: Dataset, *, retry_failed: bool) -> tuple[Found, Run]:
