@@ -1,4 +1,4 @@
-.PHONY: help reproduce-report check test clean
+.PHONY: help reproduce-report check test torture clean
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
@@ -25,6 +25,9 @@ check: .venv/installed ## ruff and mypy
 
 test: .venv/installed ## all tests; those on real data run where CIFAR-10 is found
 	$(BIN)/python -m pytest
+
+torture: .venv/installed ## break things for a quarter of an hour, all that `make test` has a share of
+	$(BIN)/python -m pytest -m 'torture or not torture' tests/test_faults.py tests/test_kills.py tests/test_resume.py
 
 clean: ## remove what was installed and cached, never runs
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info

@@ -1,3 +1,23 @@
-"""cifarnet: reproducible experiments with small NumPy networks on CIFAR-10."""
+"""cifarnet: reproducible experiments with small NumPy networks on CIFAR-10; `cifarnet.library` says how to call it."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cifarnet.library import LoadedRun, Training, load, start, train
+    from cifarnet.model import Model
 
 __version__ = "0.1.0"
+__all__ = ["LoadedRun", "Model", "Training", "__version__", "load", "start", "train"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import numpy and the rest when they are first asked for: `cifarnet --help` needs none of it."""
+    if name not in __all__:
+        raise AttributeError(f"module 'cifarnet' has no attribute {name!r}")
+    from cifarnet import library
+
+    return getattr(library, name)
+
+
+def __dir__() -> list[str]:
+    return __all__

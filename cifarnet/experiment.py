@@ -3,7 +3,7 @@
 import contextlib
 import threading
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -64,14 +64,22 @@ def initial(settings: Settings, dtype: DTypeLike = np.float32) -> State:
     return State(network.initialise(settings.sizes, std, stream(settings.seed, "init"), dtype))
 
 
-def start(settings: Settings, dataset: Dataset, runs_dir: Path, kind: str = "train", **info: Any) -> Run:
-    """Make the run folder of one training or gradient check; ``info`` goes into its run.json."""
+def start(
+    settings: Settings,
+    dataset: Dataset,
+    runs_dir: Path,
+    kind: str = "train",
+    files: Mapping[str, Any] | None = None,
+    **info: Any,
+) -> Run:
+    """Make the run folder of one training, or of another kind of run with files of its own; info is for run.json."""
+    environment = runs.environment() | {"numerics": NUMERICS, "data": provenance(dataset)}
     return runs.create(
         runs_dir,
         kind,
         settings.label,
         config.dump(settings),
-        runs.environment() | {"numerics": NUMERICS, "data": provenance(dataset)},
+        {"environment.json": environment, **(files or {})},
         settings=config.plain(settings),
         **info,
     )
@@ -184,24 +192,34 @@ def model(settings: Settings, dataset: Dataset, state: State) -> dict[str, Any]:
 
 def draw(settings: Settings, run: Run) -> None:
     """Draw a run's figures from its own files, so that they can be drawn again without training."""
-    todo = plan(settings)
-    steps = range(todo.updates + 1)
-    figures = {
-        "curves": plots.curves(runs.read_table(run.path / "metrics.csv"), steps_per_epoch=settings.steps_per_epoch),
-        "eta": plots.eta(
-            np.array(steps), np.array([todo.eta(t) for t in steps]), steps_per_epoch=settings.steps_per_epoch
-        ),
-    }
-    if settings.data.dims is None:
-        figures["weights"] = weights(run.path)
-    save(run, figures, settings.data.source)
+    names = ("curves", "eta", "weights") if settings.data.dims is None else ("curves", "eta")
+    save(run, {name: figure(run.path, settings, name) for name in names}, settings.data.source)
 
 
-def weights(path: Path) -> Any:
-    """The first layer's weights of a run folder as a figure: class templates where there is no other layer."""
-    model = runs.read_arrays(path / "model.npz", ["theta", "sizes", "classes"])
-    W1 = network.views(model["theta"], model["sizes"].tolist())[0][0]
-    return plots.weights(W1, classes=model["classes"].tolist() if len(model["sizes"]) == 2 else None)
+def figure(path: Path, settings: Settings, name: str, axes: Any = None) -> Any:
+    """Draw one of a run's figures, ``curves``, ``eta`` or ``weights``, on given axes or on a new figure.
+
+    Raises
+    ------
+    RunError
+        If a file of the run cannot be read.
+    ValueError
+        If there is no figure of that name.
+    """
+    match name:
+        case "curves":
+            table = runs.read_table(path / "metrics.csv")
+            return plots.curves(table, steps_per_epoch=settings.steps_per_epoch, axes=axes)
+        case "eta":
+            todo = plan(settings)
+            steps = np.arange(todo.updates + 1)
+            etas = np.array([todo.eta(t) for t in steps.tolist()])
+            return plots.eta(steps, etas, steps_per_epoch=settings.steps_per_epoch, axes=axes)
+        case "weights":
+            theta, classes = runs.read_arrays(path / "model.npz", ["theta", "classes"]).values()
+            W1 = network.views(theta, settings.sizes)[0][0]
+            return plots.weights(W1, classes=None if settings.network.hidden else classes.tolist(), axes=axes)
+    raise ValueError(f"no figure {name!r}; there are curves, eta and weights")
 
 
 @dataclass(frozen=True)
@@ -288,10 +306,10 @@ def evaluate(path: Path, split: str, data_dir: Path | None = None) -> Evaluated:
     return Evaluated(summary, dataset.source, recorded == dataset.fingerprint)
 
 
-def save(run: Run, figures: Mapping[str, Any], source: str) -> None:
-    """Write figures into a run folder, as PNG and as SVG."""
+def save(run: Run, figures: Mapping[str, Any], source: str, kinds: Sequence[str] = ("png", "svg")) -> None:
+    """Write figures into a run folder, each as PNG and as SVG."""
     for name, figure in figures.items():
         if source == "synthetic":
             plots.stamp(figure, plots.SYNTHETIC)
-        for kind in ("png", "svg"):
+        for kind in kinds:
             run.write(f"figures/{name}.{kind}", plots.render(figure, kind))

@@ -52,7 +52,7 @@ def contradictions(run: Run, before: Mapping[str, Any], settings: Settings, data
     """What is not as it was when the run began, of all that its result follows from."""
     was, now = config.flat(run.info.get("settings", {})), config.flat(config.plain(settings))
     for key in [key for key in was | now if was.get(key) != now.get(key)]:
-        yield f"{key} was {was.get(key)} and is {now.get(key)} (config.yaml or CIFARNET_SET)"
+        yield f"{key} was {was.get(key)} and is {now.get(key)} (config.yaml)"
     images = before.get("data")
     if not isinstance(images, dict) or images.get("fingerprint") != dataset.fingerprint:
         yield "the images are not those that it began with (their fingerprint differs)"

@@ -23,8 +23,8 @@ def make(tmp_path):
 
     def make(label, lam, accuracy, *, seed=1, kind="train", status="completed", **environment):
         settings = {"label": label, "seed": seed, "training": {"lambda": lam, "schedule": {"n_s": "2 epochs"}}}
-        environment = {"numpy": "2", "blas": [{"num_threads": 2}]} | environment
-        run = runs.create(tmp_path, kind, label, json.dumps(settings), environment, settings=settings)
+        files = {"environment.json": {"numpy": "2", "blas": [{"num_threads": 2}]} | environment}
+        run = runs.create(tmp_path, kind, label, json.dumps(settings), files, settings=settings)
         run.append(dict.fromkeys(HEADER.split(","), 0.5))
         if status != "running":
             run.finish(status, results={"validation_accuracy": accuracy, "test_accuracy": accuracy - 0.1})

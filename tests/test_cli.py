@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from cifarnet import runs
+from cifarnet.cli import COMMANDS
 
 TINY = ("--config", "configs/quick.yaml", "--set", "training.schedule.n_s=20", "--set", "data.limit=2000")
 
@@ -45,11 +46,11 @@ def test_help_imports_click_alone(cifarnet):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "cifarnet.cli" in done.stderr
     assert not {"numpy", "matplotlib", "pydantic", "yaml", "tqdm"} & set(done.stderr.split())
-    for command in ("train", "gradcheck", "evaluate", "runs", "data", "config"):
+    for command in COMMANDS:
         assert f"\n  {command} " in done.stdout
 
 
-@pytest.mark.parametrize("command", ["train", "gradcheck", "evaluate", "runs", "data", "config"])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help_with_an_example(cifarnet, command):
     """Its own name with arguments is among the lines of --help."""
     assert re.search(rf"\n +cifarnet {command}\b", cifarnet(command, "--help").stdout)

@@ -247,7 +247,7 @@ def test_shipped_configs_are_found_from_any_folder(tmp_path: Path, monkeypatch: 
 def test_dump_is_complete_and_in_order() -> None:
     """dump writes every key, in the models' order, lambda by its name, and PyYAML reads it alike."""
     text = dump(load("figure-3"))
-    assert list(yaml.safe_load(text)) == ["label", "seed", "data", "network", "training", "evaluation"]
+    assert list(yaml.safe_load(text)) == ["label", "seed", "data", "network", "training", "evaluation", "search"]
     assert yaml.safe_load(text) == plain(load("figure-3"))
     assert "\n  lambda: 0.01\n" in text
     assert "\n    eta_min: 1.0e-05\n" in text

@@ -273,7 +273,7 @@ JUNK = [
     "'2'",
 ]
 FINE = {
-    "null": {"data.holdout_seed", "data.limit", "data.dims", "evaluation.per_cycle"},
+    "null": {"data.holdout_seed", "data.limit", "data.dims", "evaluation.per_cycle", "search"},
     "1.5": {"training.lambda", "training.schedule.eta", "training.schedule.eta_max", "network.init.std"},
     "yes": {"label"},
     "false": {"training.shuffle"},

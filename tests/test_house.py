@@ -18,12 +18,15 @@ ROOMS = {  # room: rooms of ours that it may import; errors and streams are ever
     "evaluation": {"network"},
     "training": {"network", "schedule", "evaluation", "data"},
     "runs": {"config"},
+    "model": {"network", "runs"},
     "catalogue": {"runs"},
     "plots": set(),
     "resume": {"config", "data", "training", "runs"},
     "experiment": {
         "resume", "config", "data", "network", "schedule", "gradcheck", "evaluation", "training", "runs", "plots",
     },
+    "search": {"resume", "config", "data", "training", "runs", "plots", "experiment"},
+    "library": {"config", "data", "training", "runs", "model", "plots", "experiment"},
 }  # fmt: skip
 ROOMS["report"] = {"config", "experiment", "gradcheck", "runs", "plots"}
 ROOMS["cli"] = set(ROOMS)

@@ -1,6 +1,7 @@
 """The command line. Commands import what they need in their bodies, so that help imports click alone."""
 
 import importlib
+import os
 import signal
 import sys
 from types import FrameType
@@ -11,7 +12,18 @@ import click
 from cifarnet import __version__
 from cifarnet.errors import CifarnetError
 
-COMMANDS = ("train", "gradcheck", "evaluate", "reproduce-report", "runs", "data", "config")
+COMMANDS = (
+    "train",
+    "gradcheck",
+    "search-lambda",
+    "search",
+    "evaluate",
+    "predict",
+    "reproduce-report",
+    "runs",
+    "data",
+    "config",
+)
 
 
 class Commands(click.Group):
@@ -38,6 +50,7 @@ def cli(debug: bool) -> None:
     Examples:
       cifarnet train --config configs/figure-3.yaml
       cifarnet gradcheck --method centred
+      cifarnet search-lambda coarse --config configs/search.yaml
       cifarnet evaluate latest
     """
 
@@ -45,6 +58,7 @@ def cli(debug: bool) -> None:
 def main() -> NoReturn:
     """Run the command line and turn every error into a line and an exit code, at this one place."""
     signal.signal(signal.SIGTERM, terminated)
+    os.environ["MPLBACKEND"] = "agg"  # figures are files; whatever is set for other programs need not be there
     try:
         code = cli.main(prog_name="cifarnet", standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)

@@ -62,7 +62,7 @@ def gradcheck(
     """
     from tqdm import tqdm
 
-    from cifarnet import config, data, experiment, gradcheck, runs
+    from cifarnet import config, data, experiment, gradcheck
     from cifarnet.errors import GradientCheckFailed
 
     layers = None if hidden is None else f"[{'' if hidden == '0' else hidden}]"
@@ -72,8 +72,7 @@ def gradcheck(
     warn_synthetic(settings.data.source)
     dataset = data.load(settings.data, data_dir, dtype="float64")
     problem = experiment.gradient_problem(settings, dataset.train, samples, random_samples=random_samples)
-    run = runs.create(runs_dir, "gradcheck", settings.label, config.dump(settings), settings=config.plain(settings))
-    run.write_json("environment.json", runs.environment() | {"data": experiment.provenance(dataset)})
+    run = experiment.start(settings, dataset, runs_dir, "gradcheck")
     rows: list[dict[str, Any]] = []
     with blas_threads(threads or 1):  # the products are small
         for method in methods:

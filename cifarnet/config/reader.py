@@ -41,13 +41,13 @@ class Mark(NamedTuple):
         return f"{self.name}:{self.line}" if self.line else self.name
 
 
-def load(source: str | Path | None = None, overrides: Sequence[str] = (), **flags: Any) -> Settings:
+def load(source: str | Path | Mapping[str, Any] | None = None, overrides: Sequence[str] = (), **flags: Any) -> Settings:
     """Settings from a config file and what goes over it: CIFARNET_SET, overrides, flags.
 
     Parameters
     ----------
     source
-        A file, or the name of a shipped config such as figure-3; None for the defaults.
+        A file, the name of a shipped config such as figure-3, or a mapping like one; None for the defaults.
     overrides
         Texts such as "training.lambda=0.001". Mappings are merged key by key; of two values for one key the later
         wins. Where a kind is changed, keys of a lower layer that the new kind has no use for are dropped.
@@ -75,10 +75,14 @@ def saved(path: Path) -> Settings:
     return layers.settings()
 
 
-def resolve(source: str | Path | None = None, overrides: Sequence[str] = (), **flags: Any) -> Resolved:
+def resolve(
+    source: str | Path | Mapping[str, Any] | None = None, overrides: Sequence[str] = (), **flags: Any
+) -> Resolved:
     """As load, with where every value comes from."""
     layers = Layers()
-    if source is not None:
+    if isinstance(source, Mapping):
+        layers.lay(source, Mark(0, 0, "dict"))
+    elif source is not None:
         layers.file(find(source))
     layers.environment(os.environ)
     for word in overrides:
@@ -87,8 +91,25 @@ def resolve(source: str | Path | None = None, overrides: Sequence[str] = (), **f
         if value is not None:
             layers.lay({name: value}, Mark(3, 0, f"--{name}"))
     settings = layers.settings()
-    origins = {key: str(layers.marks.get(tuple(key.split(".")), "default")) for key in leaves(plain(settings))}
-    return Resolved(settings, origins)
+    marks = {".".join(map(str, path)): str(mark) for path, mark in layers.marks.items()}
+    return Resolved(settings, {key: marks.get(key, "default") for key in leaves(plain(settings))})
+
+
+def override(settings: Settings, values: Mapping[str, Any], name: str) -> Settings:
+    """The settings with other values at some dotted keys, checked like those of a file; name is told in errors.
+
+    Raises
+    ------
+    ConfigError
+        With a line for everything that is wrong.
+    """
+    layers = Layers()
+    layers.lay(plain(settings), Mark(0, 0, "settings"))
+    for key, value in values.items():
+        for part in reversed(key.split(".")):
+            value = {part: value}
+        layers.lay(value, Mark(2, 0, name))
+    return layers.settings()
 
 
 def find(source: str | Path) -> Path:
@@ -278,16 +299,17 @@ def plain(settings: Settings) -> dict[str, Any]:
     return settings.model_dump(mode="json", by_alias=True)
 
 
-def flat(tree: Mapping[str, Any]) -> dict[str, Any]:
+def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Plain settings with a dotted key for every value, to compare."""
-    return {key: present(tree, tuple(key.split(".")))[0] for key in leaves(tree)}
-
-
-def leaves(tree: Mapping[str, Any], prefix: tuple[str, ...] = ()) -> Iterator[str]:
-    """The dotted keys of all values that are no mappings."""
+    found: dict[str, Any] = {}
     for key, value in tree.items():
-        path = (*prefix, key)
-        yield from leaves(value, path) if isinstance(value, dict) else [".".join(path)]
+        found |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) and value else {prefix + key: value}
+    return found
+
+
+def leaves(tree: Mapping[str, Any]) -> Iterator[str]:
+    """The dotted keys of all values that are no mappings."""
+    return iter(flat(tree))
 
 
 class Dumper(yaml.SafeDumper):

@@ -6,41 +6,16 @@ import re
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+from pydantic import Field, StringConstraints, field_validator, model_validator
 from pydantic_core import PydanticCustomError
+
+from cifarnet.config import search
+from cifarnet.config.model import Batch, Count, Factor, Model, Rate, Steps, as_tuple, instead
+from cifarnet.config.search import Search
 
 BATCH_IMAGES = 10_000  # in each of the five training batches
 IMAGE_VALUES = 3072  # 32 x 32 x 3
 LABEL = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
-
-Batch = Annotated[int, Field(ge=1, le=5)]
-Count = Annotated[int, Field(ge=1, le=10**9)]  # bounded, so that no product of counts is beyond an int64 or a lifetime
-Steps = Count | Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]{0,5} epochs?$")]
-Rate = Annotated[float, Field(gt=0)]
-Factor = Annotated[float, Field(gt=0, le=1)]
-
-
-class Model(BaseModel):
-    """What all settings share: unknown keys are errors, values do not change, text is never taken for a number."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-        strict=True,
-        validate_default=True,
-        allow_inf_nan=False,
-        validate_by_alias=True,
-        validate_by_name=True,
-    )
-
-
-def instead(sentence: str) -> dict[str, Any]:
-    """What is said of a value that fits none of a field's types; editors that read the JSON Schema say it too."""
-    return {"errorMessage": sentence}
-
-
-def as_tuple(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
 
 
 class Data(Model):
@@ -195,6 +170,7 @@ class Settings(Model):
     network: Network = Network()
     training: Training = Training()
     evaluation: Evaluation = Evaluation()
+    search: Search | None = Field(None, description="Which settings a search tries; None means the defaults of one.")
 
     @model_validator(mode="after")
     def _consistent(self) -> Settings:
@@ -238,6 +214,8 @@ def contradictions(settings: Settings) -> Iterator[Contradiction]:
     if isinstance(schedule, Cyclic) and schedule.eta_min > schedule.eta_max:
         keys = ("training.schedule.eta_min", "training.schedule.eta_max")
         yield Contradiction(keys, schedule.eta_min, f"must be at most eta_max, which is {schedule.eta_max:g}")
+    for found in search.contradictions(settings.search) if settings.search else ():
+        yield Contradiction(*found)
 
 
 def _data_contradictions(data: Data) -> Iterator[Contradiction]:

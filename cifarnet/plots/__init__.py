@@ -8,5 +8,19 @@ from cifarnet.plots.canvas import SYNTHETIC, render, stamp
 from cifarnet.plots.lines import curves, eta
 from cifarnet.plots.overlay import overlay
 from cifarnet.plots.pictures import confusion, mistakes, weights
+from cifarnet.plots.predictions import predictions
+from cifarnet.plots.search import search
 
-__all__ = ["SYNTHETIC", "confusion", "curves", "eta", "mistakes", "overlay", "render", "stamp", "weights"]
+__all__ = [
+    "SYNTHETIC",
+    "confusion",
+    "curves",
+    "eta",
+    "mistakes",
+    "overlay",
+    "predictions",
+    "render",
+    "search",
+    "stamp",
+    "weights",
+]

@@ -192,7 +192,7 @@ def curve(kind: str, exhibit: Exhibit, row: Row, found: Sequence[Recorded]) -> C
 
 def templates(run: Recorded, row: Row) -> Image:
     """The ten class templates of a one-layer network."""
-    png = plots.render(experiment.weights(run.path), "png")
+    png = plots.render(experiment.figure(run.path, row.settings, "weights"), "png")
     alt = f"The weights of each of the ten classes as 32 x 32 colour images, {row.title}"
     return Image("class templates", alt, f"data:image/png;base64,{base64.b64encode(png).decode()}")
 

@@ -42,12 +42,8 @@ Fingerprint = Callable[[Data], str]
 
 def key(settings: Settings, check: Check | None, fingerprint: str) -> str:
     """What a result depends on: the settings but for their label, the bytes of the data, version of the numerics."""
-    whole = [
-        experiment.NUMERICS,
-        fingerprint,
-        settings.model_dump(by_alias=True, exclude={"label"}),
-        check and check.model_dump(),
-    ]
+    chosen = settings.model_dump(by_alias=True, exclude_defaults=True, exclude={"label", "search"})
+    whole = [experiment.NUMERICS, fingerprint, chosen, check and check.model_dump()]
     return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:20]
 
 

@@ -11,7 +11,8 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from cifarnet.config import document
-from cifarnet.config.settings import Cyclic, Model, Settings
+from cifarnet.config.model import Model
+from cifarnet.config.settings import Cyclic, Settings
 from cifarnet.errors import ConfigError
 from cifarnet.streams import stream
 

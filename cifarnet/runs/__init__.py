@@ -3,7 +3,18 @@
 from cifarnet.runs.disk import write_whole
 from cifarnet.runs.environment import differences, environment, threads
 from cifarnet.runs.folder import Run, create, now, remove, take
-from cifarnet.runs.reading import LATEST, find, folders, notes, read, read_arrays, read_json, read_table, table
+from cifarnet.runs.reading import (
+    LATEST,
+    find,
+    folders,
+    notes,
+    read,
+    read_arrays,
+    read_json,
+    read_rows,
+    read_table,
+    table,
+)
 
 __all__ = [
     "LATEST",
@@ -18,6 +29,7 @@ __all__ = [
     "read",
     "read_arrays",
     "read_json",
+    "read_rows",
     "read_table",
     "remove",
     "table",

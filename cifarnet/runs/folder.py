@@ -88,7 +88,7 @@ class Run:
         self.info |= info
         self.write_json("run.json", self.info)
 
-    def go_on(self, step: int) -> None:
+    def go_on(self, step: int, what: str = "updates") -> None:
         """Begin to write a folder that another process left; what it left half written is removed."""
         for part in (*self.path.glob(".*.part"), *self.path.glob("*/.*.part")):
             disk.remove(part)
@@ -96,7 +96,7 @@ class Run:
             disk.cut(grown)
         for outdated in ("ended", "error", "updates"):
             self.info.pop(outdated, None)
-        self.log(f"resumed after {step} updates")
+        self.log(f"resumed after {step} {what}")
         self.update(status="running", **me(), resumed=[*self.info.get("resumed", []), step])
 
     def finish(self, status: str, **info: Any) -> None:
@@ -125,11 +125,12 @@ def me() -> dict[str, Any]:
 
 
 def create(
-    runs_dir: Path, kind: str, label: str, config: str, environment: Mapping[str, Any] | None = None, **info: Any
+    runs_dir: Path, kind: str, label: str, config: str, files: Mapping[str, Any] | None = None, **info: Any
 ) -> Run:
     """Make a new run folder, named by time, kind and label; a name that is taken gets -2, -3, ...
 
-    It is filled under a hidden name and renamed, so that a folder has its settings from its first instant.
+    It is filled under a hidden name and renamed, so that a folder has its settings, and the ``files`` given by name and
+    value (JSON), from its first instant: whenever it is left, it can be resumed.
 
     Raises
     ------
@@ -143,8 +144,8 @@ def create(
         part.mkdir()
         run = Run(part)
         run.write("config.yaml", config)
-        if environment:
-            run.write_json("environment.json", environment)
+        for file, content in (files or {}).items():
+            run.write_json(file, content)
         run.update(kind=kind, label=label, status="running", **me(), started=now(), **info)
         run.path = disk.claim(part, runs_dir / name)
         run.lock = disk.lock(run.path / LOCK)
@@ -153,7 +154,11 @@ def create(
         if isinstance(error, RunError):
             raise
         raise disk.failed(runs_dir, error, "no run folder can be made") from error
-    disk.link(runs_dir / "latest", run.path.name)
+    try:
+        disk.link(runs_dir / "latest", run.path.name)
+    except BaseException:
+        run.release()
+        raise
     return run
 
 

@@ -124,6 +124,22 @@ def read_table(path: Path) -> dict[str, NDArray[np.float64]]:
         raise RunError(f"{disk.shown(path)}: not a table ({error}); take it from a copy, or train again") from error
 
 
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """Read a table with text in it, such as trials.csv, row by row; a last line cut short is left out.
+
+    Raises
+    ------
+    RunError
+        If it is broken; where it is not there yet, there are no rows.
+    """
+    try:
+        text = disk.read(path, TABLE_LIMIT).decode() if path.exists() else ""
+        header, *rows = list(csv.reader(text[: text.rfind("\n") + 1].splitlines())) or [[]]
+        return [dict(zip(header, row, strict=True)) for row in rows]
+    except (ValueError, csv.Error) as error:
+        raise RunError(f"{disk.shown(path)}: not a table ({error}); take it from a copy, or search again") from error
+
+
 def table(content: bytes) -> dict[str, NDArray[np.float64]]:
     """The columns of a table; ValueError if it is none."""
     import numpy as np

@@ -1,0 +1,226 @@
+"""``cifarnet search``: try settings and rank them; what it shares with ``search-lambda``."""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cifarnet.cli.options import common_options, config_options, echo_json, together, warn_synthetic
+from cifarnet.cli.stops import Stops
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cifarnet.config import Settings
+    from cifarnet.runs import Run
+    from cifarnet.search import Found, Outcome, Study, Trial
+
+search_options = together(
+    click.argument("stage", type=click.Choice(["coarse", "fine"]), required=False),
+    config_options,
+    common_options,
+    click.option("--from", "origin", metavar="RUN", help="The search that a fine one starts from."),
+    click.option("--jobs", type=click.IntRange(min=1), help="Trials side by side; by default one a core."),
+    click.option("--resume", metavar="RUN", help="Run what this search has not finished."),
+    click.option("--retry-failed", is_flag=True, help="With --resume: try the failed trials again."),
+    click.option("--fail-fast", is_flag=True, help="Stop the search where a trial fails or diverges."),
+    click.option("--dry-run", is_flag=True, help="List the trials and estimate the time; train and write nothing."),
+)
+
+
+@click.command()
+@search_options
+def search(**options: Any) -> None:
+    """Try values of any settings that are numbers: those that search.over in the config lists.
+
+    \b
+    Examples:
+      cifarnet search coarse --config my.yaml --set 'search.over.network.hidden.values=[20, 50, 100]'
+      cifarnet search fine --from latest
+    """
+    search_over(general=True, **options)
+
+
+def search_over(
+    *,
+    general: bool,
+    stage: str | None,
+    source: str | None,
+    overrides: tuple[str, ...],
+    seed: int | None,
+    label: str | None,
+    data_dir: Path | None,
+    threads: int | None,
+    runs_dir: Path,
+    quiet: bool,
+    as_json: bool,
+    origin: str | None,
+    jobs: int | None,
+    resume: str | None,
+    retry_failed: bool,
+    fail_fast: bool,
+    dry_run: bool,
+) -> None:
+    """Start or resume a search and follow it to its end."""
+    from cifarnet import runs, search
+
+    check_usage(stage, bool(source or overrides or seed is not None or label), origin, resume, retry_failed)
+    path = runs.find(resume, runs_dir) if resume is not None else None
+    earlier = search.read(runs.find(origin, runs_dir)) if origin is not None else None
+    if path:
+        found = search.read(path)
+        if found.study.general != general or stage not in (None, found.study.stage):
+            raise click.UsageError(f"{path} goes on with: cifarnet {found.study.command} --resume {path}")
+    else:
+        settings = load(source, overrides, earlier, seed=seed, label=label)
+        found = search.Found(search.design(settings, str(stage), general=general, earlier=earlier), [])
+    jobs, threads = jobs or cores(), threads or 1
+    if dry_run:
+        click.echo(plan(found, search.estimate(found, jobs, threads), jobs))
+        return
+    warn_synthetic(found.study.settings.data.source)
+    dataset = search.dataset(found.study.settings.data, data_dir)
+    with search.local(jobs, threads, dataset.fingerprint, data_dir) as workers, Stops() as stops:
+        if path:
+            found, run = search.reopen(path, dataset, retry_failed=retry_failed)
+        else:
+            run = search.start(found.study, dataset, runs_dir, earlier)
+        follow(found, stops.until(search.execute(found, run, workers, fail_fast=fail_fast)), quiet=quiet)
+    conclude(found, run, stops.code, as_json)
+
+
+def load(source: str | None, overrides: tuple[str, ...], earlier: "Found | None", **flags: Any) -> "Settings":
+    """The settings of a new search: a config's, or else those of the search that it starts from, changed."""
+    from cifarnet import config
+
+    if source is None and earlier and earlier.path:
+        source = str(earlier.path / "config.yaml")
+    return config.load(source, overrides, **flags)
+
+
+def check_usage(stage: str | None, configured: bool, origin: str | None, resume: str | None, retry: bool) -> None:
+    """Refuse options that do not go together."""
+    if resume and (configured or origin):
+        raise click.UsageError(
+            "--resume goes on with a search as it is: leave out --config, --set, --seed, --label, --from"
+        )
+    if not resume and not stage:
+        raise click.UsageError("say coarse or fine, or --resume RUN")
+    if retry and not resume:
+        raise click.UsageError("--retry-failed goes with --resume RUN")
+    if origin and stage == "coarse":
+        raise click.UsageError("--from RUN goes with fine")
+
+
+def cores() -> int:
+    import os
+
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def follow(found: "Found", ended: "Iterator[tuple[Trial, Outcome] | None]", *, quiet: bool) -> None:
+    """Show how a search goes: one bar, and a line as each trial ends; the lines alone if there is no terminal."""
+    from tqdm import tqdm
+
+    total, hidden = len(found.study.trials), quiet or not sys.stderr.isatty()
+    with tqdm(total=total, initial=len(found.rows), unit="trial", disable=hidden) as bar:
+        for end in filter(None, ended):
+            if not quiet or end[1].status != "completed":
+                bar.write(line(found, *end), file=sys.stderr)
+            bar.update()
+
+
+def line(found: "Found", trial: "Trial", outcome: "Outcome") -> str:
+    """One trial that has ended."""
+    values = "  ".join(f"{name} {trial.values[key]:<10.5g}" for key, name in found.study.names.items())
+    seed = f"  seed {trial.seed}" if found.study.part.seeds > 1 else ""
+    start = f"[{len(found.rows)}/{len(found.study.trials)}] trial {trial.index}{seed}  {values}"
+    if outcome.status != "completed":
+        return f"{start}  {outcome.status.upper()}: {outcome.note}"
+    return f"{start}  validation accuracy {outcome.validation_accuracy:.2%}  {outcome.seconds:.1f} s"
+
+
+def plan(found: "Found", seconds: float, jobs: int) -> str:
+    """What a search would do: its trials, and how long it would take."""
+    from tabulate import tabulate
+
+    study = found.study
+    rows = [[t.index, t.seed, *(t.values[key] for key in study.names)] for t in found.missing()]
+    table = tabulate(rows, ["trial", "seed", *study.names.values()], floatfmt=".5g")
+    return (
+        f"{table}\n{len(rows)} trainings: {describe(found)}\n"
+        f"about {seconds:.0f} s with {jobs} side by side, and some seconds to read the images"
+    )
+
+
+def describe(found: "Found") -> str:
+    """The settings that all trials share."""
+    study = found.study
+    settings = study.trial_settings(study.trials[0])
+    schedule = study.part
+    eta = settings.training.schedule
+    return (
+        f"{schedule.cycles} cycles of n_s {schedule.n_s}, eta {getattr(eta, 'eta_min', 0):g} to "
+        f"{getattr(eta, 'eta_max', 0):g}, batch size {settings.training.batch_size}, "
+        f"hidden {list(settings.network.hidden)}, {settings.data.n_train:,} training images, seed {study.settings.seed}"
+    )
+
+
+def next_command(study: "Study", path: Path) -> str:
+    """What to call next, with the folders that were given."""
+    words = ["cifarnet", study.command, "fine", "--from", str(path)]
+    if study.stage == "fine":
+        words = ["cifarnet", "train", "--config", str(path / "best.yaml")]
+    parameters, context = click.get_current_context().params, click.get_current_context()
+    for name in ("runs_dir", "data_dir"):
+        if context.get_parameter_source(name) == click.core.ParameterSource.COMMANDLINE:
+            words += [f"--{name.replace('_', '-')}", str(parameters[name])]
+    return shlex.join(words)
+
+
+def report(found: "Found", run: "Run", as_json: bool, command: str) -> None:
+    """The best three trials with their settings, and what to call next."""
+    from tabulate import tabulate
+
+    study, ranked = found.study, found.standings()
+    if as_json:
+        best = study.summary(ranked[0]) if ranked else None
+        head = {"run": str(run.path), "stage": study.stage, "status": run.info["status"]}
+        echo_json(head | {"trials": found.summaries(), "best": best, "next": command})
+        return
+    names = list(study.names.values())
+    several = ["spread"] if study.part.seeds > 1 else []
+    figures = ["validation_accuracy", *several, "best_validation_accuracy", "validation_loss"]
+    rows = [
+        [rank, s["index"], *(s[name] for name in names + figures)]
+        for rank, s in enumerate(map(study.summary, ranked[:3]), 1)
+    ]
+    headers = ["rank", "trial", *names, "validation\naccuracy", *several, "best on\nthe way", "validation\nloss"]
+    formats = ("", "", *[".5g"] * len(names), *[".4f"] * len(figures))
+    click.echo(tabulate(rows, headers, floatfmt=formats))
+    click.echo(
+        f"Each: {describe(found)}\n"
+        f"{run.path}/figures/search.png shows all, {run.path}/best.yaml is the final training\nNext: {command}"
+    )
+
+
+def conclude(found: "Found", run: "Run", code: int, as_json: bool) -> None:
+    """Show what was found, or how to go on; let the exit code say that trials failed or diverged."""
+    from cifarnet.errors import Diverged, RunError
+
+    again = f"cifarnet {found.study.command} --resume {run.path}"
+    if run.info["status"] == "interrupted":
+        click.echo(f"interrupted with {len(found.missing())} trainings to go; to go on: {again}", err=True)
+        sys.exit(code)
+    report(found, run, as_json, next_command(found.study, run.path))
+    failed, diverged = found.ended("failed"), found.ended("diverged")
+    if failed:
+        raise RunError(f"failed trials: {numbers(failed)}; log.txt says why; to try them again: {again} --retry-failed")
+    if diverged:
+        raise Diverged(f"diverged trials: {numbers(diverged)}; log.txt says when, and at which eta")
+
+
+def numbers(indices: list[int]) -> str:
+    return ", ".join(map(str, indices))

@@ -1,0 +1,25 @@
+"""``cifarnet search-lambda``: find lambda by trying some."""
+
+from typing import Any
+
+import click
+
+from cifarnet.cli.search import search_options, search_over
+
+
+@click.command("search-lambda")
+@search_options
+def search_lambda(**options: Any) -> None:
+    """Try values of lambda, coarse and then fine, and rank them by validation accuracy.
+
+    Each trial trains on one BLAS thread (--threads) and --jobs of them run side by side; the results do not depend on
+    how many. best.yaml in the run folder is the final training with the best lambda.
+
+    \b
+    Examples:
+      cifarnet search-lambda coarse --config configs/search.yaml
+      cifarnet search-lambda fine --from latest
+      cifarnet search-lambda coarse --config configs/search.yaml --set search.coarse.trials=20 --dry-run
+      cifarnet search-lambda --resume latest
+    """
+    search_over(general=False, **options)

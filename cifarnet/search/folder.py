@@ -1,0 +1,148 @@
+"""A search and its run folder: rows as trials finish, and at the end the figure and the config of the best."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Generator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from pathlib import Path
+from typing import Any
+
+from cifarnet import config, experiment, plots, resume, runs
+from cifarnet.data import Dataset
+from cifarnet.errors import RunError
+from cifarnet.runs import Run
+from cifarnet.search.space import LAMBDA
+from cifarnet.search.study import PLAN, TABLE, Found, Study, Trial, read
+from cifarnet.search.trials import Outcome
+from cifarnet.search.workers import Workers
+
+PATIENCE = 0.1  # seconds after which a caller may leave again
+EARLIER = "earlier.json"  # what a fine search started from, so that the folder can be drawn alone
+
+
+def start(study: Study, dataset: Dataset, runs_dir: Path, earlier: Found | None) -> Run:
+    """Make the run folder of a search."""
+    files = {PLAN: study.plan()}
+    if earlier:
+        points = [{"values": s.values, "accuracy": s.accuracy, "spread": s.spread} for s in earlier.standings()]
+        files[EARLIER] = {"stage": earlier.study.stage, "trials": points}
+    return experiment.start(study.settings, dataset, runs_dir, "search", files)
+
+
+def reopen(path: Path, dataset: Dataset, *, retry_failed: bool) -> tuple[Found, Run]:
+    """Go on with a search: the rows that are whole stay; those that failed go if they are to be tried again.
+
+    Raises
+    ------
+    RunError
+        If it is no search, a living process runs it, or it would become another one: what differs is named.
+    """
+    run = runs.take(path)
+    try:
+        found = read(path)
+        before = runs.read_json(path / "environment.json")
+        if changed := "; ".join(resume.contradictions(run, before, found.study.settings, dataset)):
+            raise RunError(f"{path}: cannot go on, as it would become another search: {changed}; undo that")
+        rows = [row for row in found.rows if not (retry_failed and row["status"] == "failed")]
+        run.go_on(len(rows), "trials")
+        if len(rows) < len(found.rows):
+            lines = [",".join(row.values()) for row in rows]
+            run.write(TABLE, "".join(f"{line}\n" for line in [",".join(found.rows[0]), *lines]))
+    except BaseException:
+        run.release()
+        raise
+    return found._replace(rows=rows), run
+
+
+def execute(
+    found: Found, run: Run, workers: Workers, *, fail_fast: bool
+) -> Generator[tuple[Trial, Outcome] | None, None, None]:
+    """Run the trials that are missing, write a row as each ends, and at the end all that a finished search has.
+
+    Yields the trials as they end, and None now and then, so that the caller may leave. Left before the end, by
+    ``close()`` or an exception, the running trials are stopped, those that ended are written, and the run is marked as
+    what it is: interrupted or failed.
+
+    Raises
+    ------
+    RunError
+        When the folder cannot be written; with fail_fast, when a trial fails.
+    DataError
+        When a worker has not the images of the search.
+    """
+    futures = {workers.executor.submit(workers.work, found.study.trial_settings(t)): t for t in found.missing()}
+    try:
+        while futures:
+            ended = wait(futures, PATIENCE, FIRST_COMPLETED).done
+            for future in ended:
+                trial, outcome = futures.pop(future), future.result()
+                write(found, run, trial, outcome)
+                yield trial, outcome
+                if fail_fast and outcome.status != "completed":
+                    raise RunError(f"trial {trial.index} {outcome.status}, and --fail-fast was given: {outcome.note}")
+            yield None
+        finish(found, run)
+    except BaseException as error:
+        left = isinstance(error, GeneratorExit | KeyboardInterrupt)
+        with contextlib.suppress(RunError):  # where the folder is the trouble, the first error says so
+            stop(found, run, workers, futures)
+            run.finish("interrupted" if left else "failed", **({} if left else {"error": str(error)}))
+        raise
+
+
+def write(found: Found, run: Run, trial: Trial, outcome: Outcome) -> None:
+    """Add the row of a trial that has ended."""
+    figures = {
+        "best_validation_accuracy": outcome.best_validation_accuracy,
+        "validation_accuracy": outcome.validation_accuracy,
+        "validation_loss": outcome.validation_loss,
+        "seconds": outcome.seconds,
+        "status": outcome.status,
+    }
+    row = found.study.row(trial, figures)
+    run.append(row, TABLE)
+    found.rows.append({name: str(value) for name, value in row.items()})
+    if outcome.note:
+        run.log(f"trial {trial.index}, seed {trial.seed}: {outcome.note}")
+
+
+def stop(found: Found, run: Run, workers: Workers, futures: dict[Future[Outcome], Trial]) -> None:
+    """Stop the trials that run and drop those that wait; write those that ended before they heard of it."""
+    workers.stop.set()
+    workers.executor.shutdown(wait=True, cancel_futures=True)
+    for future, trial in futures.items():
+        if future.done() and not future.cancelled() and not future.exception():
+            outcome = future.result()
+            if outcome.status != "stopped":
+                write(found, run, trial, outcome)
+
+
+def finish(found: Found, run: Run) -> None:
+    """Write what a finished search has: best.yaml, the figure and the results."""
+    ranked = found.standings()
+    results: dict[str, Any] = {
+        "trials": len({trial.index for trial in found.study.trials}),
+        "failed": found.ended("failed"),
+        "diverged": found.ended("diverged"),
+    }
+    if ranked:
+        best = ranked[0]
+        settings = found.study.final_settings(best.values)
+        why = f"# The best of {len(ranked)} trials: number {best.index}, validation accuracy {best.accuracy:.2%}.\n"
+        run.write("best.yaml", why + config.dump(settings))
+        experiment.save(run, {"search": draw(found, run.path)}, found.study.settings.data.source)
+        results["best"] = found.study.summary(best)
+    run.finish("completed", results=results)
+
+
+def draw(found: Found, path: Path) -> Any:
+    """The figure of a search, from its folder alone."""
+    stages: dict[str, Sequence[dict[str, Any]]] = {}
+    if (path / EARLIER).is_file():
+        earlier = runs.read_json(path / EARLIER)
+        stages["earlier search" if earlier["stage"] == found.study.stage else earlier["stage"]] = earlier["trials"]
+    ranked = found.standings()
+    stages[found.study.stage] = [{"values": s.values, "accuracy": s.accuracy, "spread": s.spread} for s in ranked]
+    scales = {key: bool(axis.log10) or key == LAMBDA for key, axis in found.study.space.items()}
+    return plots.search(stages, scales)

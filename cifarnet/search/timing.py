@@ -1,0 +1,49 @@
+"""How long a search would take, from a few updates on blank images."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from cifarnet import config, experiment
+from cifarnet.config import Settings
+from cifarnet.config.settings import BATCH_IMAGES
+from cifarnet.data import Split
+from cifarnet.search.study import Found
+from cifarnet.training import train
+
+UPDATES, BLANKS = 60, 1000
+
+
+def estimate(found: Found, jobs: int, threads: int) -> float:
+    """Seconds for the trials that are missing, so many side by side, without the reading of the images."""
+    missing = [found.study.trial_settings(trial) for trial in found.missing()]
+    if not missing:
+        return 0.0
+    jobs = min(jobs, len(missing))
+    longest = max(missing, key=lambda settings: settings.sizes)
+    with threadpool_limits(threads, user_api="blas"), ThreadPoolExecutor(jobs) as executor:
+        update, image = np.mean(list(executor.map(measure, [longest] * jobs)), axis=0)
+    return float(sum(cost(settings, update, image) for settings in missing) / jobs)
+
+
+def cost(settings: Settings, update: float, image: float) -> float:
+    """Seconds of one trial, from those of an update and of the measurement of one image."""
+    plan, validation = experiment.plan(settings), settings.data.validation
+    images = settings.data.n_train + (validation if isinstance(validation, int) else BATCH_IMAGES * len(validation))
+    return plan.updates * (update + plan.per_cycle / plan.cycle * images * image)
+
+
+def measure(settings: Settings) -> tuple[float, float]:
+    """Seconds of one update, and of the measurement of one image after the last of them."""
+    short = {"training.schedule.n_s": UPDATES // 2, "training.schedule.cycles": 1, "evaluation.per_cycle": 1}
+    plan = experiment.plan(config.override(settings, short, "--dry-run"))
+    n = max(BLANKS, plan.batch_size)
+    blank = Split(np.zeros((n, settings.data.d), np.float32), np.zeros(n, np.int64))
+    records = train(experiment.initial(settings), blank, blank, plan)
+    times = [time.perf_counter() for _ in records]
+    update = (times[-2] - times[0]) / (UPDATES - 1)
+    return update, max(times[-1] - times[-2] - update, 0) / (2 * n)

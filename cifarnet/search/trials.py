@@ -1,0 +1,84 @@
+"""One trial: settings become a row of figures. Nothing is written, so that trials run anywhere and side by side."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from cifarnet import data, experiment
+from cifarnet.config import Settings
+from cifarnet.config.settings import Data
+from cifarnet.data import Dataset
+from cifarnet.errors import DataError, Diverged
+from cifarnet.training import train
+
+_loading = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a trial found; accuracies are shares of 1 of the validation images, NaN what was not measured.
+
+    status is completed, diverged, failed, or stopped for a trial that was left at a request; note says why.
+    """
+
+    status: str
+    validation_accuracy: float = math.nan
+    best_validation_accuracy: float = math.nan
+    validation_loss: float = math.nan
+    seconds: float = math.nan
+    note: str = ""
+
+
+def dataset(settings: Data, data_dir: Path | None = None) -> Dataset:
+    """The images, one copy for all the trials of a process."""
+    with _loading:
+        return _load(settings, data_dir)
+
+
+@lru_cache(maxsize=1)
+def _load(settings: Data, data_dir: Path | None) -> Dataset:
+    return data.load(settings, data_dir)
+
+
+def run(
+    settings: Settings, fingerprint: str, data_dir: Path | None = None, stop: threading.Event | None = None
+) -> Outcome:
+    """Train once; an error of the training is an outcome.
+
+    Raises
+    ------
+    DataError
+        If the images here are not those of the search, or not to be had: no fault of the trial.
+    """
+    images = dataset(settings.data, data_dir)
+    if images.fingerprint != fingerprint:
+        raise DataError(
+            f"the images have the fingerprint {images.fingerprint[:12]}, those of the search {fingerprint[:12]}; "
+            "give every machine the same CIFAR-10"
+        )
+    started = time.perf_counter()
+    scores = []
+    try:
+        for record in train(experiment.initial(settings), images.train, images.validation, experiment.plan(settings)):
+            if record.validation:
+                scores.append(record.validation)
+            if stop and stop.is_set():
+                return Outcome("stopped")
+    except Diverged as error:
+        return Outcome("diverged", seconds=round(time.perf_counter() - started, 3), note=str(error))
+    except Exception as error:  # whatever it is, the other trials go on
+        return Outcome(
+            "failed", seconds=round(time.perf_counter() - started, 3), note=f"{type(error).__name__}: {error}"
+        )
+    return Outcome(
+        "completed",
+        validation_accuracy=scores[-1].accuracy,
+        best_validation_accuracy=max(score.accuracy for score in scores),
+        validation_loss=scores[-1].loss,
+        seconds=round(time.perf_counter() - started, 3),
+    )

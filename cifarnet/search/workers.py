@@ -1,0 +1,34 @@
+"""Who runs the trials: threads of this process that share one copy of the images."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from cifarnet.config import Settings
+from cifarnet.search import trials
+from cifarnet.search.trials import Outcome
+
+
+class Workers(NamedTuple):
+    """An executor, what it does with the settings of a trial, and how running trials are told to stop."""
+
+    executor: Executor
+    work: Callable[[Settings], Outcome]
+    stop: threading.Event
+
+
+@contextmanager
+def local(jobs: int, threads: int, fingerprint: str, data_dir: Path | None) -> Iterator[Workers]:
+    """Threads of this process, each trial on so many BLAS threads."""
+    from threadpoolctl import threadpool_limits
+
+    stop = threading.Event()
+    work = partial(trials.run, fingerprint=fingerprint, data_dir=data_dir, stop=stop)
+    with threadpool_limits(threads, user_api="blas"), ThreadPoolExecutor(jobs) as executor:
+        yield Workers(executor, work, stop)

@@ -1,0 +1,203 @@
+"""Real processes, really killed: whatever comes, the folder can be read and the run ends with the same bytes."""
+
+import itertools
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from cifarnet import runs
+
+TRAIN = ("train", "--config", "quick", "--threads", "1", "--quiet")
+for setting in ("data.limit=1000", "data.validation=1000", "network.hidden=[20]"):
+    TRAIN += ("--set", setting)
+for setting in ("n_s=50", "cycles=4"):
+    TRAIN += ("--set", f"training.schedule.{setting}")
+SLOW = {"kind": "slow", "seconds": 0.01}  # stretches the writes, so that more of the kills fall into them
+TOLD_APART = ("run.json", "environment.json", "log.txt")  # they tell when and how it ran
+DEADLINE = 120
+
+
+class Process:
+    """A cifarnet command in a process of its own, in a runs folder, perhaps on a slow or broken disk."""
+
+    def __init__(self, runs_dir, *arguments, faults=None, cwd=None, **environment):
+        root = str(Path(__file__).parent.parent)
+        start = ["-m", "tests.faults", json.dumps(faults)] if faults else ["-m", "cifarnet"]
+        env = os.environ | {"CIFARNET_RUNS_DIR": str(runs_dir), "PYTHONPATH": root} | environment
+        self.process = subprocess.Popen(
+            [sys.executable, *start, *arguments], env=env, cwd=cwd, text=True, stdout=-1, stderr=-1
+        )
+
+    def end(self, *signals, code=None, pause=0.0):
+        """Send signals, wait for the end; the exit code, if one is expected, is asserted. Returns standard error."""
+        for number in signals:
+            self.process.send_signal(number)
+            time.sleep(pause)
+        out, err = self.process.communicate(timeout=DEADLINE)
+        assert code in (None, self.process.returncode), out + err
+        assert "Traceback" not in err, err
+        return err
+
+    def until(self, condition):
+        """Wait for something to be so, or for the end of the process."""
+        while self.process.poll() is None and not condition():
+            time.sleep(0.005)
+
+
+def rows(folder):
+    tables = list(folder.glob("2*/metrics.csv"))
+    return tables[0].read_text().count("\n") if tables else 0
+
+
+def contents(folder):
+    """The files of the one run in a folder that must be the same, by name."""
+    (run,) = folder.glob("2*")
+    files = [path for path in run.rglob("*") if path.is_file() and path.name not in TOLD_APART]
+    return {str(path.relative_to(run)): path.read_bytes() for path in files}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The files of a training that was never stopped."""
+    folder = tmp_path_factory.mktemp("whole")
+    Process(folder, *TRAIN).end(code=0)
+    return contents(folder)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "runs"
+
+
+def go_on(folder, **options):
+    return Process(folder, "train", "--resume", "latest", "--quiet", **options)
+
+
+def status(folder):
+    return runs.read(runs.find("latest", folder))["status"]
+
+
+def test_signals_and_kills_lose_nothing(whole, folder, tally):
+    """SIGTERM, SIGINT, and twice SIGKILL, each to what goes on after the one before: codes, statuses, bytes."""
+    process = Process(folder, *TRAIN, faults=SLOW)
+    process.until(lambda: rows(folder) > 2)
+    assert "to go on: cifarnet train --resume" in process.end(signal.SIGTERM, code=143)
+    assert status(folder) == "interrupted"
+    process, seen = go_on(folder, faults=SLOW), rows(folder)
+    process.until(lambda: rows(folder) > seen)
+    assert "to go on: cifarnet train --resume" in process.end(signal.SIGINT, code=130)
+    assert status(folder) == "interrupted"
+    for _ in range(2):
+        process, seen = go_on(folder, faults=SLOW), rows(folder)
+        process.until(lambda seen=seen: rows(folder) > seen)
+        assert status(folder) == "running"
+        process.end(signal.SIGKILL)
+        assert status(folder) == "stale"
+        tally["processes killed at random moments"] += 1
+    go_on(folder).end(code=0)
+    assert contents(folder) == whole
+
+
+def test_a_second_signal_ends_a_run_at_once(folder):
+    """The exit code is the signal's, nothing more was written, the folder can be read; before, nobody else got it."""
+    process = Process(folder, *TRAIN, faults={"kind": "slow", "seconds": 0.3})
+    process.until(lambda: rows(folder) > 1)
+    assert "is running it" in go_on(folder).end(code=1)
+    process.end(signal.SIGINT, signal.SIGINT, pause=0.2, code=130)  # a checkpoint alone takes longer
+    assert status(folder) == "stale"
+
+
+@pytest.mark.parametrize("limit", [100_000])
+def test_a_file_size_limit_gives_a_clear_error(folder, limit):
+    """A write that the system truly refuses: one line, exit code 1, the files before it whole, and it goes on later."""
+    code = f"import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, ({limit},) * 2)\n"
+    code += "sys.argv[0] = 'cifarnet'\nfrom cifarnet.cli import main\nmain()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, *TRAIN, "--runs-dir", folder], capture_output=True, text=True, timeout=DEADLINE
+    )
+    assert done.returncode == 1
+    assert "npz: cannot be written: File too large; free some space" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert status(folder) == "failed"
+
+
+def test_place_language_and_time_zone_change_no_byte(whole, folder, tmp_path):
+    """Another working directory, locale and time zone; HOME, MPLBACKEND and MPLCONFIGDIR of no use: the same bytes."""
+    nonsense = {
+        "LC_ALL": "de_DE.UTF-8",
+        "LANG": "tr_TR",
+        "TZ": "Pacific/Kiritimati",
+        "HOME": "/nowhere",
+        "MPLBACKEND": "nonsense",
+        "MPLCONFIGDIR": "/proc/nowhere",
+        "OMP_NUM_THREADS": "nonsense",
+        "OPENBLAS_NUM_THREADS": "nonsense",
+        "PYTHONHASHSEED": "7",
+        "CIFARNET_DATA_DIR": "/nowhere",
+    }
+    (tmp_path / "elsewhere").mkdir()
+    Process(folder, *TRAIN, cwd=tmp_path / "elsewhere", **nonsense).end(code=0)
+    assert contents(folder) == whole
+
+
+FORKED = """
+import os, sys, time
+from pathlib import Path
+from cifarnet import runs
+folder, start = Path(sys.argv[1]), int(time.time()) + 1.2
+for _ in range(50):
+    if not os.fork():
+        time.sleep(start - time.time())
+        runs.create(folder, "train", "x", "seed: 1")
+        os._exit(0)
+codes = [os.wait()[1] for _ in range(50)]
+sys.exit(any(codes))
+"""
+
+
+def test_fifty_runs_of_one_second_get_fifty_folders(folder):
+    """Fifty processes begin a run at the same moment; whenever it is looked at, latest is one of them."""
+    process = subprocess.Popen([sys.executable, "-c", FORKED, str(folder)])
+    looked = 0
+    while process.poll() is None:
+        if (folder / "latest").is_symlink():
+            assert runs.read(folder / "latest")["status"] in ("running", "stale")
+            looked += 1
+    assert process.returncode == 0
+    assert looked > 10
+    found = [path for path in folder.iterdir() if path.name != "latest"]
+    assert len(found) == 50
+    assert all((path / "run.json").is_file() for path in found)
+    assert len({path.name[:15] for path in found}) <= 2
+
+
+@pytest.mark.torture
+@pytest.mark.parametrize("faults", [None, SLOW], ids=["disk", "slow disk"])
+def test_a_training_killed_at_25_random_moments(whole, folder, tally, faults):
+    """SIGKILL after a random time, resumed and killed again and again; each time the end has the same bytes."""
+    moments = random.Random(5)
+    kills = 0
+    for attempt in itertools.count():
+        mine = folder / str(attempt)
+        process = Process(mine, *TRAIN, faults=faults)
+        while kills < 25:
+            process.until(lambda mine=mine: list(mine.glob("2*")))
+            time.sleep(moments.uniform(0, 4 if faults else 2.5))
+            if process.process.poll() is not None:
+                break
+            process.end(signal.SIGKILL)
+            kills += 1
+            tally["processes killed at random moments"] += 1
+            assert status(mine) in ("stale", "completed")
+            process = go_on(mine, faults=faults)
+        process.end(code=0)
+        assert contents(mine) == whole
+        if kills == 25:
+            break
