@@ -29,7 +29,7 @@ ROOMS = {  # room: rooms of ours that it may import; errors and streams are ever
     "library": {"config", "data", "training", "runs", "model", "plots", "experiment"},
 }  # fmt: skip
 ROOMS["cli"] = set(ROOMS)
-COMMON = {"errors", "streams"}
+COMMON = {"errors", "streams", "version"}
 
 
 def files(room):
