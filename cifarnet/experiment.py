@@ -61,10 +61,15 @@ def initial(settings: Settings, dtype: DTypeLike = np.float32) -> State:
 
 
 def start(
-    settings: Settings, dataset: Dataset, runs_dir: Path, kind: str = "train", files: Mapping[str, Any] | None = None
+    settings: Settings,
+    dataset: Dataset,
+    runs_dir: Path,
+    kind: str = "train",
+    files: Mapping[str, Any] | None = None,
+    threads: int = 1,
 ) -> Run:
-    """Make the run folder of one training, or of another kind of run with files of its own."""
-    environment = runs.environment() | {"numerics": NUMERICS, "data": provenance(dataset)}
+    """Make the run folder of one training on so many threads, or of another kind of run with files of its own."""
+    environment = runs.environment() | {"threads": threads, "numerics": NUMERICS, "data": provenance(dataset)}
     return runs.create(
         runs_dir,
         kind,
@@ -80,7 +85,7 @@ def provenance(dataset: Dataset) -> dict[str, Any]:
     return {"source": dataset.source, "fingerprint": dataset.fingerprint, "official": dataset.official}
 
 
-def execute(settings: Settings, dataset: Dataset, run: Run) -> Generator[Record, None, None]:
+def execute(settings: Settings, dataset: Dataset, run: Run, *, threads: int = 1) -> Generator[Record, None, None]:
     """Train, and write all that a finished run has; yields the records of the training.
 
     The test images are looked at once, after the last update. Left before its end, by ``close()`` or an exception, the
@@ -98,19 +103,20 @@ def execute(settings: Settings, dataset: Dataset, run: Run) -> Generator[Record,
         resume.restore(state, run, todo, of)
     last = None
     try:
-        for point in train(state, dataset.train, dataset.validation, todo):
-            if point.train:
-                run.append(point.row())
-                last = point
-            if point.step and point.step % todo.cycle == 0:
-                run.write_arrays(f"checkpoints/cycle-{point.cycle}.npz", **model(settings, dataset, state))
-            if point.step and point.train:
-                run.checkpoint(**state.arrays(), identity=np.array(of))
-            yield point
-        last = last or record(state, dataset.train, dataset.validation, todo)  # resumed after the last update
+        with contextlib.closing(train(state, dataset.train, dataset.validation, todo, threads)) as points:
+            for point in points:
+                if point.train:
+                    run.append(point.row())
+                    last = point
+                if point.step and point.step % todo.cycle == 0:
+                    run.write_arrays(f"checkpoints/cycle-{point.cycle}.npz", **model(settings, dataset, state))
+                if point.step and point.train:
+                    run.checkpoint(**state.arrays(), identity=np.array(of))
+                yield point
+        last = last or record(state, dataset.train, dataset.validation, todo, threads)  # resumed after the last update
         run.write_arrays("model.npz", **model(settings, dataset, state))
         draw(settings, run)
-        run.finish("completed", results=results(settings, dataset, state, last))
+        run.finish("completed", results=results(settings, dataset, state, last, threads))
     except Diverged as error:
         run.finish("diverged", error=str(error), updates=state.step)
         raise
@@ -128,9 +134,9 @@ def execute(settings: Settings, dataset: Dataset, run: Run) -> Generator[Record,
         raise
 
 
-def results(settings: Settings, dataset: Dataset, state: State, last: Record) -> dict[str, Any]:
+def results(settings: Settings, dataset: Dataset, state: State, last: Record, threads: int) -> dict[str, Any]:
     """The figures that a run is known by."""
-    test = evaluation.score(state.theta, settings.sizes, *dataset.test, settings.training.lam)
+    test = evaluation.score(state.theta, settings.sizes, *dataset.test, settings.training.lam, threads)
     scores = {"train": last.train, "validation": last.validation, "test": test}
     return {"seed": settings.seed, "updates": state.step} | {
         f"{split}_{name}": value for split, s in scores.items() if s for name, value in s._asdict().items()
@@ -235,7 +241,7 @@ class Evaluated:
     same_data: bool
 
 
-def evaluate(path: Path, split: str, data_dir: Path | None = None) -> Evaluated:
+def evaluate(path: Path, split: str, data_dir: Path | None = None, threads: int = 1) -> Evaluated:
     """Evaluate the network of a run folder on ``train``, ``validation`` or ``test``; add the figures to the folder.
 
     Raises
@@ -247,7 +253,7 @@ def evaluate(path: Path, split: str, data_dir: Path | None = None) -> Evaluated:
     theta = runs.read_arrays(path / "model.npz", ["theta"])["theta"]
     dataset = data.load(settings.data, data_dir)
     images: Split = getattr(dataset, split)
-    P, losses = evaluation.outcomes(theta, settings.sizes, *images)
+    P, losses = evaluation.outcomes(theta, settings.sizes, *images, threads)
     matrix = evaluation.confusion(P.argmax(axis=1), images.y, len(dataset.classes))
     shown = evaluation.worst_mistakes(P, images.y, MISTAKES)
     figures = {"confusion": plots.confusion(matrix, dataset.classes)}

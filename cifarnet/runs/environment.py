@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 DIFF_LIMIT = 200_000  # characters of `git diff` that are kept
-MATTERS = ("numpy", "blas", "cpu")  # what changes the last bits of a float
+MATTERS = ("numpy", "blas", "cpu", "threads")  # what changes the last bits of a float
 
 
 def environment() -> dict[str, Any]:
@@ -45,9 +45,9 @@ def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 
 
 def threads(environment: Mapping[str, Any]) -> int | None:
-    """How many BLAS threads an environment had, if it says so."""
-    counts = [value for key, value in flat("blas", environment.get("blas")) if key == "blas num_threads"]
-    return max((n for n in counts if type(n) is int and 0 < n <= 1024), default=None)
+    """How many threads a training ran on, if its environment says so."""
+    count = environment.get("threads")
+    return count if type(count) is int and 0 < count <= 1024 else None
 
 
 def flat(name: str, value: Any) -> list[tuple[str, Any]]:
