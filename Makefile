@@ -1,4 +1,4 @@
-.PHONY: help reproduce-report check test torture clean
+.PHONY: help reproduce-report check test torture dist clean
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
@@ -28,6 +28,10 @@ test: .venv/installed ## all tests; those on real data run where CIFAR-10 is fou
 
 torture: .venv/installed ## break things for a quarter of an hour, all that `make test` has a share of
 	$(BIN)/python -m pytest -m 'torture or not torture' tests/test_faults.py tests/test_kills.py tests/test_resume.py
+
+dist: .venv/installed ## wheel and sdist under dist/, each tried in new environments with every Python that is here
+	$(BIN)/python -m build
+	CIFARNET_PYTHONS=all $(BIN)/python -m pytest -m packaging
 
 clean: ## remove what was installed and cached, never runs
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info

@@ -2,11 +2,12 @@
 
 from typing import TYPE_CHECKING, Any
 
+from cifarnet.version import RELEASE as __version__
+
 if TYPE_CHECKING:
     from cifarnet.library import LoadedRun, Training, load, start, train
     from cifarnet.model import Model
 
-__version__ = "0.1.0"
 __all__ = ["LoadedRun", "Model", "Training", "__version__", "load", "start", "train"]
 
 

@@ -1,6 +1,7 @@
 """How good a network is on a set of images: cost, loss, accuracy, and where it errs."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,29 +23,54 @@ class Scores(NamedTuple):
 
 def blocks(n: int) -> Iterator[slice]:
     """Slices that cover n images."""
-    return (slice(start, start + BLOCK) for start in range(0, n, BLOCK))
+    return (slice(start, min(start + BLOCK, n)) for start in range(0, n, BLOCK))
 
 
-def score(theta: Array, sizes: Sequence[int], X: Array, y: NDArray[np.integer], lam: float) -> Scores:
-    """Evaluate on images X (n, d) with labels y (n,); sums over blocks are in float64."""
-    buffers = network.Buffers(sizes, BLOCK, theta.dtype)
-    loss, right = 0.0, 0
-    for block in blocks(len(X)):
-        P = network.forward(theta, sizes, X[block], buffers)[-1]
-        loss += float(network.losses(P, y[block]).sum(dtype=np.float64))
-        right += int((P.argmax(axis=1) == y[block]).sum())
-    loss /= len(X)
-    return Scores(loss + float(network.penalty(theta, sizes, lam)), loss, right / len(X))
+def score(theta: Array, sizes: Sequence[int], X: Array, y: NDArray[np.integer], lam: float, threads: int = 1) -> Scores:
+    """Evaluate on images X (n, d) with labels y (n,), on so many threads of one BLAS thread each.
+
+    Sums over blocks are in float64 and in order, so that they do not depend on the threads.
+    """
+    todo = list(blocks(len(X)))
+    loss, right = np.empty(len(todo)), np.empty(len(todo), int)
+
+    def measure(i: int, Z: Array) -> None:
+        right[i] = np.count_nonzero(Z.argmax(axis=1) == y[todo[i]])
+        loss[i] = network.losses(Z, y[todo[i]]).sum(dtype=np.float64)
+
+    each_block(theta, sizes, X, measure, threads)
+    mean = float(loss.sum()) / len(X)
+    return Scores(mean + float(network.penalty(theta, sizes, lam)), mean, int(right.sum()) / len(X))
 
 
-def outcomes(theta: Array, sizes: Sequence[int], X: Array, y: NDArray[np.integer]) -> tuple[Array, Array]:
+def outcomes(
+    theta: Array, sizes: Sequence[int], X: Array, y: NDArray[np.integer], threads: int = 1
+) -> tuple[Array, Array]:
     """Probabilities (n, K) and loss (n,) of each image."""
-    P = np.empty((len(X), sizes[-1]), theta.dtype)
-    loss = np.empty(len(X), theta.dtype)
-    for block in blocks(len(X)):
-        P[block] = network.forward(theta, sizes, X[block])[-1]
-        loss[block] = network.losses(P[block], y[block])
+    todo = list(blocks(len(X)))
+    P, loss = np.empty((len(X), sizes[-1]), theta.dtype), np.empty(len(X), theta.dtype)
+
+    def keep(i: int, Z: Array) -> None:
+        loss[todo[i]] = network.losses(Z, y[todo[i]])
+        P[todo[i]] = Z
+
+    each_block(theta, sizes, X, keep, threads)
     return P, loss
+
+
+def each_block(theta: Array, sizes: Sequence[int], X: Array, use: Callable[[int, Array], None], threads: int) -> None:
+    """Call use(i, Z) with the logits of block i, for all blocks; each thread takes the next one that is left."""
+    left = iter(list(enumerate(blocks(len(X)))))
+
+    @np.errstate(over="ignore", invalid="ignore")  # a network may have diverged
+    def work() -> None:
+        buffers = network.Buffers(sizes, BLOCK, theta.dtype)
+        for i, block in left:
+            use(i, network.forward(theta, sizes, X[block], buffers)[-1])
+
+    with ThreadPoolExecutor(threads) as pool:
+        for done in [pool.submit(work) for _ in range(threads)]:
+            done.result()
 
 
 def confusion(predicted: NDArray[np.integer], y: NDArray[np.integer], K: int) -> NDArray[np.int64]:

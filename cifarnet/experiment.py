@@ -70,10 +70,14 @@ def start(
     runs_dir: Path,
     kind: str = "train",
     files: Mapping[str, Any] | None = None,
+    threads: int = 1,
     **info: Any,
 ) -> Run:
-    """Make the run folder of one training, or of another kind of run with files of its own; info is for run.json."""
-    environment = runs.environment() | {"numerics": NUMERICS, "data": provenance(dataset)}
+    """Make the run folder of one training on so many threads, or of another kind of run with files of its own.
+
+    ``info`` goes into run.json.
+    """
+    environment = runs.environment() | {"threads": threads, "numerics": NUMERICS, "data": provenance(dataset)}
     return runs.create(
         runs_dir,
         kind,
@@ -116,7 +120,9 @@ class Shared:
                     del self.loaded[settings.data]
 
 
-def execute(settings: Settings, dataset: Dataset, run: Run, *, lean: bool = False) -> Generator[Record, None, None]:
+def execute(
+    settings: Settings, dataset: Dataset, run: Run, *, threads: int = 1, lean: bool = False
+) -> Generator[Record, None, None]:
     """Train, and write all that a finished run has; yields the records of the training.
 
     A lean run has no figures and no checkpoints: for the many short trainings of a report, which are rather done again.
@@ -136,20 +142,21 @@ def execute(settings: Settings, dataset: Dataset, run: Run, *, lean: bool = Fals
         resume.restore(state, run, todo, of)
     last = None
     try:
-        for point in train(state, dataset.train, dataset.validation, todo):
-            if point.train:
-                run.append(point.row())
-                last = point
-            if point.step and point.step % todo.cycle == 0 and not lean:
-                run.write_arrays(f"checkpoints/cycle-{point.cycle}.npz", **model(settings, dataset, state))
-            if point.step and point.train and not lean:
-                run.checkpoint(**state.arrays(), identity=np.array(of))
-            yield point
-        last = last or record(state, dataset.train, dataset.validation, todo)  # resumed after the last update
+        with contextlib.closing(train(state, dataset.train, dataset.validation, todo, threads)) as points:
+            for point in points:
+                if point.train:
+                    run.append(point.row())
+                    last = point
+                if point.step and point.step % todo.cycle == 0 and not lean:
+                    run.write_arrays(f"checkpoints/cycle-{point.cycle}.npz", **model(settings, dataset, state))
+                if point.step and point.train and not lean:
+                    run.checkpoint(**state.arrays(), identity=np.array(of))
+                yield point
+        last = last or record(state, dataset.train, dataset.validation, todo, threads)  # resumed after the last update
         run.write_arrays("model.npz", **model(settings, dataset, state))
         if not lean:
             draw(settings, run)
-        run.finish("completed", results=results(settings, dataset, state, last))
+        run.finish("completed", results=results(settings, dataset, state, last, threads))
     except Diverged as error:
         run.finish("diverged", error=str(error), updates=state.step)
         raise
@@ -167,9 +174,9 @@ def execute(settings: Settings, dataset: Dataset, run: Run, *, lean: bool = Fals
         raise
 
 
-def results(settings: Settings, dataset: Dataset, state: State, last: Record) -> dict[str, Any]:
+def results(settings: Settings, dataset: Dataset, state: State, last: Record, threads: int) -> dict[str, Any]:
     """The figures that a run is known by."""
-    score = partial(evaluation.score, state.theta, settings.sizes, lam=settings.training.lam)
+    score = partial(evaluation.score, state.theta, settings.sizes, lam=settings.training.lam, threads=threads)
     test = score(*dataset.test)
     train = last.train if settings.evaluation.train_cost == "all" else score(*dataset.train)
     scores = {"train": train, "validation": last.validation, "test": test}
@@ -276,7 +283,7 @@ class Evaluated:
     same_data: bool
 
 
-def evaluate(path: Path, split: str, data_dir: Path | None = None) -> Evaluated:
+def evaluate(path: Path, split: str, data_dir: Path | None = None, threads: int = 1) -> Evaluated:
     """Evaluate the network of a run folder on ``train``, ``validation`` or ``test``; add the figures to the folder.
 
     Raises
@@ -288,7 +295,7 @@ def evaluate(path: Path, split: str, data_dir: Path | None = None) -> Evaluated:
     theta = runs.read_arrays(path / "model.npz", ["theta"])["theta"]
     dataset = data.load(settings.data, data_dir)
     images: Split = getattr(dataset, split)
-    P, losses = evaluation.outcomes(theta, settings.sizes, *images)
+    P, losses = evaluation.outcomes(theta, settings.sizes, *images, threads)
     matrix = evaluation.confusion(P.argmax(axis=1), images.y, len(dataset.classes))
     shown = evaluation.worst_mistakes(P, images.y, MISTAKES)
     figures = {"confusion": plots.confusion(matrix, dataset.classes)}

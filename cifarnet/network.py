@@ -85,6 +85,7 @@ class Buffers:
     def __init__(self, sizes: Sequence[int], n: int, dtype: DTypeLike) -> None:
         self.values = [np.empty((n, size), dtype) for size in sizes[1:]]
         self.gradients = [np.empty((n, size), dtype) for size in sizes[1:-1]]
+        self.active = [np.empty((n, size), bool) for size in sizes[1:-1]]
         self.theta = np.empty(parameter_count(sizes), dtype)
 
 
@@ -98,18 +99,27 @@ def forward(theta: Array, sizes: Sequence[int], X: Array, buffers: Buffers | Non
     buffers
         Where the values are written; None allocates.
     """
+    buffers = buffers or Buffers(sizes, len(X), theta.dtype)
+    Z = np.matmul(X, views(theta, sizes)[0][0], out=buffers.values[0][: len(X)])  # (n, m)
+    return [X, *activate(theta, sizes, Z, buffers)]
+
+
+def activate(theta: Array, sizes: Sequence[int], Z: Array, buffers: Buffers) -> list[Array]:
+    """[H1, ..., Z]: the values of every layer but the input, from Z = X W1 (n, m), which becomes H1 in place."""
     Ws, bs = views(theta, sizes)
-    values = [X]
-    for layer, (W, b) in enumerate(zip(Ws, bs, strict=True)):
-        Z = np.matmul(values[-1], W, out=buffers.values[layer][: len(X)] if buffers else None)  # (n, d_out)
-        Z += b
-        values.append(Z if layer == len(Ws) - 1 else np.maximum(Z, 0, out=Z))
+    Z += bs[0]
+    values = [Z]
+    for layer in range(1, len(Ws)):
+        H = np.maximum(values[-1], 0, out=values[-1])  # (n, d_in)
+        Z = np.matmul(H, Ws[layer], out=buffers.values[layer][: len(H)])  # (n, d_out)
+        Z += bs[layer]
+        values.append(Z)
     return values
 
 
 def softmax(Z: Array) -> Array:
     """Turn logits Z (n, K), the largest of each row 0, into probabilities in place; return each row's sum before."""
-    total: Array = np.exp(Z, out=Z).sum(axis=1)  # (n,), at least 1
+    total: Array = np.add.reduce(np.exp(Z, out=Z), axis=1)  # (n,), at least 1
     Z /= total[:, None]
     return total
 
@@ -119,7 +129,7 @@ def losses(Z: Array, y: NDArray[np.integer]) -> Array:
 
     The largest logit is taken off first and the logarithm is of a sum that is at least 1: finite for any finite logits.
     """
-    Z -= Z.max(axis=1, keepdims=True)
+    Z -= np.maximum.reduce(Z, axis=1, keepdims=True)
     of_label: Array = Z[np.arange(len(y)), y]
     return np.log(softmax(Z)) - of_label
 
@@ -127,7 +137,7 @@ def losses(Z: Array, y: NDArray[np.integer]) -> Array:
 def predict(theta: Array, sizes: Sequence[int], X: Array) -> Array:
     """Return the probabilities P (n, K) of images X (n, d)."""
     Z = forward(theta, sizes, X)[-1]
-    Z -= Z.max(axis=1, keepdims=True)
+    Z -= np.maximum.reduce(Z, axis=1, keepdims=True)
     softmax(Z)
     return Z
 
@@ -136,6 +146,40 @@ def penalty(theta: Array, sizes: Sequence[int], lam: float) -> Any:
     """lambda * sum W^2 over all weights, not the biases."""
     w = theta[: weight_count(sizes)]
     return lam * (w @ w) if lam else 0.0
+
+
+def loss_and_delta(
+    theta: Array, sizes: Sequence[int], Z: Array, y: NDArray[np.integer], buffers: Buffers, scale: float = 1.0
+) -> tuple[Any, Array]:
+    """All of a gradient but its first and last product, for who does these by themselves.
+
+    Parameters
+    ----------
+    Z
+        X W1 (n, m); it is overwritten.
+    scale
+        Factor of the gradient, not of the loss. With eta here, an update has one pass over W1 less to make.
+
+    Returns
+    -------
+    The mean cross-entropy and delta = dJ/dZ (n, m), with the gradient of all parameters but W1, which is X' delta,
+    in ``buffers.theta``.
+    """
+    Ws, _ = views(theta, sizes)
+    gWs, gbs = views(buffers.theta, sizes)
+    values = activate(theta, sizes, Z, buffers)  # H1 (n, m), ..., Z (n, K)
+    G = values[-1]
+    loss = losses(G, y).mean()  # G is P now
+    G[np.arange(len(y)), y] -= 1  # (n, K): dJ/dZ = (P - Y) / n
+    G *= scale / len(y)
+    for layer in reversed(range(1, len(Ws))):
+        H = values[layer - 1]  # (n, d_in)
+        np.matmul(H.T, G, out=gWs[layer])  # (d_in, d_out)
+        np.add.reduce(G, axis=0, out=gbs[layer])
+        G = np.matmul(G, Ws[layer].T, out=buffers.gradients[layer - 1][: len(y)])  # (n, d_in)
+        G *= np.greater(H, 0, out=buffers.active[layer - 1][: len(y)])
+    np.add.reduce(G, axis=0, out=gbs[0])
+    return loss, G
 
 
 def loss_and_gradient(
@@ -155,20 +199,9 @@ def loss_and_gradient(
     The loss, and the gradient laid out like theta.
     """
     buffers = buffers or Buffers(sizes, len(X), theta.dtype)
-    values = forward(theta, sizes, X, buffers)  # X (n, d), H (n, m), Z (n, K)
-    loss = losses(values[-1], y).mean()
-
-    Ws, _ = views(theta, sizes)
-    gWs, gbs = views(buffers.theta, sizes)
-    G = values[-1]  # (n, K): dJ/dZ = (P - Y) / n
-    G[np.arange(len(y)), y] -= 1
-    G /= len(y)
-    for layer in reversed(range(len(Ws))):
-        np.matmul(values[layer].T, G, out=gWs[layer])  # (d_in, d_out)
-        np.sum(G, axis=0, out=gbs[layer])
-        if layer:
-            G = np.matmul(G, Ws[layer].T, out=buffers.gradients[layer - 1][: len(X)])  # (n, d_in)
-            G *= values[layer] > 0
+    Z = np.matmul(X, views(theta, sizes)[0][0], out=buffers.values[0][: len(X)])  # (n, m)
+    loss, G = loss_and_delta(theta, sizes, Z, y, buffers)
+    np.matmul(X.T, G, out=views(buffers.theta, sizes)[0][0])  # (d, m)
     return loss, buffers.theta
 
 

@@ -25,8 +25,8 @@ class Resumed:
     changes: list[str]
 
 
-def take(path: Path, data_dir: Path | None = None) -> Resumed:
-    """Take over the run of a training that was stopped, to give it to `execute`.
+def take(path: Path, data_dir: Path | None = None, threads: int = 1) -> Resumed:
+    """Take over the run of a training that was stopped, to give it to `execute` on so many threads.
 
     Raises
     ------
@@ -42,7 +42,7 @@ def take(path: Path, data_dir: Path | None = None) -> Resumed:
         before = runs.read_json(path / "environment.json")
         if found := "; ".join(contradictions(run, before, settings, dataset)):
             raise RunError(f"{path}: cannot go on, as it would become another run: {found}; undo that, or train anew")
-        return Resumed(settings, dataset, run, runs.differences(before, runs.environment()))
+        return Resumed(settings, dataset, run, runs.differences(before, runs.environment() | {"threads": threads}))
     except BaseException:
         run.release()
         raise

@@ -1,7 +1,8 @@
 """The mini-batch loop: a generator of records, one an update, that writes no file, prints nothing and can be left."""
 
+import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple
 
@@ -13,9 +14,10 @@ from cifarnet.data import Split
 from cifarnet.errors import Diverged
 from cifarnet.evaluation import Scores, score
 from cifarnet.network import Array
+from cifarnet.parallel import Team
 from cifarnet.streams import stream
 
-NUMERICS = 1  # raised by whoever changes what a training computes, be it in the last bit: no run goes on across it
+NUMERICS = 2  # raised by whoever changes what a training computes, be it in the last bit: no run goes on across it
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,11 @@ class Plan:
     shuffle: bool
     seed: int
     train_cost: str = "all"
+
+    @property
+    def from_batches(self) -> bool:
+        """Whether the training cost is recorded from the batches."""
+        return self.train_cost != "all"
 
     def measured(self, step: int) -> bool:
         """Whether the curves have a point after so many updates."""
@@ -106,11 +113,23 @@ def batches(n: int, plan: Plan, step: int) -> Iterator[NDArray[np.intp]]:
         yield order[start : start + plan.batch_size]
 
 
-def train(state: State, data: Split, validation: Split, plan: Plan) -> Iterator[Record]:
+def endless(n: int, plan: Plan, step: int) -> Iterator[NDArray[np.intp]]:
+    """The batches of epoch after epoch, from that of update ``step`` on."""
+    for epoch in itertools.count(step // (n // plan.batch_size)):
+        yield from batches(n, plan, max(step, epoch * (n // plan.batch_size)))
+
+
+def train(state: State, data: Split, validation: Split, plan: Plan, threads: int = 1) -> Generator[Record, None, None]:
     """Update ``state`` in place, one mini-batch at a time; yield a record before the first update and after each.
 
-    The costs and accuracies are over all images of both splits, at the steps that `Plan.measured` names; where the plan
-    records the training cost from the batches, that cost is of the images seen so far.
+    The costs and accuracies are over all images of both splits, at the steps that `Plan.measured` names, unless the
+    plan records the training cost from the batches. At these records ``state`` may be read. In between, other threads
+    may be writing to it: close the generator first.
+
+    Parameters
+    ----------
+    threads
+        At most so many share an update. The last bits depend on it. BLAS should be limited to one thread.
 
     Raises
     ------
@@ -118,45 +137,51 @@ def train(state: State, data: Split, validation: Split, plan: Plan) -> Iterator[
         When a cost is not finite, with the step and eta.
     """
     buffers = network.Buffers(plan.sizes, plan.batch_size, state.theta.dtype)
-    X = np.empty((plan.batch_size, plan.sizes[0]), state.theta.dtype)
     if state.step == 0:
-        yield record(state, data, validation, plan)
-    while state.step < plan.updates:
-        for batch in batches(len(data.y), plan, state.step):
-            np.take(data.X, batch, axis=0, out=X, mode="clip")  # "clip" writes to X, "raise" would through a copy
-            penalty = 0.0 if plan.train_cost == "all" else float(network.penalty(state.theta, plan.sizes, plan.lam))
-            loss = update(state, X, data.y[batch], plan, buffers)
-            if plan.train_cost != "all":
-                state.take_in(plan.train_cost, loss + penalty, loss)
-            yield record(state, data, validation, plan, loss)
-            if state.step == plan.updates:
-                break
+        yield record(state, data, validation, plan, threads)
+    todo = itertools.islice(endless(len(data.y), plan, state.step), plan.updates - state.step)
+    with Team(data.X, state.theta, buffers.theta, plan.sizes, plan.batch_size, threads) as team:
+        for batch, following in itertools.pairwise(itertools.chain(todo, [None])):
+            assert batch is not None
+            penalty = network.penalty(state.theta, plan.sizes, plan.lam) if plan.from_batches else 0.0
+            loss = update(state, team, team.forward(batch, following), data.y[batch], plan, buffers)
+            if plan.measured(state.step) or plan.from_batches:
+                team.settle()
+            if plan.from_batches:
+                state.take_in(plan.train_cost, loss + float(penalty), loss)
+            yield record(state, data, validation, plan, threads, loss)
 
 
 @np.errstate(over="ignore", invalid="ignore")  # what overflows makes the loss infinite or NaN, and that is checked
-def update(state: State, X: Array, y: NDArray[np.integer], plan: Plan, buffers: network.Buffers) -> float:
-    """theta -= eta * gradient of J on one batch; return the batch's loss before it."""
+def update(state: State, team: Team, Z: Array, y: NDArray[np.integer], plan: Plan, buffers: network.Buffers) -> float:
+    """theta -= eta * gradient of J on one batch, of which Z = X W1; return the batch's loss before it."""
     eta = plan.eta(state.step)
-    loss, gradient = network.loss_and_gradient(state.theta, plan.sizes, X, y, buffers)
+    loss, G = network.loss_and_delta(state.theta, plan.sizes, Z, y, buffers, scale=eta)
     if not math.isfinite(loss):
         raise diverged(state.step, eta, f"the loss of a batch is {loss}")
-    state.theta[: network.weight_count(plan.sizes)] *= 1 - 2 * eta * plan.lam  # the L2 term's share
-    gradient *= eta
-    state.theta -= gradient
+    weights, decay = network.weight_count(plan.sizes), 1 - 2 * eta * plan.lam
+
+    def descend(part: slice) -> None:
+        state.theta[part.start : min(part.stop, weights)] *= decay  # the L2 term's share
+        state.theta[part] -= buffers.theta[part]
+
+    team.backward(G, descend)
     state.step += 1
     return float(loss)
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def record(state: State, data: Split, validation: Split, plan: Plan, batch_loss: float = math.nan) -> Record:
+def record(
+    state: State, data: Split, validation: Split, plan: Plan, threads: int = 1, batch_loss: float = math.nan
+) -> Record:
     """The record after ``state.step`` updates, with scores where they are due."""
     step, eta = state.step, plan.eta(state.step)
     place = Record(step, step / (len(data.y) // plan.batch_size), max(step - 1, 0) // plan.cycle + 1, eta, batch_loss)
     if not plan.measured(step):
         return place
-    after = score(state.theta, plan.sizes, *validation, plan.lam)
-    if plan.train_cost == "all":
-        train = score(state.theta, plan.sizes, *data, plan.lam)
+    after = score(state.theta, plan.sizes, *validation, plan.lam, threads)
+    if not plan.from_batches:
+        train = score(state.theta, plan.sizes, *data, plan.lam, threads)
     else:
         cost, loss = state.recorded[1:].tolist() if step else (math.nan, math.nan)
         train = Scores(cost, loss, math.nan)

@@ -10,16 +10,17 @@ SIZES = (8, 6, 10)
 
 
 @pytest.mark.parametrize("n", [1, 499, 500, 501, 1234])
-def test_blocks_change_no_score(n):
+def test_neither_blocks_nor_threads_change_a_score(n):
     """Cost, loss and accuracy over blocks are those over all images at once."""
     rng = np.random.default_rng(n)
     X, y = rng.standard_normal((n, 8)), rng.integers(0, 10, n)
     theta = network.initialise(SIZES, "he", stream(0, "init"), np.float64)
     scores = evaluation.score(theta, SIZES, X, y, 0.1)
+    assert evaluation.score(theta, SIZES, X, y, 0.1, threads=3) == scores
     cost, _ = network.cost_and_gradient(theta, SIZES, X, y, 0.1)
     assert scores.cost == pytest.approx(cost)
     assert scores.accuracy == (network.predict(theta, SIZES, X).argmax(axis=1) == y).mean()
-    P, losses = evaluation.outcomes(theta, SIZES, X, y)
+    P, losses = evaluation.outcomes(theta, SIZES, X, y, threads=2)
     assert losses.mean() == pytest.approx(scores.loss)
     np.testing.assert_allclose(P, network.predict(theta, SIZES, X))
 

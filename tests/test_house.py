@@ -16,7 +16,8 @@ ROOMS = {  # room: rooms of ours that it may import; errors and streams are ever
     "schedule": set(),
     "gradcheck": set(),
     "evaluation": {"network"},
-    "training": {"network", "schedule", "evaluation", "data"},
+    "parallel": {"network"},
+    "training": {"network", "schedule", "evaluation", "data", "parallel"},
     "runs": {"config"},
     "model": {"network", "runs"},
     "catalogue": {"runs"},
@@ -30,7 +31,7 @@ ROOMS = {  # room: rooms of ours that it may import; errors and streams are ever
 }  # fmt: skip
 ROOMS["report"] = {"config", "experiment", "gradcheck", "runs", "plots"}
 ROOMS["cli"] = set(ROOMS)
-COMMON = {"errors", "streams"}
+COMMON = {"errors", "streams", "version"}
 
 
 def files(room):

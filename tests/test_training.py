@@ -1,6 +1,8 @@
 """The loop: what it updates, what it measures, in which order it takes the images, and when it stops."""
 
 import math
+import threading
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -8,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cifarnet import network
+from cifarnet import network, parallel
 from cifarnet.data import Split
 from cifarnet.errors import Diverged
 from cifarnet.evaluation import score
@@ -32,17 +34,24 @@ def state(plan=PLAN, dtype=np.float32):
     return State(network.initialise(plan.sizes, "he", stream(plan.seed, "init"), dtype))
 
 
-def trained(data, plan=PLAN, dtype=np.float32):
+def trained(data, plan=PLAN, dtype=np.float32, threads=1):
     final = state(plan, dtype)
-    records = list(train(final, data, data, plan))
+    records = list(train(final, data, data, plan, threads))
     return final, records
 
 
-def test_updates_agree_with_an_independent_implementation(toy):
+@pytest.fixture
+def split(monkeypatch):
+    """However small the network, as many threads share an update as are asked for."""
+    monkeypatch.setattr(parallel, "WORTH", 1)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 4])
+def test_updates_agree_with_an_independent_implementation(toy, split, threads):
     """200 updates in float64 against theta - eta * gradient of J, written anew with autodiff-free matrices, to 1e-9."""
     data = Split(toy.X.astype(float), toy.y)
     plan = replace(PLAN, updates=200, eta=lambda t: 0.01 + 0.001 * (t % 7), shuffle=False)
-    final, _ = trained(data, plan, np.float64)
+    final, _ = trained(data, plan, np.float64, threads)
     W1, W2 = (W.copy() for W in network.views(state(plan, np.float64).theta, plan.sizes)[0])
     b1, b2 = np.zeros(6), np.zeros(10)
     for t in range(200):
@@ -66,6 +75,85 @@ def test_records_are_measured_before_during_and_after(toy):
     assert [r.cycle for r in records if r.train] == [1, 1, 1, 1, 2, 2, 2]
     assert records[-1].epoch == 8
     assert records[-1].train == score(final.theta, PLAN.sizes, *toy, PLAN.lam)
+
+
+@pytest.mark.parametrize("sizes", [(8, 10), (8, 6, 10), (8, 5, 4, 10)])
+@pytest.mark.parametrize("threads", [2, 4])
+def test_threads_change_nothing_but_the_last_bits(toy, split, sizes, threads):
+    """One, two and three layers: theta and all records to 1e-12 in float64; twice the same bytes in float32."""
+    data, plan = Split(toy.X.astype(float), toy.y), replace(PLAN, sizes=sizes)
+    (one, alone), (several, shared) = (trained(data, plan, np.float64, count) for count in (1, threads))
+    np.testing.assert_allclose(several.theta, one.theta, rtol=0, atol=1e-12)
+    for a, b in zip(alone, shared, strict=True):
+        np.testing.assert_allclose(list(a.row().values()), list(b.row().values()), rtol=1e-12)
+    first, second = (trained(toy, plan, threads=threads)[0].theta.tobytes() for _ in range(2))
+    assert first == second
+
+
+def slow_helpers(monkeypatch):
+    backward = parallel.Share.backward
+
+    def late(share, *arguments):
+        if share.i == 0:
+            time.sleep(0.02)
+        backward(share, *arguments)
+
+    monkeypatch.setattr(parallel.Share, "backward", late)
+
+
+def test_theta_is_settled_at_every_score_and_after_close(toy, split, monkeypatch):
+    """With a helper that lags behind, theta as found at scores, and after leaving at any step, is that of the step."""
+    after = {k: trained(toy, replace(PLAN, updates=k), threads=2)[0].theta for k in range(1, 7)}
+    slow_helpers(monkeypatch)
+    for k, theta in after.items():
+        left = state()
+        records = train(left, toy, toy, PLAN, 2)
+        record = next(r for r in records if r.step == k)
+        assert not record.train or np.array_equal(left.theta, theta)
+        records.close()
+        assert np.array_equal(left.theta, theta)
+
+
+@pytest.mark.parametrize("how", ["ends", "is closed", "diverges"])
+def test_threads_end_with_the_training(toy, split, how):
+    """No thread is left behind, whatever ends the generator."""
+    before = threading.active_count()
+    records = train(state(), toy, toy, replace(PLAN, eta=lambda t: 1e30 if how == "diverges" else 0.1), 4)
+    next(records), next(records)
+    assert threading.active_count() == before + 3
+    if how == "is closed":
+        records.close()
+    elif how == "ends":
+        list(records)
+    else:
+        with pytest.raises(Diverged):
+            list(records)
+    assert threading.active_count() == before
+
+
+@pytest.mark.parametrize("method", ["gather", "forward", "backward"])
+def test_an_error_in_a_thread_surfaces(toy, split, monkeypatch, method):
+    """Whatever fails in a helper ends the training with that error, and no thread is left behind."""
+    before, original = threading.active_count(), getattr(parallel.Share, method)
+
+    def failing(share, *arguments):
+        if share.i == 1:
+            raise MemoryError("no room")
+        original(share, *arguments)
+
+    monkeypatch.setattr(parallel.Share, method, failing)
+    with pytest.raises(MemoryError, match="no room"):
+        trained(toy, threads=4)
+    assert threading.active_count() == before
+
+
+@pytest.mark.parametrize(
+    ("threads", "sizes", "batch_size", "count"),
+    [(2, (3072, 50, 10), 100, 2), (64, (3072, 50, 10), 100, 3), (7, (3072, 50, 10), 10**6, 6), (2, (8, 6, 10), 20, 1)],
+)
+def test_threads_have_equal_shares_and_enough_to_do(threads, sizes, batch_size, count):
+    """As many as are asked for, divide the inputs, and have 5 million multiplications each; else fewer."""
+    assert parallel.useful(threads, sizes, batch_size) == count
 
 
 @given(cycle=st.integers(1, 400), per_cycle=st.integers(1, 50), cycles=st.integers(1, 4))

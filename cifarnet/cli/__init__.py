@@ -9,7 +9,6 @@ from typing import NoReturn
 
 import click
 
-from cifarnet import __version__
 from cifarnet.errors import CifarnetError
 
 COMMANDS = (
@@ -40,9 +39,20 @@ class Commands(click.Group):
         return command
 
 
+def tell_version(context: click.Context, parameter: click.Parameter, asked: bool) -> None:
+    """Print the version where it is asked for, and end."""
+    if asked:
+        from cifarnet.version import told
+
+        click.echo(f"cifarnet {told()}")
+        context.exit()
+
+
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
-@click.version_option(__version__, prog_name="cifarnet")
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=tell_version, help="Show release and commit."
+)
 def cli(debug: bool) -> None:
     """Reproducible experiments with small NumPy networks on CIFAR-10.
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from cifarnet.cli.options import blas_threads, common_options, echo_json, warn_synthetic
+from cifarnet.cli.options import blas_threads, common_options, cores, echo_json, warn_synthetic
 
 
 @click.command()
@@ -28,8 +28,8 @@ def evaluate(
     from cifarnet import experiment, runs
 
     path = runs.find(run_name, runs_dir)
-    with blas_threads(threads):
-        found = experiment.evaluate(path, split, data_dir)
+    with blas_threads(1):
+        found = experiment.evaluate(path, split, data_dir, threads or cores())
     warn_synthetic(found.source)
     if not found.same_data and not quiet:
         click.echo(f"Warning: these are not the images that {path.name} was trained with", err=True)

@@ -19,7 +19,9 @@ data_dir = click.option(
     type=click.Path(path_type=Path),
     help="Where CIFAR-10 is; else CIFARNET_DATA_DIR, else the user's cache.",
 )
-threads = click.option("--threads", type=click.IntRange(min=1), help="BLAS threads; by default one a core.")
+threads = click.option(
+    "--threads", type=click.IntRange(min=1), help="Threads that share the work; by default one a core."
+)
 runs_dir = click.option(
     "--runs-dir",
     type=click.Path(path_type=Path),
@@ -66,6 +68,13 @@ def warn_synthetic(source: str) -> None:
     """Say loudly that no result is of CIFAR-10."""
     if source == "synthetic":
         click.echo("SYNTHETIC data: these are not CIFAR-10 images, and no figure below is about them.", err=True)
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    import os
+
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager

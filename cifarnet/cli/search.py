@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cifarnet.cli.options import common_options, config_options, echo_json, together, warn_synthetic
+from cifarnet.cli.options import common_options, config_options, cores, echo_json, together, warn_synthetic
 from cifarnet.cli.stops import Stops
 
 if TYPE_CHECKING:
@@ -112,12 +112,6 @@ def check_usage(stage: str | None, configured: bool, origin: str | None, resume:
         raise click.UsageError("--retry-failed goes with --resume RUN")
     if origin and stage == "coarse":
         raise click.UsageError("--from RUN goes with fine")
-
-
-def cores() -> int:
-    import os
-
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def follow(found: "Found", ended: "Iterator[tuple[Trial, Outcome] | None]", *, quiet: bool) -> None:

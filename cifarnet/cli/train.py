@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from cifarnet.cli.options import blas_threads, common_options, config_options, echo_json, warn_synthetic
+from cifarnet.cli.options import blas_threads, common_options, config_options, cores, echo_json, warn_synthetic
 from cifarnet.cli.stops import Stops
 
 
@@ -54,11 +54,12 @@ def train(
         click.echo(config.dump(settings) + f"# plan: {plan.updates:,} updates of {plan.batch_size} images")
         return
     warn_synthetic(settings.data.source)
-    with blas_threads(threads):
+    threads = threads or cores()
+    with blas_threads(1):
         dataset = data.load(settings.data, data_dir)
         with Stops() as stops:
-            run = experiment.start(settings, dataset, runs_dir)
-            follow(stops.until(experiment.execute(settings, dataset, run)), plan, quiet=quiet)
+            run = experiment.start(settings, dataset, runs_dir, threads=threads)
+            follow(stops.until(experiment.execute(settings, dataset, run, threads=threads)), plan, quiet=quiet)
     conclude(run.path, run.info, stops.code, as_json)
 
 
@@ -73,8 +74,9 @@ def resume(name: str, data_dir: Path | None, threads: int | None, runs_dir: Path
         click.echo(f"{path} is completed: there is nothing to resume", err=True)
         report(path, info, as_json)
         return
-    with blas_threads(threads or runs.threads(runs.read_json(path / "environment.json"))):
-        taken = resume.take(path, data_dir)
+    threads = threads or runs.threads(runs.read_json(path / "environment.json")) or cores()
+    with blas_threads(1):
+        taken = resume.take(path, data_dir, threads)
         warn_synthetic(taken.settings.data.source)
         if taken.changes:
             changed = "; ".join(taken.changes)
@@ -82,7 +84,7 @@ def resume(name: str, data_dir: Path | None, threads: int | None, runs_dir: Path
                 f"Warning: the last bits may differ, as it began with other means (then / now): {changed}", err=True
             )
         with Stops() as stops:
-            records = stops.until(experiment.execute(taken.settings, taken.dataset, taken.run))
+            records = stops.until(experiment.execute(taken.settings, taken.dataset, taken.run, threads=threads))
             follow(records, experiment.plan(taken.settings), quiet=quiet)
     conclude(path, taken.run.info, stops.code, as_json)
 

@@ -135,10 +135,14 @@ def find(source: str | Path) -> Path:
 
 
 def shipped() -> dict[str, Path]:
-    """The configs that come with cifarnet: inside the installed package, or beside it in the repository."""
+    """The configs that come with cifarnet, by name."""
+    return {path.stem: path for path in sorted(folder().glob("*.yaml"))}
+
+
+def folder() -> Path:
+    """Where the shipped configs and studies are: inside the installed package, or beside it in the repository."""
     package = Path(__file__).parent.parent
-    folder = package / "configs" if (package / "configs").is_dir() else package.parent / "configs"
-    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+    return package / "configs" if (package / "configs").is_dir() else package.parent / "configs"
 
 
 class Layers:

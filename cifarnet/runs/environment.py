@@ -2,14 +2,13 @@
 
 import contextlib
 import os
-import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 DIFF_LIMIT = 200_000  # characters of `git diff` that are kept
-MATTERS = ("numpy", "blas", "cpu")  # what changes the last bits of a float
+MATTERS = ("numpy", "blas", "cpu", "threads")  # what changes the last bits of a float
 
 
 def environment() -> dict[str, Any]:
@@ -19,10 +18,10 @@ def environment() -> dict[str, Any]:
     import numpy as np
     import threadpoolctl
 
-    from cifarnet import __version__
+    from cifarnet.version import RELEASE, git, source
 
     return {
-        "cifarnet": __version__,
+        "cifarnet": RELEASE,
         "python": platform.python_version(),
         "numpy": np.__version__,
         "blas": [
@@ -34,8 +33,8 @@ def environment() -> dict[str, Any]:
         "cpu": cpu_name(),
         "cores": os.cpu_count(),
         "argv": sys.argv,
-        "git_commit": git("rev-parse", "HEAD"),
-        "git_diff": git("diff", "HEAD"),
+        "git_commit": git("rev-parse", "HEAD") or source(),
+        "git_diff": (git("diff", "HEAD") or "")[:DIFF_LIMIT] or None,
     }
 
 
@@ -46,9 +45,9 @@ def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 
 
 def threads(environment: Mapping[str, Any]) -> int | None:
-    """How many BLAS threads an environment had, if it says so."""
-    counts = [value for key, value in flat("blas", environment.get("blas")) if key == "blas num_threads"]
-    return max((n for n in counts if type(n) is int and 0 < n <= 1024), default=None)
+    """How many threads a training ran on, if its environment says so."""
+    count = environment.get("threads")
+    return count if type(count) is int and 0 < count <= 1024 else None
 
 
 def flat(name: str, value: Any) -> list[tuple[str, Any]]:
@@ -66,13 +65,3 @@ def cpu_name() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
-
-
-def git(*arguments: str) -> str | None:
-    """What git says of the source tree that this package runs from, or None where it is not one."""
-    folder = Path(__file__).parent
-    try:
-        done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, timeout=10, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.decode(errors="replace").strip()[:DIFF_LIMIT]
