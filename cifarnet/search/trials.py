@@ -45,6 +45,23 @@ def _load(settings: Data, data_dir: Path | None) -> Dataset:
     return data.load(settings, data_dir)
 
 
+def images(settings: Data, fingerprint: str, data_dir: Path | None = None) -> Dataset:
+    """The images, if they are those of the search.
+
+    Raises
+    ------
+    DataError
+        If they are others, or not to be had.
+    """
+    found = dataset(settings, data_dir)
+    if found.fingerprint != fingerprint:
+        raise DataError(
+            f"the images have the fingerprint {found.fingerprint[:12]}, those of the search {fingerprint[:12]}; "
+            "give every machine the same CIFAR-10"
+        )
+    return found
+
+
 def run(
     settings: Settings, fingerprint: str, data_dir: Path | None = None, stop: threading.Event | None = None
 ) -> Outcome:
@@ -55,16 +72,11 @@ def run(
     DataError
         If the images here are not those of the search, or not to be had: no fault of the trial.
     """
-    images = dataset(settings.data, data_dir)
-    if images.fingerprint != fingerprint:
-        raise DataError(
-            f"the images have the fingerprint {images.fingerprint[:12]}, those of the search {fingerprint[:12]}; "
-            "give every machine the same CIFAR-10"
-        )
+    split = images(settings.data, fingerprint, data_dir)
     started = time.perf_counter()
     scores = []
     try:
-        for record in train(experiment.initial(settings), images.train, images.validation, experiment.plan(settings)):
+        for record in train(experiment.initial(settings), split.train, split.validation, experiment.plan(settings)):
             if record.validation:
                 scores.append(record.validation)
             if stop and stop.is_set():
