@@ -80,7 +80,8 @@ def search_over(
     else:
         settings = load(source, overrides, earlier, seed=seed, label=label)
         found = search.Found(search.design(settings, str(stage), general=general, earlier=earlier), [])
-    jobs, threads = jobs or cores(), threads or 1
+    jobs = jobs or cores()
+    threads = threads or (path and runs.threads(runs.read_json(path / "environment.json"))) or 1
     if dry_run:
         click.echo(plan(found, search.estimate(found, jobs, threads), jobs))
         return
@@ -94,7 +95,7 @@ def search_over(
         if path:
             found, run = search.reopen(path, dataset, retry_failed=retry_failed)
         else:
-            run = search.start(found.study, dataset, runs_dir, earlier)
+            run = search.start(found.study, dataset, runs_dir, earlier, threads)
         follow(found, stops.until(search.execute(found, run, workers, fail_fast=fail_fast)), quiet=quiet)
     conclude(found, run, stops.code, as_json)
 

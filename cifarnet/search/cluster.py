@@ -42,19 +42,19 @@ def remote(address: str, threads: int, fingerprint: str, settings: Data) -> Iter
     except (OSError, ValueError) as error:  # OSError: among them TimeoutError
         raise RunError(f"{address}: no Dask scheduler answers; start one with `dask scheduler` and name it") from error
     with client:
-        check(client, address, threads, fingerprint, settings)
+        check(client, address, fingerprint, settings)
         work = partial(run, threads=threads, fingerprint=fingerprint)
         executor = client.get_executor(pure=False)  # type: ignore[no-untyped-call]
         yield Workers(executor, work, threading.Event())
 
 
-def check(client: Any, address: str, threads: int, fingerprint: str, settings: Data) -> None:
+def check(client: Any, address: str, fingerprint: str, settings: Data) -> None:
     """Let every worker read its images now, and refuse those that have others."""
     try:
         client.wait_for_workers(1, timeout=TIMEOUT)
     except TimeoutError as error:
         raise RunError(f"{address}: this scheduler has no workers; start some with `dask worker {address}`") from error
-    answers = client.run(prepare, settings, threads, fingerprint, on_error="return")
+    answers = client.run(prepare, settings, fingerprint, on_error="return")
     for worker, answer in sorted(answers.items()):
         if isinstance(answer, Exception):
             raise DataError(f"worker {worker}: {answer}") from answer
@@ -62,21 +62,15 @@ def check(client: Any, address: str, threads: int, fingerprint: str, settings: D
             raise RunError(f"worker {worker} has cifarnet {answer[0]}, here it is {__version__}; install the same")
 
 
-def prepare(settings: Data, threads: int, fingerprint: str) -> tuple[str, int]:
+def prepare(settings: Data, fingerprint: str) -> tuple[str, int]:
     """In a worker: read the images, and say which program this is."""
-    limit(threads)
     trials.images(settings, fingerprint)
     return __version__, NUMERICS
 
 
 def run(settings: Settings, threads: int, fingerprint: str) -> Outcome:
-    """In a worker: run a trial."""
-    limit(threads)
-    return trials.run(settings, fingerprint)
-
-
-def limit(threads: int) -> None:
-    """Set the BLAS threads of a worker for good: its trials come and go side by side."""
+    """In a worker: run a trial. The limit stays: other trials of this worker begin and end at any time."""
     from threadpoolctl import threadpool_limits
 
-    threadpool_limits(threads, user_api="blas")
+    threadpool_limits(1, user_api="blas")
+    return trials.run(settings, threads, fingerprint)

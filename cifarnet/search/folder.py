@@ -21,13 +21,13 @@ PATIENCE = 0.1  # seconds after which a caller may leave again
 EARLIER = "earlier.json"  # what a fine search started from, so that the folder can be drawn alone
 
 
-def start(study: Study, dataset: Dataset, runs_dir: Path, earlier: Found | None) -> Run:
+def start(study: Study, dataset: Dataset, runs_dir: Path, earlier: Found | None, threads: int = 1) -> Run:
     """Make the run folder of a search."""
     files = {PLAN: study.plan()}
     if earlier:
         points = [{"values": s.values, "accuracy": s.accuracy, "spread": s.spread} for s in earlier.standings()]
         files[EARLIER] = {"stage": earlier.study.stage, "trials": points}
-    return experiment.start(study.settings, dataset, runs_dir, "search", files)
+    return experiment.start(study.settings, dataset, runs_dir, "search", files, threads)
 
 
 def reopen(path: Path, dataset: Dataset, *, retry_failed: bool) -> tuple[Found, Run]:
