@@ -1,4 +1,4 @@
-.PHONY: help reproduce-report check test torture dist clean
+.PHONY: help reproduce-report check test torture readme dist clean
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
@@ -28,6 +28,9 @@ test: .venv/installed ## all tests; those on real data run where CIFAR-10 is fou
 
 torture: .venv/installed ## break things for a quarter of an hour, all that `make test` has a share of
 	$(BIN)/python -m pytest -m 'torture or not torture' tests/test_faults.py tests/test_kills.py tests/test_resume.py
+
+readme: .venv/installed ## run what README.md shows and write the output into it
+	$(BIN)/python tests/readme.py
 
 dist: .venv/installed ## wheel and sdist under dist/, each tried in new environments with every Python that is here
 	$(BIN)/python -m build

@@ -26,7 +26,7 @@ ROOMS = {  # room: rooms of ours that it may import; errors and streams are ever
     "experiment": {
         "resume", "config", "data", "network", "schedule", "gradcheck", "evaluation", "training", "runs", "plots",
     },
-    "search": {"resume", "config", "data", "training", "runs", "plots", "experiment"},
+    "search": {"resume", "config", "data", "evaluation", "training", "runs", "plots", "experiment"},
     "library": {"config", "data", "training", "runs", "model", "plots", "experiment"},
 }  # fmt: skip
 ROOMS["report"] = {"config", "experiment", "gradcheck", "runs", "plots"}

@@ -265,7 +265,7 @@ def test_fail_fast_stops_at_the_first(run_search, tmp_path):
 def test_other_images_are_no_fault_of_a_trial(toy_data):
     """A fingerprint that differs is an error for the search, not an outcome."""
     with pytest.raises(DataError, match="fingerprint ffffffffffff, those of the search 000000000000"):
-        trials.run(config.load(None, TINY), "0" * 64)
+        trials.run(config.load(None, TINY), 1, "0" * 64)
 
 
 def resumed(path, toy_data, *, retry_failed=False):

@@ -10,7 +10,13 @@ from cifarnet.cli.options import blas_threads, common_options, cores, echo_json,
 
 @click.command()
 @click.argument("run_name", metavar="[RUN]", default="latest")
-@click.option("--split", type=click.Choice(["train", "validation", "test"]), default="test", show_default=True)
+@click.option(
+    "--split",
+    type=click.Choice(["train", "validation", "test"]),
+    default="test",
+    show_default=True,
+    help="Which images.",
+)
 @common_options
 def evaluate(
     run_name: str, split: str, data_dir: Path | None, threads: int | None, runs_dir: Path, quiet: bool, as_json: bool

@@ -23,6 +23,9 @@ search_options = together(
     common_options,
     click.option("--from", "origin", metavar="RUN", help="The search that a fine one starts from."),
     click.option("--jobs", type=click.IntRange(min=1), help="Trials side by side; by default one a core."),
+    click.option(
+        "--scheduler", metavar="ADDRESS", help="Run the trials on this Dask cluster, such as tcp://HOST:8786."
+    ),
     click.option("--resume", metavar="RUN", help="Run what this search has not finished."),
     click.option("--retry-failed", is_flag=True, help="With --resume: try the failed trials again."),
     click.option("--fail-fast", is_flag=True, help="Stop the search where a trial fails or diverges."),
@@ -58,6 +61,7 @@ def search_over(
     as_json: bool,
     origin: str | None,
     jobs: int | None,
+    scheduler: str | None,
     resume: str | None,
     retry_failed: bool,
     fail_fast: bool,
@@ -76,17 +80,22 @@ def search_over(
     else:
         settings = load(source, overrides, earlier, seed=seed, label=label)
         found = search.Found(search.design(settings, str(stage), general=general, earlier=earlier), [])
-    jobs, threads = jobs or cores(), threads or 1
+    jobs = jobs or cores()
+    threads = threads or (path and runs.threads(runs.read_json(path / "environment.json"))) or 1
     if dry_run:
         click.echo(plan(found, search.estimate(found, jobs, threads), jobs))
         return
     warn_synthetic(found.study.settings.data.source)
     dataset = search.dataset(found.study.settings.data, data_dir)
-    with search.local(jobs, threads, dataset.fingerprint, data_dir) as workers, Stops() as stops:
+    if scheduler:
+        crew = search.remote(scheduler, threads, dataset.fingerprint, found.study.settings.data)
+    else:
+        crew = search.local(jobs, threads, dataset.fingerprint, data_dir)
+    with crew as workers, Stops() as stops:
         if path:
             found, run = search.reopen(path, dataset, retry_failed=retry_failed)
         else:
-            run = search.start(found.study, dataset, runs_dir, earlier)
+            run = search.start(found.study, dataset, runs_dir, earlier, threads)
         follow(found, stops.until(search.execute(found, run, workers, fail_fast=fail_fast)), quiet=quiet)
     conclude(found, run, stops.code, as_json)
 

@@ -1,5 +1,6 @@
 """Search: sample settings, train each, rank them by validation accuracy, and look closer around the best."""
 
+from cifarnet.search.cluster import remote
 from cifarnet.search.folder import execute, reopen, start
 from cifarnet.search.study import Found, Study, Trial, design, read
 from cifarnet.search.timing import estimate
@@ -18,6 +19,7 @@ __all__ = [
     "execute",
     "local",
     "read",
+    "remote",
     "reopen",
     "start",
 ]

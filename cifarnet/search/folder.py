@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Generator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from pathlib import Path
 from typing import Any
 
 from cifarnet import config, experiment, plots, resume, runs
 from cifarnet.data import Dataset
-from cifarnet.errors import RunError
+from cifarnet.errors import CifarnetError, RunError
 from cifarnet.runs import Run
 from cifarnet.search.space import LAMBDA
 from cifarnet.search.study import PLAN, TABLE, Found, Study, Trial, read
@@ -21,13 +21,13 @@ PATIENCE = 0.1  # seconds after which a caller may leave again
 EARLIER = "earlier.json"  # what a fine search started from, so that the folder can be drawn alone
 
 
-def start(study: Study, dataset: Dataset, runs_dir: Path, earlier: Found | None) -> Run:
+def start(study: Study, dataset: Dataset, runs_dir: Path, earlier: Found | None, threads: int = 1) -> Run:
     """Make the run folder of a search."""
     files = {PLAN: study.plan()}
     if earlier:
         points = [{"values": s.values, "accuracy": s.accuracy, "spread": s.spread} for s in earlier.standings()]
         files[EARLIER] = {"stage": earlier.study.stage, "trials": points}
-    return experiment.start(study.settings, dataset, runs_dir, "search", files)
+    return experiment.start(study.settings, dataset, runs_dir, "search", files, threads)
 
 
 def reopen(path: Path, dataset: Dataset, *, retry_failed: bool) -> tuple[Found, Run]:
@@ -76,7 +76,7 @@ def execute(
         while futures:
             ended = wait(futures, PATIENCE, FIRST_COMPLETED).done
             for future in ended:
-                trial, outcome = futures.pop(future), future.result()
+                trial, outcome = futures.pop(future), result(future)
                 write(found, run, trial, outcome)
                 yield trial, outcome
                 if fail_fast and outcome.status != "completed":
@@ -89,6 +89,18 @@ def execute(
             stop(found, run, workers, futures)
             run.finish("interrupted" if left else "failed", **({} if left else {"error": str(error)}))
         raise
+
+
+def result(future: Future[Outcome]) -> Outcome:
+    """What a trial found; an error of those who run it, such as a worker lost again and again, fails the trial."""
+    try:
+        return future.result()
+    except CifarnetError:
+        raise
+    except CancelledError as error:
+        raise RunError("the scheduler dropped a trial: is it gone? --resume goes on with this search") from error
+    except Exception as error:
+        return Outcome("failed", note=f"{type(error).__name__}: {error}")
 
 
 def write(found: Found, run: Run, trial: Trial, outcome: Outcome) -> None:
@@ -110,7 +122,9 @@ def write(found: Found, run: Run, trial: Trial, outcome: Outcome) -> None:
 def stop(found: Found, run: Run, workers: Workers, futures: dict[Future[Outcome], Trial]) -> None:
     """Stop the trials that run and drop those that wait; write those that ended before they heard of it."""
     workers.stop.set()
-    workers.executor.shutdown(wait=True, cancel_futures=True)
+    for future in futures:
+        future.cancel()
+    workers.executor.shutdown()
     for future, trial in futures.items():
         if future.done() and not future.cancelled() and not future.exception():
             outcome = future.result()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -25,8 +26,8 @@ def estimate(found: Found, jobs: int, threads: int) -> float:
         return 0.0
     jobs = min(jobs, len(missing))
     longest = max(missing, key=lambda settings: settings.sizes)
-    with threadpool_limits(threads, user_api="blas"), ThreadPoolExecutor(jobs) as executor:
-        update, image = np.mean(list(executor.map(measure, [longest] * jobs)), axis=0)
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(jobs) as executor:
+        update, image = np.mean(list(executor.map(partial(measure, threads=threads), [longest] * jobs)), axis=0)
     return float(sum(cost(settings, update, image) for settings in missing) / jobs)
 
 
@@ -37,13 +38,13 @@ def cost(settings: Settings, update: float, image: float) -> float:
     return plan.updates * (update + plan.per_cycle / plan.cycle * images * image)
 
 
-def measure(settings: Settings) -> tuple[float, float]:
+def measure(settings: Settings, threads: int) -> tuple[float, float]:
     """Seconds of one update, and of the measurement of one image after the last of them."""
     short = {"training.schedule.n_s": UPDATES // 2, "training.schedule.cycles": 1, "evaluation.per_cycle": 1}
     plan = experiment.plan(config.override(settings, short, "--dry-run"))
     n = max(BLANKS, plan.batch_size)
     blank = Split(np.zeros((n, settings.data.d), np.float32), np.zeros(n, np.int64))
-    records = train(experiment.initial(settings), blank, blank, plan)
+    records = train(experiment.initial(settings), blank, blank, plan, threads)
     times = [time.perf_counter() for _ in records]
     update = (times[-2] - times[0]) / (UPDATES - 1)
     return update, max(times[-1] - times[-2] - update, 0) / (2 * n)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import threading
 import time
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -14,7 +16,8 @@ from cifarnet.config import Settings
 from cifarnet.config.settings import Data
 from cifarnet.data import Dataset
 from cifarnet.errors import DataError, Diverged
-from cifarnet.training import train
+from cifarnet.evaluation import Scores
+from cifarnet.training import Record, train
 
 _loading = threading.Lock()
 
@@ -45,40 +48,66 @@ def _load(settings: Data, data_dir: Path | None) -> Dataset:
     return data.load(settings, data_dir)
 
 
+def images(settings: Data, fingerprint: str, data_dir: Path | None = None) -> Dataset:
+    """The images, if they are those of the search.
+
+    Raises
+    ------
+    DataError
+        If they are others, or not to be had.
+    """
+    found = dataset(settings, data_dir)
+    if found.fingerprint != fingerprint:
+        raise DataError(
+            f"the images have the fingerprint {found.fingerprint[:12]}, those of the search {fingerprint[:12]}; "
+            "give every machine the same CIFAR-10"
+        )
+    return found
+
+
 def run(
-    settings: Settings, fingerprint: str, data_dir: Path | None = None, stop: threading.Event | None = None
+    settings: Settings,
+    threads: int,
+    fingerprint: str,
+    data_dir: Path | None = None,
+    stop: threading.Event | None = None,
 ) -> Outcome:
-    """Train once; an error of the training is an outcome.
+    """Train once, on so many threads of one BLAS thread each; an error of the training is an outcome.
 
     Raises
     ------
     DataError
         If the images here are not those of the search, or not to be had: no fault of the trial.
     """
-    images = dataset(settings.data, data_dir)
-    if images.fingerprint != fingerprint:
-        raise DataError(
-            f"the images have the fingerprint {images.fingerprint[:12]}, those of the search {fingerprint[:12]}; "
-            "give every machine the same CIFAR-10"
-        )
+    split = images(settings.data, fingerprint, data_dir)
+    points = train(experiment.initial(settings), split.train, split.validation, experiment.plan(settings), threads)
     started = time.perf_counter()
-    scores = []
     try:
-        for record in train(experiment.initial(settings), images.train, images.validation, experiment.plan(settings)):
-            if record.validation:
-                scores.append(record.validation)
-            if stop and stop.is_set():
-                return Outcome("stopped")
+        scores = list(measured(points, stop))
     except Diverged as error:
-        return Outcome("diverged", seconds=round(time.perf_counter() - started, 3), note=str(error))
+        return Outcome("diverged", note=str(error), seconds=since(started))
     except Exception as error:  # whatever it is, the other trials go on
-        return Outcome(
-            "failed", seconds=round(time.perf_counter() - started, 3), note=f"{type(error).__name__}: {error}"
-        )
+        return Outcome("failed", note=f"{type(error).__name__}: {error}", seconds=since(started))
+    if stop and stop.is_set():
+        return Outcome("stopped")
     return Outcome(
         "completed",
         validation_accuracy=scores[-1].accuracy,
         best_validation_accuracy=max(score.accuracy for score in scores),
         validation_loss=scores[-1].loss,
-        seconds=round(time.perf_counter() - started, 3),
+        seconds=since(started),
     )
+
+
+def measured(points: Generator[Record, None, None], stop: threading.Event | None) -> Iterator[Scores]:
+    """The validation scores of a training, up to a request to stop."""
+    with closing(points):
+        for point in points:
+            if point.validation:
+                yield point.validation
+            if stop and stop.is_set():
+                return
+
+
+def since(started: float) -> float:
+    return round(time.perf_counter() - started, 3)

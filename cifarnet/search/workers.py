@@ -25,10 +25,14 @@ class Workers(NamedTuple):
 
 @contextmanager
 def local(jobs: int, threads: int, fingerprint: str, data_dir: Path | None) -> Iterator[Workers]:
-    """Threads of this process, each trial on so many BLAS threads."""
+    """Side by side in this process, each trial on so many threads.
+
+    Two trials of one thread each beat one after the other on two threads that share an update, and both beat BLAS
+    threads; two processes would hold the images twice.
+    """
     from threadpoolctl import threadpool_limits
 
     stop = threading.Event()
-    work = partial(trials.run, fingerprint=fingerprint, data_dir=data_dir, stop=stop)
-    with threadpool_limits(threads, user_api="blas"), ThreadPoolExecutor(jobs) as executor:
+    work = partial(trials.run, threads=threads, fingerprint=fingerprint, data_dir=data_dir, stop=stop)
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(jobs) as executor:
         yield Workers(executor, work, stop)
