@@ -24,8 +24,7 @@ GUESS = 1e11  # floating-point operations a second, for an estimate before the f
 @click.option("--scale", type=click.FloatRange(0, 1, min_open=True), help="Shorten every training, for a first look.")
 @click.option("--dry-run", is_flag=True, help="List what would run and why; train and write nothing.")
 @click.option("--redraw", is_flag=True, help="Write the page from the records, without training.")
-@click.option("--studies", type=click.Path(path_type=Path), default=Path("configs/reports"), show_default=True,
-              help="The folder of the studies.")  # fmt: skip
+@click.option("--studies", type=click.Path(path_type=Path), help="A folder of studies; by default the shipped ones.")
 @options.data_dir
 @options.runs_dir
 @options.quiet
@@ -37,7 +36,7 @@ def reproduce_report(
     scale: float | None,
     dry_run: bool,
     redraw: bool,
-    studies: Path,
+    studies: Path | None,
     data_dir: Path | None,
     runs_dir: Path,
     quiet: bool,
@@ -55,10 +54,11 @@ def reproduce_report(
       cifarnet reproduce-report --redraw
     """
     from cifarnet import data
+    from cifarnet.config.reader import folder as shipped
     from cifarnet.report import plan
     from cifarnet.report.studies import read_all
 
-    read, folder = read_all(studies), runs_dir / "reports"
+    read, folder = read_all(studies or shipped() / "reports"), runs_dir / "reports"
     if redraw:
         return finish(draw(read, folder), as_json)
     synthetic = not data.available(data_dir)
