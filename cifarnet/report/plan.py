@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cifarnet import experiment, runs
-from cifarnet.config.settings import IMAGE_VALUES, Cyclic, Data, Settings
+from cifarnet.config.settings import BATCH_IMAGES, IMAGE_VALUES, Cyclic, Data, Settings
 from cifarnet.errors import ConfigError, RunError
 from cifarnet.report.studies import Check, Exhibit, Row, Study
 
@@ -70,9 +70,13 @@ def scaled(settings: Settings, check: Check | None, factor: float) -> Settings:
     name, value = ("n_s", settings.steps(s.n_s)) if isinstance(s, Cyclic) else ("epochs", s.epochs)
     shorter = {name: max(1, round(factor * value))}
     measured = settings.evaluation.per_cycle or 10
-    fewer = settings.evaluation.model_copy(update={"per_cycle": max(2, round(factor * measured))})
+    fewer: dict[str, Any] = {"per_cycle": max(1, round(factor * measured))}
+    if settings.data.n_train > BATCH_IMAGES:  # or scoring 45,000 images would take longer than a short training
+        fewer["train_cost"] = "running_mean"
     training = settings.training.model_copy(update={"schedule": s.model_copy(update=shorter)})
-    return settings.model_copy(update={"training": training, "evaluation": fewer})
+    return settings.model_copy(
+        update={"training": training, "evaluation": settings.evaluation.model_copy(update=fewer)}
+    )
 
 
 def on_twin(settings: Settings) -> Settings:
