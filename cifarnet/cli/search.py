@@ -130,7 +130,7 @@ def follow(found: "Found", ended: "Iterator[tuple[Trial, Outcome] | None]", *, q
     total, hidden = len(found.study.trials), quiet or not sys.stderr.isatty()
     with tqdm(total=total, initial=len(found.rows), unit="trial", disable=hidden) as bar:
         for end in filter(None, ended):
-            if not quiet or end[1].status != "completed":
+            if not quiet or end[1].bad:
                 bar.write(line(found, *end), file=sys.stderr)
             bar.update()
 
