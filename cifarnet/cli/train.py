@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from cifarnet.cli import completion
 from cifarnet.cli.options import blas_threads, common_options, config_options, cores, echo_json, warn_synthetic
 from cifarnet.cli.stops import Stops
 
@@ -13,7 +14,9 @@ from cifarnet.cli.stops import Stops
 @click.command()
 @config_options
 @common_options
-@click.option("--resume", "name", metavar="RUN", help="Go on with a run that was stopped.")
+@click.option(
+    "--resume", "name", metavar="RUN", shell_complete=completion.run_names, help="Go on with a run that was stopped."
+)
 @click.option("--dry-run", is_flag=True, help="Show the settings and the plan; train and write nothing.")
 def train(
     source: str | None,
@@ -36,8 +39,8 @@ def train(
 
     \b
     Examples:
-      cifarnet train --config configs/figure-3.yaml
-      cifarnet train --config configs/figure-3.yaml --set training.lambda=0.001 --seed 1
+      cifarnet train --config figure-3
+      cifarnet train --config figure-3 --set training.lambda=0.001 --seed 1
       cifarnet train --resume latest
     """
     from cifarnet import config, data, experiment

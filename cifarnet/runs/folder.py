@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import os
 import socket
 import threading
@@ -18,6 +19,7 @@ from cifarnet.errors import RunError
 from cifarnet.runs import disk, reading
 from cifarnet.runs.reading import LATEST, LOCK, NOTES
 
+LOG = logging.getLogger(__name__)
 # A disk takes longer to be sure of a checkpoint (6 ms here) than an update takes, so training goes on meanwhile.
 WRITER = ThreadPoolExecutor(1, "checkpoint")
 
@@ -159,6 +161,7 @@ def create(
     except BaseException:
         run.release()
         raise
+    LOG.info("run folder %s", run.path)
     return run
 
 
