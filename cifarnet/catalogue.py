@@ -180,7 +180,7 @@ def best(found: Iterable[Entry], count: int) -> list[Entry]:
 
 def environment(path: Path) -> dict[str, Any]:
     """What a run recorded that its results may depend on, one line each; the command line is none of it."""
-    known = runs.read_json(path / "environment.json")
+    known = runs.read_environment(path)
     flat = {key: value for key, value in known.items() if key not in ("argv", "data", "blas")}
     flat |= {f"data.{key}": value for key, value in known.get("data", {}).items()}
     for number, pool in enumerate(known.get("blas", [])):

@@ -24,6 +24,7 @@ ROOMS = {  # room: rooms of ours that it may import; errors and streams are ever
     "plots": set(),
     "resume": {"config", "data", "training", "runs"},
     "experiment": {
+        "model",
         "resume", "config", "data", "network", "schedule", "gradcheck", "evaluation", "training", "runs", "plots",
     },
     "search": {"resume", "config", "data", "evaluation", "training", "runs", "plots", "experiment"},

@@ -233,7 +233,7 @@ def compare(names: tuple[str, ...], runs_dir: Path, figure_format: str, as_json:
         "environment": {key: [e.get(key) for e in environments] for key in catalogue.differing(environments)},
         "results": {key: [e.values.get(key) for e in found] for key in catalogue.results(found)},
     }
-    curves = {e.path.name: folders.read_table(e.path / "metrics.csv") for e in found if catalogue.has_curves(e)}
+    curves = {e.path.name: folders.read_curves(e.path) for e in found if catalogue.has_curves(e)}
     figure = runs_dir / f"comparison.{figure_format}" if curves else None
     if figure:
         drawn = plots.overlay(curves)

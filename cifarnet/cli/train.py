@@ -9,6 +9,7 @@ import click
 from cifarnet.cli import completion
 from cifarnet.cli.options import blas_threads, common_options, config_options, cores, echo_json, warn_synthetic
 from cifarnet.cli.stops import Stops
+from cifarnet.errors import RunError
 
 
 @click.command()
@@ -77,7 +78,7 @@ def resume(name: str, data_dir: Path | None, threads: int | None, runs_dir: Path
         click.echo(f"{path} is completed: there is nothing to resume", err=True)
         report(path, info, as_json)
         return
-    threads = threads or runs.threads(runs.read_json(path / "environment.json")) or cores()
+    threads = threads or runs.threads(runs.read_environment(path)) or cores()
     with blas_threads(1):
         taken = resume.take(path, data_dir, threads)
         warn_synthetic(taken.settings.data.source)
@@ -102,12 +103,17 @@ def conclude(path: Path, info: dict[str, Any], code: int, as_json: bool) -> None
 
 
 def report(path: Path, info: dict[str, Any], as_json: bool) -> None:
-    results = {"run": str(path), "status": info["status"], "seconds": info["seconds"]} | info["results"]
+    """Show what a completed training reached."""
+    try:
+        results = {"run": str(path), "status": info["status"], "seconds": info["seconds"]} | info["results"]
+        text = (
+            f"{path}\n{results['updates']:,} updates in {results['seconds']:.1f} s; accuracy: "
+            f"training {results['train_accuracy']:.2%}, validation {results['validation_accuracy']:.2%}, "
+            f"test {results['test_accuracy']:.2%}"
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunError(f"{path / 'run.json'}: not the results of a training ({error!r}); train again") from error
     if as_json:
         echo_json(results)
-        return
-    click.echo(
-        f"{path}\n{results['updates']:,} updates in {results['seconds']:.1f} s; accuracy: "
-        f"training {results['train_accuracy']:.2%}, validation {results['validation_accuracy']:.2%}, "
-        f"test {results['test_accuracy']:.2%}"
-    )
+    else:
+        click.echo(text)

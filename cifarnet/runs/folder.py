@@ -92,8 +92,12 @@ class Run:
 
     def go_on(self, step: int, what: str = "updates") -> None:
         """Begin to write a folder that another process left; what it left half written is removed."""
-        for part in (*self.path.glob(".*.part"), *self.path.glob("*/.*.part")):
-            disk.remove(part)
+        for folder in (
+            self.path,
+            *(inner for inner in self.path.iterdir() if inner.is_dir() and not inner.is_symlink()),
+        ):
+            for part in folder.glob(".*.part"):
+                disk.remove(part)
         for grown in (*self.path.glob("*.csv"), *self.path.glob("log.txt")):
             disk.cut(grown)
         for outdated in ("ended", "error", "updates"):

@@ -44,7 +44,7 @@ def reopen(path: Path, dataset: Dataset, *, retry_failed: bool) -> tuple[Found, 
     run = runs.take(path)
     try:
         found = read(path)
-        before = runs.read_json(path / "environment.json")
+        before = runs.read_environment(path)
         if changed := "; ".join(resume.contradictions(run, before, found.study.settings, dataset)):
             raise RunError(f"{path}: cannot go on, as it would become another search: {changed}; undo that")
         rows = [row for row in found.rows if not (retry_failed and row["status"] == "failed")]

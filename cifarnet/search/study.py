@@ -283,5 +283,5 @@ def read(path: Path) -> Found:
         found = Found(study, runs.read_rows(path / TABLE), path)
         found.missing(), found.summaries()  # whatever does not fit shows here
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise RunError(f"{path}: not a search that can be read ({error!r}); search again") from error
+        raise RunError(f"{path}: not a search that can be read ({str(error)[:150]!r}); search again") from error
     return found
