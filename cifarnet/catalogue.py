@@ -155,9 +155,10 @@ def differing(tables: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def columns(found: Sequence[Entry]) -> list[str]:
-    """What a table of runs shows of each: only those settings that differ between them."""
+    """What a table of runs shows of each: only those settings that differ between them, and not how a search goes."""
     of_settings = [e.settings for e in found if e.info["status"] != "unreadable"]
-    return [*(key for key in differing(of_settings) if key != "label"), *ACCURACIES]
+    settings = (key for key in differing(of_settings) if key != "label" and not key.startswith("search"))
+    return [*settings, *ACCURACIES]
 
 
 def shown(value: Any) -> str:

@@ -17,7 +17,7 @@ from cifarnet.search.trials import Outcome
 from cifarnet.search.workers import Workers
 from cifarnet.training import NUMERICS
 
-TIMEOUT = 20  # seconds for a scheduler to answer and for a first worker to be there
+TIMEOUT = 10  # seconds for a scheduler to answer and for a first worker to be there
 
 
 @contextmanager

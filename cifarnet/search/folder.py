@@ -175,7 +175,7 @@ def finish(found: Found, run: Run) -> None:
         why = f"# The best of {len(ranked)} trials: number {best.index}, validation accuracy {best.accuracy:.2%}.\n"
         run.write("best.yaml", why + config.dump(settings))
         experiment.save(run, {"search": draw(found, run.path)}, found.study.settings.data.source)
-        results["best"] = found.study.summary(best)
+        results |= {"best": found.study.summary(best), "validation_accuracy": best.accuracy}
     run.finish("completed", results=results)
 
 
