@@ -29,6 +29,8 @@ ROOMS = {  # room: rooms of ours that it may import; errors and streams are ever
     },
     "search": {"resume", "config", "data", "evaluation", "training", "runs", "plots", "experiment"},
     "library": {"config", "data", "training", "runs", "model", "plots", "experiment"},
+    "export": {"network", "plots", "runs", "model", "library"},
+    "estimator": {"network", "schedule", "data", "training"},
 }  # fmt: skip
 ROOMS["cli"] = set(ROOMS)
 COMMON = {"errors", "streams", "version"}

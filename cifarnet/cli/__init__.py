@@ -18,6 +18,7 @@ COMMANDS = (
     "search",
     "evaluate",
     "predict",
+    "export",
     "runs",
     "data",
     "config",
