@@ -37,6 +37,7 @@ class Plan:
     lam: float
     shuffle: bool
     seed: int
+    train_scores: bool = True  # of a hundred trials nobody reads them, and they take longer than the updates
 
     def measured(self, step: int) -> bool:
         """Whether the curves have a point after so many updates."""
@@ -162,10 +163,12 @@ def record(
     place = Record(step, step / (len(data.y) // plan.batch_size), max(step - 1, 0) // plan.cycle + 1, eta, batch_loss)
     if not plan.measured(step):
         return place
-    scores = [score(state.theta, plan.sizes, split.X, split.y, plan.lam, threads) for split in (data, validation)]
-    if not all(math.isfinite(s.cost) for s in scores):
-        raise diverged(step, eta, f"the cost is {scores[0].cost} on training and {scores[1].cost} on validation images")
-    return place._replace(train=scores[0], validation=scores[1])
+    train = score(state.theta, plan.sizes, *data, plan.lam, threads) if plan.train_scores else None
+    after = score(state.theta, plan.sizes, *validation, plan.lam, threads)
+    if not all(math.isfinite(s.cost) for s in (train, after) if s):
+        on_training = f"{train.cost} on training and " if train else ""
+        raise diverged(step, eta, f"the cost is {on_training}{after.cost} on validation images")
+    return place._replace(train=train, validation=after)
 
 
 def diverged(step: int, eta: float, what: str) -> Diverged:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from dataclasses import replace as replaced
 from functools import lru_cache
 from pathlib import Path
 
@@ -92,7 +93,8 @@ def run(
     split = images(settings.data, fingerprint, data_dir)
     before = before or Outcome("new", best_validation_accuracy=0, seconds=0)
     state = before.state or experiment.initial(settings)
-    points = train(state, split.train, split.validation, experiment.plan(settings), threads)
+    plan = replaced(experiment.plan(settings), train_scores=False)
+    points = train(state, split.train, split.validation, plan, threads)
     started = time.perf_counter()
     try:
         scores = list(measured(points, stop))
