@@ -155,9 +155,10 @@ def differing(tables: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def columns(found: Sequence[Entry]) -> list[str]:
-    """What a table of runs shows of each: only those settings that differ between them."""
+    """What a table of runs shows of each: only those settings that differ between them, and not how a search goes."""
     of_settings = [e.settings for e in found if e.info["status"] != "unreadable"]
-    return [*(key for key in differing(of_settings) if key != "label"), *ACCURACIES]
+    settings = (key for key in differing(of_settings) if key != "label" and not key.startswith("search"))
+    return [*settings, *ACCURACIES]
 
 
 def shown(value: Any) -> str:
@@ -180,7 +181,7 @@ def best(found: Iterable[Entry], count: int) -> list[Entry]:
 
 def environment(path: Path) -> dict[str, Any]:
     """What a run recorded that its results may depend on, one line each; the command line is none of it."""
-    known = runs.read_json(path / "environment.json")
+    known = runs.read_environment(path)
     flat = {key: value for key, value in known.items() if key not in ("argv", "data", "blas")}
     flat |= {f"data.{key}": value for key, value in known.get("data", {}).items()}
     for number, pool in enumerate(known.get("blas", [])):

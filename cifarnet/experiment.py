@@ -16,6 +16,7 @@ from cifarnet import config, data, evaluation, gradcheck, network, plots, resume
 from cifarnet.config.settings import Constant, Cyclic, Data, Exponential, Settings, Step
 from cifarnet.data import Dataset, Split
 from cifarnet.errors import ConfigError, Diverged, RunError
+from cifarnet.model import load as load_model
 from cifarnet.network import Array
 from cifarnet.runs import Run
 from cifarnet.streams import stream
@@ -144,12 +145,12 @@ def execute(
     try:
         with contextlib.closing(train(state, dataset.train, dataset.validation, todo, threads)) as points:
             for point in points:
-                if point.train:
+                if point.validation:
                     run.append(point.row())
                     last = point
                 if point.step and point.step % todo.cycle == 0 and not lean:
                     run.write_arrays(f"checkpoints/cycle-{point.cycle}.npz", **model(settings, dataset, state))
-                if point.step and point.train and not lean:
+                if point.step and point.validation and not lean:
                     run.checkpoint(**state.arrays(), identity=np.array(of))
                 yield point
         last = last or record(state, dataset.train, dataset.validation, todo, threads)  # resumed after the last update
@@ -215,17 +216,16 @@ def figure(path: Path, settings: Settings, name: str, axes: Any = None) -> Any:
     """
     match name:
         case "curves":
-            table = runs.read_table(path / "metrics.csv")
-            return plots.curves(table, steps_per_epoch=settings.steps_per_epoch, axes=axes)
+            return plots.curves(runs.read_curves(path), steps_per_epoch=settings.steps_per_epoch, axes=axes)
         case "eta":
             todo = plan(settings)
             steps = np.arange(todo.updates + 1)
             etas = np.array([todo.eta(t) for t in steps.tolist()])
             return plots.eta(steps, etas, steps_per_epoch=settings.steps_per_epoch, axes=axes)
         case "weights":
-            theta, classes = runs.read_arrays(path / "model.npz", ["theta", "classes"]).values()
-            W1 = network.views(theta, settings.sizes)[0][0]
-            return plots.weights(W1, classes=None if settings.network.hidden else classes.tolist(), axes=axes)
+            found = load_model(path, settings.sizes)
+            W1 = network.views(found.theta, found.sizes)[0][0]
+            return plots.weights(W1, classes=None if settings.network.hidden else found.classes, axes=axes)
     raise ValueError(f"no figure {name!r}; there are curves, eta and weights")
 
 
@@ -292,7 +292,7 @@ def evaluate(path: Path, split: str, data_dir: Path | None = None, threads: int 
         If the folder or the data cannot be read.
     """
     settings = config.saved(path / "config.yaml")
-    theta = runs.read_arrays(path / "model.npz", ["theta"])["theta"]
+    theta = load_model(path, settings.sizes).theta
     dataset = data.load(settings.data, data_dir)
     images: Split = getattr(dataset, split)
     P, losses = evaluation.outcomes(theta, settings.sizes, *images, threads)
@@ -308,7 +308,7 @@ def evaluate(path: Path, split: str, data_dir: Path | None = None, threads: int 
             dataset.classes,
         )
     save(Run(path), {f"{name}-{split}": figure for name, figure in figures.items()}, dataset.source)
-    recorded = runs.read_json(path / "environment.json")["data"]["fingerprint"]
+    recorded = runs.read_environment(path).get("data", {}).get("fingerprint")
     summary = evaluation.summary(matrix, losses, dataset.classes)
     return Evaluated(summary, dataset.source, recorded == dataset.fingerprint)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cifarnet import network, runs
+from cifarnet.errors import RunError
 
 BLOCK = 500  # images at a time
 
@@ -55,8 +57,8 @@ class Model:
         return ((pixels - self.mean) / self.std).astype(self.theta.dtype)
 
 
-def load(path: Path) -> Model:
-    """The network of a run folder.
+def load(path: Path, wanted: tuple[int, ...] | None = None) -> Model:
+    """The network of a run folder, of the layer sizes that are wanted, if they are known.
 
     Raises
     ------
@@ -65,4 +67,24 @@ def load(path: Path) -> Model:
     """
     names = ("theta", "sizes", "mean", "std", "classes")
     theta, sizes, mean, std, classes = runs.read_arrays(path / "model.npz", names).values()
-    return Model(theta, tuple(sizes.tolist()), mean, std, tuple(classes.tolist()))
+    found = Model(theta, tuple(np.atleast_1d(sizes).tolist()), mean, std, tuple(np.atleast_1d(classes).tolist()))
+    if why := next(problems(found, wanted), None):
+        raise RunError(f"{path / 'model.npz'}: not a network: {why}; train again, or take a checkpoint of the run")
+    return found
+
+
+def problems(model: Model, wanted: tuple[int, ...] | None) -> Iterator[str]:
+    """What is wrong with arrays that have been read as a network."""
+    sizes, theta, inputs = model.sizes, model.theta, (model.mean, model.std)
+    if len(sizes) < 2 or not all(type(n) is int and 0 < n <= 100_000 for n in sizes):
+        yield "the sizes of its layers are no positive numbers"
+    elif wanted and sizes != wanted:
+        yield f"its layers are {sizes}, and those of config.yaml {wanted}"
+    elif theta.dtype not in (np.float32, np.float64) or theta.shape != (network.parameter_count(sizes),):
+        yield f"theta is {theta.dtype}{theta.shape}, but its layers take {network.parameter_count(sizes):,} numbers"
+    elif any(part.dtype != np.float64 or part.shape != sizes[:1] for part in inputs):
+        yield f"mean and std are not of its {sizes[0]} inputs"
+    elif not all(np.isfinite(part).all() for part in (theta, *inputs)) or (model.std <= 0).any():
+        yield "it has values that are not finite, or a standard deviation that is not positive"
+    elif len(model.classes) != sizes[-1] or not all(isinstance(c, str) and c.isprintable() for c in model.classes):
+        yield f"it does not name {sizes[-1]} classes"

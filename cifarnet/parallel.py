@@ -44,9 +44,11 @@ class Share:
         """Fetch the inputs of the images to come; "clip" writes to ``out`` directly, "raise" would through a copy."""
         np.take(self.X, batch * self.count + self.i, axis=0, out=self.ahead, mode="clip")
 
-    def forward(self) -> None:
-        """Multiply the images fetched last by the rows of W1."""
+    def turn(self) -> None:
+        """Take the images fetched last as those to work on."""
         self.now, self.ahead = self.ahead, self.now
+
+    def multiply(self) -> None:
         np.matmul(self.now, self.W, out=self.Z)  # (n, m)
 
     def backward(self, G: Array, rule: Rule) -> None:
@@ -63,6 +65,7 @@ class Helper(threading.Thread):
         self.share = share
         self.calls: SimpleQueue[Any] = SimpleQueue()
         self.marks: SimpleQueue[None] = SimpleQueue()
+        self.marked = self.passed = 0
         self.error: BaseException | None = None
         self.start()
 
@@ -78,13 +81,18 @@ class Helper(threading.Thread):
     def call(self, function: Callable[..., None], *arguments: Any) -> None:
         self.calls.put((function, *arguments))
 
-    def mark(self) -> None:
-        """Let one `wait` go on when the calls so far are done."""
+    def mark(self) -> int:
+        """A mark behind the calls so far."""
         self.call(self.marks.put, None)
+        self.marked += 1
+        return self.marked
 
-    def wait(self) -> None:
-        self.marks.get()
-        self.check()
+    def wait(self, mark: int) -> None:
+        """Until the calls before a mark are done; raises what failed among them."""
+        while self.passed < mark:
+            self.marks.get()
+            self.check()
+            self.passed += 1
 
     def check(self) -> None:
         if self.error:
@@ -105,7 +113,8 @@ class Team:
         self.Z: Array = np.empty_like(self.Zs[0])
         *others, self.mine = [Share(X, theta, gradient, self.Zs[i], i, count) for i in range(count)]
         self.helpers = [Helper(share) for share in others]
-        self.ahead: NDArray[np.intp] | None = None
+        self.ahead: NDArray[np.intp] | None = None  # the batch that is being fetched
+        self.fetched = 0
 
     def __enter__(self) -> "Team":
         return self
@@ -119,21 +128,34 @@ class Team:
             helper.check()
 
     def forward(self, batch: NDArray[np.intp], following: NDArray[np.intp] | None) -> Array:
-        """Z = X W1 (n, m) of a batch; the helpers go on to fetch the one that follows."""
+        """Z = X W1 (n, m) of a batch, while the one that follows is fetched."""
+        if batch is not self.ahead:
+            self.fetch(batch)
         for helper in self.helpers:
-            if batch is not self.ahead:
-                helper.call(helper.share.gather, batch)
-            helper.call(helper.share.forward)
-            helper.mark()
-            if following is not None:
-                helper.call(helper.share.gather, following)
-        self.ahead = following
-        self.mine.gather(batch)
-        self.mine.forward()
-        for helper in self.helpers:
-            helper.wait()
+            helper.call(helper.share.turn)
+            helper.call(helper.share.multiply)
+        marks = [helper.mark() for helper in self.helpers]
+        for helper in self.helpers[:1]:
+            helper.wait(self.fetched)
+        self.mine.turn()
+        if self.helpers and following is not None:
+            self.fetch(following)
+        self.mine.multiply()
+        for helper, mark in zip(self.helpers, marks, strict=True):
+            helper.wait(mark)
         np.add.reduce(self.Zs, axis=0, out=self.Z)
         return self.Z
+
+    def fetch(self, batch: NDArray[np.intp]) -> None:
+        """Gather a batch. A helper does it for the caller, too, who has the other layers to see to (m = 50: 8 %)."""
+        for helper in self.helpers:
+            helper.call(helper.share.gather, batch)
+        if self.helpers:
+            self.helpers[0].call(self.mine.gather, batch)
+            self.fetched = self.helpers[0].mark()
+        else:
+            self.mine.gather(batch)
+        self.ahead = batch
 
     def backward(self, G: Array, rule: Rule) -> None:
         """Update all of theta by a rule: its slice of each thread. G is to stay as it is until `forward` returns."""
@@ -144,6 +166,4 @@ class Team:
     def settle(self) -> None:
         """Wait until theta is updated."""
         for helper in self.helpers:
-            helper.mark()
-        for helper in self.helpers:
-            helper.wait()
+            helper.wait(helper.mark())

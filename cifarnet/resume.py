@@ -39,7 +39,7 @@ def take(path: Path, data_dir: Path | None = None, threads: int = 1) -> Resumed:
             raise RunError(f"{path}: a {run.info['kind']} run, not a training; only trainings are resumed like this")
         settings = config.saved(path / "config.yaml")
         dataset = data.load(settings.data, data_dir)
-        before = runs.read_json(path / "environment.json")
+        before = runs.read_environment(path)
         if found := "; ".join(contradictions(run, before, settings, dataset)):
             raise RunError(f"{path}: cannot go on, as it would become another run: {found}; undo that, or train anew")
         return Resumed(settings, dataset, run, runs.differences(before, runs.environment() | {"threads": threads}))
@@ -53,8 +53,7 @@ def contradictions(run: Run, before: Mapping[str, Any], settings: Settings, data
     was, now = config.flat(run.info.get("settings", {})), config.flat(config.plain(settings))
     for key in [key for key in was | now if was.get(key) != now.get(key)]:
         yield f"{key} was {was.get(key)} and is {now.get(key)} (config.yaml)"
-    images = before.get("data")
-    if not isinstance(images, dict) or images.get("fingerprint") != dataset.fingerprint:
+    if before.get("data", {}).get("fingerprint") != dataset.fingerprint:
         yield "the images are not those that it began with (their fingerprint differs)"
     if before.get("numerics") != NUMERICS:
         yield f"it began with version {before.get('numerics')} of the numerics and this is version {NUMERICS}"

@@ -37,6 +37,7 @@ class Plan:
     lam: float
     shuffle: bool
     seed: int
+    train_scores: bool = True  # of a hundred trials nobody reads them, and they take longer than the updates
     train_cost: str = "all"
 
     @property
@@ -179,15 +180,20 @@ def record(
     place = Record(step, step / (len(data.y) // plan.batch_size), max(step - 1, 0) // plan.cycle + 1, eta, batch_loss)
     if not plan.measured(step):
         return place
+    train = recorded(state, data, plan, threads)
     after = score(state.theta, plan.sizes, *validation, plan.lam, threads)
-    if not plan.from_batches:
-        train = score(state.theta, plan.sizes, *data, plan.lam, threads)
-    else:
-        cost, loss = state.recorded[1:].tolist() if step else (math.nan, math.nan)
-        train = Scores(cost, loss, math.nan)
-    if not math.isfinite(after.cost) or (step and not math.isfinite(train.cost)):
-        raise diverged(step, eta, f"the cost is {train.cost} on training and {after.cost} on validation images")
+    if not all(math.isfinite(s.cost) for s in (train, after) if s):
+        on_training = f"{train.cost} on training and " if train else ""
+        raise diverged(step, eta, f"the cost is {on_training}{after.cost} on validation images")
     return place._replace(train=train, validation=after)
+
+
+def recorded(state: State, data: Split, plan: Plan, threads: int) -> Scores | None:
+    """The training scores as the plan has them: of all images, of the batches so far (no accuracy then), or none."""
+    if plan.from_batches:
+        _, cost, loss = state.recorded.tolist()
+        return Scores(cost, loss, math.nan) if state.step else None
+    return score(state.theta, plan.sizes, *data, plan.lam, threads) if plan.train_scores else None
 
 
 def diverged(step: int, eta: float, what: str) -> Diverged:

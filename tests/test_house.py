@@ -24,10 +24,13 @@ ROOMS = {  # room: rooms of ours that it may import; errors and streams are ever
     "plots": set(),
     "resume": {"config", "data", "training", "runs"},
     "experiment": {
+        "model",
         "resume", "config", "data", "network", "schedule", "gradcheck", "evaluation", "training", "runs", "plots",
     },
     "search": {"resume", "config", "data", "evaluation", "training", "runs", "plots", "experiment"},
     "library": {"config", "data", "training", "runs", "model", "plots", "experiment"},
+    "export": {"network", "plots", "runs", "model", "library"},
+    "estimator": {"network", "schedule", "data", "training"},
 }  # fmt: skip
 ROOMS["report"] = {"config", "experiment", "gradcheck", "runs", "plots"}
 ROOMS["cli"] = set(ROOMS)

@@ -141,7 +141,8 @@ def test_a_search_writes_a_row_a_trial_and_the_best(run_search):
     table = rows(path)
     assert [int(row["index"]) for row in table] == [0, 1, 2, 3]
     assert list(table[0]) == [
-        "index", "seed", "lambda", "best_validation_accuracy", "validation_accuracy", "validation_loss", "status",
+        "index", "seed", "lambda",
+        "cycles", "best_validation_accuracy", "validation_accuracy", "validation_loss", "status",
     ]  # fmt: skip
     assert {row["status"] for row in table} == {"completed"}
     assert {row["seed"] for row in table} == {"42"}
@@ -200,6 +201,12 @@ def test_any_numbers_are_searched(run_search):
     assert set(fine.study.space) == {"network.hidden", "training.schedule.eta_max"}
 
 
+def test_cycles_are_searched_like_any_number(run_search):
+    """Their column does not hide how long each trial was trained."""
+    path, _ = run_search("search.over.training.schedule.cycles.values=[1, 2]", general=True)
+    assert [(row["training.schedule.cycles"], row["cycles"]) for row in rows(path)] == [("1", "1"), ("2", "2")]
+
+
 @pytest.mark.parametrize(
     ("overrides", "general", "message"),
     [
@@ -213,6 +220,7 @@ def test_any_numbers_are_searched(run_search):
             True,
             "must have one of log10, linear and values",
         ),
+        (["search.over.seed.values=[1, 2]"], True, "seed: take search.coarse.seeds instead"),
         ([], True, r"search\.over = \{\}"),
         (["search.final.validation=10000"], False, r"data\.validation = 10000: must be below 10000"),
         (["search.over.training.batch_size.values=[50, 5000]"], True, "training.batch_size = 5000: must be at most 60"),
@@ -315,3 +323,33 @@ def test_failed_trials_are_retried_on_request(run_search, toy_data, monkeypatch)
     assert resumed(path, toy_data) == []
     assert resumed(path, toy_data, retry_failed=True) == [0, 1, 2, 3]
     assert rows(path) == rows(whole)
+
+
+HALVING = ("search.coarse={trials: 5, cycles: 3, halving: 2, sampling: grid}",)
+
+
+def test_halving_stops_the_worst_after_each_cycle(run_search):
+    """Five trials, three cycles: 3 go on after the first, 2 after the second; those have the rows of a whole search."""
+    whole, stopped = rows(run_search(*HALVING, "search.coarse.halving=null")[0]), rows(run_search(*HALVING)[0])
+    assert sorted(row["cycles"] for row in stopped) == ["1", "1", "2", "3", "3"]
+    assert [row for row in stopped if row["status"] == "completed"] == [
+        whole[int(row["index"])] for row in stopped if row["status"] == "completed"
+    ]
+    assert {row["status"] for row in stopped if row["cycles"] != "3"} == {"stopped"}
+
+
+@pytest.mark.parametrize("rows_left", range(5))
+def test_a_halving_search_resumes_to_the_same_result(run_search, toy_data, rows_left):
+    """Whatever rows were written, those that are missing become the same."""
+    path, _ = run_search(*HALVING)
+    expected, lines = rows(path), (path / "trials.csv").read_text().splitlines(keepends=True)
+    (path / "trials.csv").write_text("".join(lines[: rows_left + 1]))
+    resumed(path, toy_data)
+    assert rows(path) == expected
+
+
+def test_halving_keeps_one_in_so_many(run_search):
+    """Ten trials of three seeds, one in three: 4 go on after a cycle and 2 after two, with all their seeds."""
+    path, _ = run_search("search.coarse={trials: 10, cycles: 3, halving: 3, seeds: 3}")
+    cycles = [row["cycles"] for row in rows(path)]
+    assert [cycles.count(c) for c in "123"] == [3 * 6, 3 * 2, 3 * 2]

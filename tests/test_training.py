@@ -131,7 +131,7 @@ def test_threads_end_with_the_training(toy, split, how):
     assert threading.active_count() == before
 
 
-@pytest.mark.parametrize("method", ["gather", "forward", "backward"])
+@pytest.mark.parametrize("method", ["gather", "multiply", "backward"])
 def test_an_error_in_a_thread_surfaces(toy, split, monkeypatch, method):
     """Whatever fails in a helper ends the training with that error, and no thread is left behind."""
     before, original = threading.active_count(), getattr(parallel.Share, method)
@@ -220,3 +220,13 @@ def test_a_row_has_the_columns_of_metrics_csv(toy):
         row["train_loss"] + float(network.penalty(state().theta, PLAN.sizes, 0.01))
     )
     assert math.isnan(records[1].row()["validation_accuracy"])
+
+
+def test_training_scores_can_be_left_out(toy):
+    """The same updates and validation scores; no training scores; a cost that is not finite is found all the same."""
+    whole, records = trained(toy)
+    final, fewer = trained(toy, replace(PLAN, train_scores=False))
+    assert final.theta.tobytes() == whole.theta.tobytes()
+    assert [point._replace(train=None) for point in records[1:]] == fewer[1:]
+    with pytest.raises(Diverged, match=r"diverged: the (cost|loss of a batch) is"):
+        trained(toy, replace(PLAN, train_scores=False, eta=lambda t: 1e30))

@@ -19,9 +19,11 @@ COMMANDS = (
     "evaluate",
     "predict",
     "reproduce-report",
+    "export",
     "runs",
     "data",
     "config",
+    "completion",
 )
 
 
@@ -49,20 +51,24 @@ def tell_version(context: click.Context, parameter: click.Parameter, asked: bool
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.option("--no-color", is_flag=True, help="No colours; so does the environment variable NO_COLOR.")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.option(
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=tell_version, help="Show release and commit."
 )
-def cli(debug: bool) -> None:
+@click.pass_context
+def cli(context: click.Context, no_color: bool, debug: bool) -> None:
     """Reproducible experiments with small NumPy networks on CIFAR-10.
 
     \b
     Examples:
-      cifarnet train --config configs/figure-3.yaml
+      cifarnet train --config figure-3
       cifarnet gradcheck --method centred
-      cifarnet search-lambda coarse --config configs/search.yaml
+      cifarnet search-lambda coarse --config search
       cifarnet evaluate latest
     """
+    if no_color or os.environ.get("NO_COLOR"):
+        context.color = False
 
 
 def main() -> NoReturn:

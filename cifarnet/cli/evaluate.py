@@ -5,11 +5,12 @@ from typing import Any
 
 import click
 
+from cifarnet.cli import completion
 from cifarnet.cli.options import blas_threads, common_options, cores, echo_json, warn_synthetic
 
 
 @click.command()
-@click.argument("run_name", metavar="[RUN]", default="latest")
+@click.argument("run_name", metavar="[RUN]", default="latest", shell_complete=completion.run_names)
 @click.option(
     "--split",
     type=click.Choice(["train", "validation", "test"]),

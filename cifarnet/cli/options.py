@@ -7,11 +7,37 @@ from typing import Any, TypeVar
 
 import click
 
+from cifarnet.cli import completion
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-config = click.option("--config", "source", metavar="FILE", help="A YAML file, or the name of a shipped config.")
-overrides = click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Set one key; repeatable.")
+def tell_more(context: click.Context, parameter: click.Parameter, asked: bool) -> None:
+    """Let what the package logs be seen on standard error."""
+    if asked and not context.resilient_parsing:
+        import logging
+
+        log, handler = logging.getLogger("cifarnet"), logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(relativeCreated)6.0f ms  %(message)s"))
+        log.handlers[:] = [handler]
+        log.setLevel(logging.INFO)
+
+
+config = click.option(
+    "--config",
+    "source",
+    metavar="CONFIG",
+    help="A YAML file, or the name of a shipped config.",
+    shell_complete=completion.config_names,
+)
+overrides = click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Set one key; repeatable.",
+    shell_complete=completion.setting_keys,
+)
 seed = click.option("--seed", type=int, help="Seed of every random stream, over what the config says.")
 label = click.option("--label", help="Part of the run folder's name, over what the config says.")
 data_dir = click.option(
@@ -31,6 +57,14 @@ runs_dir = click.option(
     help="Where run folders are made.",
 )
 quiet = click.option("--quiet", "-q", is_flag=True, help="No progress on standard error.")
+verbose = click.option(
+    "--verbose",
+    "-v",
+    is_flag=True,
+    expose_value=False,
+    callback=tell_more,
+    help="Tell which files, data and threads are used, and when.",
+)
 figure_format = click.option(
     "--format",
     "figure_format",
@@ -54,7 +88,7 @@ def together(*options: Callable[[Command], Command]) -> Callable[[Command], Comm
 
 
 config_options = together(config, overrides, seed, label)
-common_options = together(data_dir, threads, runs_dir, quiet, as_json)
+common_options = together(data_dir, threads, runs_dir, quiet, verbose, as_json)
 
 
 def echo_json(value: Any) -> None:
@@ -80,8 +114,12 @@ def cores() -> int:
 @contextmanager
 def blas_threads(threads: int | None) -> Iterator[None]:
     """Limit the threads of the matrix products."""
+    import logging
+
     import numpy as np  # noqa: F401 - its BLAS has to be loaded to be limited
-    from threadpoolctl import threadpool_limits
+    from threadpoolctl import threadpool_info, threadpool_limits
 
     with threadpool_limits(threads, user_api="blas"):
+        for pool in threadpool_info():
+            logging.getLogger(__name__).info("%(internal_api)s %(version)s, threads: %(num_threads)d", pool)
         yield

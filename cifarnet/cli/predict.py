@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from cifarnet.cli import options
+from cifarnet.cli import completion, options
 from cifarnet.cli.options import echo_json
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Seen(NamedTuple):
 
 
 @click.command()
-@click.argument("name", metavar="RUN")
+@click.argument("name", metavar="RUN", shell_complete=completion.run_names)
 @click.argument("paths", metavar="IMAGE...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--picture", is_flag=True, help="Draw the pictures with bars into the run's figures.")
 @options.figure_format

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cifarnet.cli import options
+from cifarnet.cli import completion, options
 from cifarnet.cli.options import echo_json
 from cifarnet.errors import RunError
 
@@ -19,7 +19,12 @@ if TYPE_CHECKING:
 
 COLOURS = {"completed": "green", "running": "blue", "interrupted": "yellow", "stale": "yellow"}
 filters = click.option(
-    "--filter", "conditions", multiple=True, metavar="CONDITION", help="Such as lambda<1e-3 or status=completed."
+    "--filter",
+    "conditions",
+    multiple=True,
+    metavar="CONDITION",
+    help="Such as lambda<1e-3 or status=completed.",
+    shell_complete=completion.value_names,
 )
 
 
@@ -38,7 +43,12 @@ def runs() -> None:
 
 @runs.command("list")
 @filters
-@click.option("--sort", metavar="KEY", help="Smallest first; -KEY: largest first. By default the newest first.")
+@click.option(
+    "--sort",
+    metavar="KEY",
+    shell_complete=completion.value_names,
+    help="Smallest first; -KEY: largest first. By default the newest first.",
+)
 @options.runs_dir
 @options.as_json
 @click.option("--csv", "as_csv", is_flag=True, help="Print comma-separated values, unrounded.")
@@ -151,7 +161,7 @@ def duration(seconds: float) -> str:
 
 
 @runs.command()
-@click.argument("name", metavar="[RUN]", default="latest")
+@click.argument("name", metavar="[RUN]", default="latest", shell_complete=completion.run_names)
 @options.runs_dir
 @options.as_json
 def show(name: str, runs_dir: Path, as_json: bool) -> None:
@@ -198,7 +208,7 @@ def echo_facts(facts: dict[str, str]) -> None:
 
 
 @runs.command()
-@click.argument("names", metavar="RUN RUN...", nargs=-1, required=True)
+@click.argument("names", metavar="RUN RUN...", nargs=-1, required=True, shell_complete=completion.run_names)
 @options.runs_dir
 @options.figure_format
 @options.as_json
@@ -223,7 +233,7 @@ def compare(names: tuple[str, ...], runs_dir: Path, figure_format: str, as_json:
         "environment": {key: [e.get(key) for e in environments] for key in catalogue.differing(environments)},
         "results": {key: [e.values.get(key) for e in found] for key in catalogue.results(found)},
     }
-    curves = {e.path.name: folders.read_table(e.path / "metrics.csv") for e in found if catalogue.has_curves(e)}
+    curves = {e.path.name: folders.read_curves(e.path) for e in found if catalogue.has_curves(e)}
     figure = runs_dir / f"comparison.{figure_format}" if curves else None
     if figure:
         drawn = plots.overlay(curves)
@@ -262,7 +272,7 @@ def short(text: str) -> str:
 
 
 @runs.command("rm")
-@click.argument("names", metavar="RUN...", nargs=-1)
+@click.argument("names", metavar="RUN...", nargs=-1, shell_complete=completion.run_names)
 @click.option("--keep-best", type=click.IntRange(min=0), metavar="K", help="Keep K of best validation accuracy.")
 @filters
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
@@ -312,7 +322,7 @@ def confirm(question: str, yes: bool) -> None:
 
 
 @runs.command()
-@click.argument("name", metavar="RUN")
+@click.argument("name", metavar="RUN", shell_complete=completion.run_names)
 @click.argument("text")
 @options.runs_dir
 def note(name: str, text: str, runs_dir: Path) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cifarnet.cli import completion
 from cifarnet.cli.options import common_options, config_options, cores, echo_json, together, warn_synthetic
 from cifarnet.cli.stops import Stops
 
@@ -21,12 +22,20 @@ search_options = together(
     click.argument("stage", type=click.Choice(["coarse", "fine"]), required=False),
     config_options,
     common_options,
-    click.option("--from", "origin", metavar="RUN", help="The search that a fine one starts from."),
+    click.option(
+        "--from",
+        "origin",
+        metavar="RUN",
+        shell_complete=completion.run_names,
+        help="The search that a fine one starts from.",
+    ),
     click.option("--jobs", type=click.IntRange(min=1), help="Trials side by side; by default one a core."),
     click.option(
         "--scheduler", metavar="ADDRESS", help="Run the trials on this Dask cluster, such as tcp://HOST:8786."
     ),
-    click.option("--resume", metavar="RUN", help="Run what this search has not finished."),
+    click.option(
+        "--resume", metavar="RUN", shell_complete=completion.run_names, help="Run what this search has not finished."
+    ),
     click.option("--retry-failed", is_flag=True, help="With --resume: try the failed trials again."),
     click.option("--fail-fast", is_flag=True, help="Stop the search where a trial fails or diverges."),
     click.option("--dry-run", is_flag=True, help="List the trials and estimate the time; train and write nothing."),
@@ -130,7 +139,7 @@ def follow(found: "Found", ended: "Iterator[tuple[Trial, Outcome] | None]", *, q
     total, hidden = len(found.study.trials), quiet or not sys.stderr.isatty()
     with tqdm(total=total, initial=len(found.rows), unit="trial", disable=hidden) as bar:
         for end in filter(None, ended):
-            if not quiet or end[1].status != "completed":
+            if not quiet or end[1].bad:
                 bar.write(line(found, *end), file=sys.stderr)
             bar.update()
 

@@ -17,9 +17,9 @@ def search_lambda(**options: Any) -> None:
 
     \b
     Examples:
-      cifarnet search-lambda coarse --config configs/search.yaml
+      cifarnet search-lambda coarse --config search
       cifarnet search-lambda fine --from latest
-      cifarnet search-lambda coarse --config configs/search.yaml --set search.coarse.trials=20 --dry-run
+      cifarnet search-lambda coarse --config search --set search.coarse.trials=20 --dry-run
       cifarnet search-lambda --resume latest
     """
     search_over(general=False, **options)

@@ -6,14 +6,18 @@ from typing import Any
 
 import click
 
+from cifarnet.cli import completion
 from cifarnet.cli.options import blas_threads, common_options, config_options, cores, echo_json, warn_synthetic
 from cifarnet.cli.stops import Stops
+from cifarnet.errors import RunError
 
 
 @click.command()
 @config_options
 @common_options
-@click.option("--resume", "name", metavar="RUN", help="Go on with a run that was stopped.")
+@click.option(
+    "--resume", "name", metavar="RUN", shell_complete=completion.run_names, help="Go on with a run that was stopped."
+)
 @click.option("--dry-run", is_flag=True, help="Show the settings and the plan; train and write nothing.")
 def train(
     source: str | None,
@@ -36,8 +40,8 @@ def train(
 
     \b
     Examples:
-      cifarnet train --config configs/figure-3.yaml
-      cifarnet train --config configs/figure-3.yaml --set training.lambda=0.001 --seed 1
+      cifarnet train --config figure-3
+      cifarnet train --config figure-3 --set training.lambda=0.001 --seed 1
       cifarnet train --resume latest
     """
     from cifarnet import config, data, experiment
@@ -74,7 +78,7 @@ def resume(name: str, data_dir: Path | None, threads: int | None, runs_dir: Path
         click.echo(f"{path} is completed: there is nothing to resume", err=True)
         report(path, info, as_json)
         return
-    threads = threads or runs.threads(runs.read_json(path / "environment.json")) or cores()
+    threads = threads or runs.threads(runs.read_environment(path)) or cores()
     with blas_threads(1):
         taken = resume.take(path, data_dir, threads)
         warn_synthetic(taken.settings.data.source)
@@ -99,12 +103,17 @@ def conclude(path: Path, info: dict[str, Any], code: int, as_json: bool) -> None
 
 
 def report(path: Path, info: dict[str, Any], as_json: bool) -> None:
-    results = {"run": str(path), "status": info["status"], "seconds": info["seconds"]} | info["results"]
+    """Show what a completed training reached."""
+    try:
+        results = {"run": str(path), "status": info["status"], "seconds": info["seconds"]} | info["results"]
+        text = (
+            f"{path}\n{results['updates']:,} updates in {results['seconds']:.1f} s; accuracy: "
+            f"training {results['train_accuracy']:.2%}, validation {results['validation_accuracy']:.2%}, "
+            f"test {results['test_accuracy']:.2%}"
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunError(f"{path / 'run.json'}: not the results of a training ({error!r}); train again") from error
     if as_json:
         echo_json(results)
-        return
-    click.echo(
-        f"{path}\n{results['updates']:,} updates in {results['seconds']:.1f} s; accuracy: "
-        f"training {results['train_accuracy']:.2%}, validation {results['validation_accuracy']:.2%}, "
-        f"test {results['test_accuracy']:.2%}"
-    )
+    else:
+        click.echo(text)

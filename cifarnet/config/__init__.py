@@ -1,6 +1,20 @@
 """YAML to frozen, validated settings and back."""
 
-from cifarnet.config.reader import Resolved, dump, find, flat, folder, load, override, plain, resolve, saved, schema
+from cifarnet.config.reader import (
+    Resolved,
+    dump,
+    find,
+    flat,
+    folder,
+    keys,
+    load,
+    override,
+    plain,
+    resolve,
+    saved,
+    schema,
+    shipped,
+)
 from cifarnet.config.settings import Settings
 
 __all__ = [
@@ -10,10 +24,12 @@ __all__ = [
     "find",
     "flat",
     "folder",
+    "keys",
     "load",
     "override",
     "plain",
     "resolve",
     "saved",
     "schema",
+    "shipped",
 ]

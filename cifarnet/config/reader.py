@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import difflib
+import logging
 import os
 import re
 import shlex
@@ -16,10 +17,11 @@ from pydantic import ValidationError
 
 from cifarnet.config import document
 from cifarnet.config.document import Document, KeyPath
-from cifarnet.config.problems import MAX_SHOWN, describe, inside, legible, locate, quoted, shown
+from cifarnet.config.problems import FIELDS, MAX_SHOWN, describe, inside, legible, locate, quoted, shown
 from cifarnet.config.settings import LABEL, Settings
 from cifarnet.errors import ConfigError
 
+LOG = logging.getLogger(__name__)
 VARIABLE = "CIFARNET_SET"
 
 
@@ -162,6 +164,7 @@ class Layers:
             self.broken.add(path)
 
     def file(self, path: Path) -> None:
+        LOG.info("config %s", path)
         mark = Mark(0, 0, path.name)
         try:
             read = document.read(path)
@@ -342,3 +345,9 @@ def dump(settings: Settings) -> str:
 def schema() -> dict[str, Any]:
     """The JSON Schema of a config file, for editors."""
     return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | Settings.model_json_schema(by_alias=True)
+
+
+def keys() -> dict[str, str]:
+    """Every key that holds a value, with its description."""
+    held = {path[:-1] for path in FIELDS}
+    return {".".join(map(str, path)): field.description or "" for path, field in FIELDS.items() if path not in held}

@@ -45,6 +45,11 @@ class Stage(Model):
     seeds: Annotated[int, Field(ge=1, le=100)] = Field(
         1, description="Trainings of each trial, with the seeds seed, seed + 1, ...; ranked by their mean."
     )
+    halving: Annotated[int, Field(ge=2, le=100)] | None = Field(
+        None,
+        description="Stop hopeless trials: after each cycle but the last, one in so many goes on, the best ones.",
+        json_schema_extra=instead("must be a whole number from 2 to 100, or null"),
+    )
     values: Annotated[tuple[Annotated[float, Field(ge=0)], ...], Field(min_length=1, max_length=10_000)] | None = Field(
         None,
         description="Exactly these lambdas instead of sampled ones.",

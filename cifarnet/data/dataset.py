@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from cifarnet.data.release import CLASSES, TEST, TRAINING, Batch, Bytes, find
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
 
+LOG = logging.getLogger(__name__)
 BLOCK = 200  # images at a time: stays in the cache of a core
 THREADS = 2  # numpy and hashlib let go of the interpreter; more threads than memory channels gain nothing
 
@@ -95,6 +97,8 @@ def load(settings: Data, data_dir: Path | None = None, dtype: npt.DTypeLike = np
     with ThreadPoolExecutor(THREADS) as pool:
         batches = list(pool.map(read, stems))
     train, validation = rows(settings, [len(batch.y) for batch in batches])
+    LOG.info("images %s: %s", release.path if release else "made up", ", ".join(stems))
+    LOG.info("%d images to train, %d to validate", len(train), len(validation))
     mean, std = statistics(settings, batches, train)
     return Dataset(
         train=gather(batches, train, mean, std, dtype),

@@ -210,7 +210,7 @@ def find(data_dir: Path | None = None) -> Release:
     for who, place in looked:
         if release := look(who, place):
             return release
-    listed = "; ".join(f"{place} ({who})" for who, place in looked)
+    listed = "; ".join(f"{shown(place)} ({who})" for who, place in looked)
     raise DataError(
         f"CIFAR-10 was not found. Looked for {', '.join(f'{f.folder}/ or {f.archive}' for f in FORMATS)} in: {listed}. "
         "`cifarnet data download` fetches it (170 MB); `--set data.source=synthetic` does without"
@@ -222,16 +222,21 @@ def available(data_dir: Path | None = None) -> bool:
     return any(look(who, place) for who, place in places(data_dir))
 
 
+def shown(place: Path) -> str:
+    """A path on one line, whatever its name is made of."""
+    return str(place) if str(place).isprintable() else ascii(str(place))
+
+
 def look(who: str, place: Path) -> Release | None:
     """The release in one place, which may also be a release's own folder or archive."""
     try:
         if who != "the user's cache" and not place.exists():
             cure = "name a folder with CIFAR-10, or let `cifarnet data download` make it"
-            raise DataError(f"{place}, which {who} names, does not exist; {cure}")
+            raise DataError(f"{shown(place)}, which {who} names, does not exist; {cure}")
         if place.is_file():
             named = [f for f in FORMATS if f.archive == place.name]
             if not named:
-                raise DataError(f"{place}, which {who} names, is neither a folder nor an archive of CIFAR-10")
+                raise DataError(f"{shown(place)}, which {who} names, is neither a folder nor an archive of CIFAR-10")
             return unpacked(place, named[0])
         for format in FORMATS:
             for folder in (place / format.folder, place):

@@ -41,8 +41,13 @@ def failed(path: Path, error: OSError, what: str = "cannot be written") -> RunEr
     return RunError(f"{shown(path)}: {what}: {error.strerror or error}; {cure}")
 
 
+def why(error: Exception) -> str:
+    """What an exception says, on one line."""
+    return shown(getattr(error, "strerror", None) or str(error) or type(error).__name__)
+
+
 def shown(path: Path | str) -> str:
-    """A path on one line, whatever its name is made of."""
+    """A path, or other text from outside, on one line and not for ever, whatever it is made of."""
     text = str(path)
     text = text if text.isprintable() else ascii(text)
     return text if len(text) <= 300 else f"{text[:150]}...{text[-100:]}"
@@ -188,8 +193,7 @@ def read(path: Path, limit: int | None) -> bytes:
             raise RunError(f"{shown(path)}: {status.st_size:,} bytes are more than such a file has; is it from a run?")
         return path.read_bytes()
     except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or error
-        raise RunError(f"{shown(path)}: cannot be read: {why}; is this a run folder?") from error
+        raise RunError(f"{shown(path)}: cannot be read: {why(error)}; is this a run folder?") from error
 
 
 if sys.platform == "win32":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import os
 import socket
 import threading
@@ -18,6 +19,7 @@ from cifarnet.errors import RunError
 from cifarnet.runs import disk, reading
 from cifarnet.runs.reading import LATEST, LOCK, NOTES
 
+LOG = logging.getLogger(__name__)
 # A disk takes longer to be sure of a checkpoint (6 ms here) than an update takes, so training goes on meanwhile.
 WRITER = ThreadPoolExecutor(1, "checkpoint")
 
@@ -90,8 +92,12 @@ class Run:
 
     def go_on(self, step: int, what: str = "updates") -> None:
         """Begin to write a folder that another process left; what it left half written is removed."""
-        for part in (*self.path.glob(".*.part"), *self.path.glob("*/.*.part")):
-            disk.remove(part)
+        for folder in (
+            self.path,
+            *(inner for inner in self.path.iterdir() if inner.is_dir() and not inner.is_symlink()),
+        ):
+            for part in folder.glob(".*.part"):
+                disk.remove(part)
         for grown in (*self.path.glob("*.csv"), *self.path.glob("log.txt")):
             disk.cut(grown)
         for outdated in ("ended", "error", "updates"):
@@ -159,6 +165,7 @@ def create(
     except BaseException:
         run.release()
         raise
+    LOG.info("run folder %s", run.path)
     return run
 
 

@@ -6,9 +6,10 @@ import csv
 import io
 import json
 import math
+import os
 import zipfile
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -21,11 +22,26 @@ if TYPE_CHECKING:  # a thousand runs are listed before numpy would be imported
 
 JSON_LIMIT = 2_000_000  # bytes; run.json has a thousand, environment.json as many as the git diff in it
 TABLE_LIMIT = 20_000_000  # bytes; a measurement has 150
+ROWS_LIMIT = 1_000_000  # bytes; a trial has 100
+LINES_LIMIT = 200_000
+LINE_LIMIT = 10_000  # bytes
 MEMBERS_LIMIT = 100  # arrays in a file
 LOCK = ".lock"
 NOTES = "notes.txt"
+METRICS = "metrics.csv"
+CURVES = ("step", *(f"{split}_{name}" for name in ("cost", "loss", "accuracy") for split in ("train", "validation")))
+STEPS_LIMIT = 1e12
 LATEST = "checkpoints/latest.npz"
 END = 42  # bytes of a zip's end record and of the locator of a longer one before it
+FIELDS: dict[str, type] = {  # of run.json; the first three are always there
+    "kind": str,
+    "label": str,
+    "status": str,
+    "results": dict,
+    "settings": dict,
+    "resumed": list,
+    "seconds": float,
+}
 STATUSES = ("running", "completed", "interrupted", "diverged", "failed")
 
 
@@ -81,13 +97,13 @@ def read(path: Path) -> dict[str, Any]:
         If it is not there or broken.
     """
     info = read_json(path / "run.json")
-    texts = {name: info.get(name) for name in ("kind", "label", "status")}
-    if not all(isinstance(text, str) and text.isprintable() for text in texts.values()):
-        raise RunError(f"{path / 'run.json'}: kind, label and status are not all there; is this a run folder?")
-    if not all(isinstance(info.get(name, {}), dict) for name in ("results", "settings")):
-        raise RunError(f"{path / 'run.json'}: results or settings are no mapping; is this a run folder?")
+    needed = dict.fromkeys(("kind", "label", "status"))
+    wrong = [name for name, kind in FIELDS.items() if not isinstance((needed | info).get(name, kind()), kind)]
+    if wrong or not all(info[name].isprintable() for name in needed):
+        what = ", ".join(wrong or needed)
+        raise RunError(f"{disk.shown(path / 'run.json')}: {what} is not what a run has there; is this a run folder?")
     if info["status"] not in STATUSES:
-        raise RunError(f"{path / 'run.json'}: unknown status; a newer cifarnet may have written it")
+        raise RunError(f"{disk.shown(path / 'run.json')}: unknown status; a newer cifarnet may have written it")
     if info["status"] == "running" and disk.locked(path / LOCK) is False:
         info["status"] = "stale"
     return info
@@ -104,7 +120,7 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         value = json.loads(disk.read(path, JSON_LIMIT))
     except (ValueError, RecursionError) as error:
-        raise RunError(f"{disk.shown(path)}: not JSON ({error}); is this a run folder?") from error
+        raise RunError(f"{disk.shown(path)}: not JSON ({disk.why(error)}); is this a run folder?") from error
     if not isinstance(value, dict):
         raise RunError(f"{disk.shown(path)}: not a JSON object; is this a run folder?")
     return value
@@ -121,7 +137,52 @@ def read_table(path: Path) -> dict[str, NDArray[np.float64]]:
     try:
         return table(disk.read(path, TABLE_LIMIT))
     except ValueError as error:
-        raise RunError(f"{disk.shown(path)}: not a table ({error}); take it from a copy, or train again") from error
+        raise RunError(
+            f"{disk.shown(path)}: not a table ({disk.why(error)}); take it from a copy, or train again"
+        ) from error
+
+
+def read_curves(path: Path) -> dict[str, NDArray[np.float64]]:
+    """The metrics.csv of a run folder, with all that a training measures, in the order of the steps.
+
+    Raises
+    ------
+    RunError
+        If it is not there or broken, or lacks something.
+    """
+    import numpy as np
+
+    columns = read_table(path / METRICS)
+    steps, accuracies = columns.get("step"), [columns[name] for name in columns if name.endswith("accuracy")]
+    if missing := [name for name in CURVES if name not in columns]:
+        why = f"there is no column {', '.join(missing)}"
+    elif steps is None or not (np.diff(steps, prepend=-1) > 0).all() or not (steps < STEPS_LIMIT).all():
+        why = "the steps do not rise from 0"
+    elif any((column < 0).any() or (column > 1).any() for column in accuracies):
+        why = "an accuracy is not between 0 and 1"
+    else:
+        return columns
+    raise RunError(
+        f"{disk.shown(path / METRICS)}: not the curves of a training: {why}; take it from a copy, or train again"
+    )
+
+
+def read_environment(path: Path) -> dict[str, Any]:
+    """The environment.json of a run folder.
+
+    Raises
+    ------
+    RunError
+        If it is not there or broken.
+    """
+    known = read_json(path / "environment.json")
+    pools = known.get("blas", [])
+    whole = isinstance(known.get("data", {}), dict) and isinstance(pools, list)
+    if not whole or not all(isinstance(pool, dict) for pool in pools):
+        raise RunError(
+            f"{disk.shown(path / 'environment.json')}: data or blas is not as a run has it; is this a run folder?"
+        )
+    return known
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
@@ -133,21 +194,22 @@ def read_rows(path: Path) -> list[dict[str, str]]:
         If it is broken; where it is not there yet, there are no rows.
     """
     try:
-        text = disk.read(path, TABLE_LIMIT).decode() if path.exists() else ""
-        header, *rows = list(csv.reader(text[: text.rfind("\n") + 1].splitlines())) or [[]]
+        rows = csv.reader(lines(disk.read(path, ROWS_LIMIT))) if os.path.lexists(path) else iter(())
+        header = next(rows, [])
         return [dict(zip(header, row, strict=True)) for row in rows]
     except (ValueError, csv.Error) as error:
-        raise RunError(f"{disk.shown(path)}: not a table ({error}); take it from a copy, or search again") from error
+        raise RunError(
+            f"{disk.shown(path)}: not a table ({disk.why(error)}); take it from a copy, or search again"
+        ) from error
 
 
 def table(content: bytes) -> dict[str, NDArray[np.float64]]:
     """The columns of a table; ValueError if it is none."""
     import numpy as np
 
-    content = content[: content.rfind(b"\n") + 1]
     values = array("d")
     try:
-        rows = csv.reader(io.TextIOWrapper(io.BytesIO(content), "utf-8", newline=""))
+        rows = csv.reader(lines(content))
         header = next(rows, [])
         if not header or len(set(header)) < len(header):
             raise ValueError("no header of distinct names")
@@ -159,6 +221,15 @@ def table(content: bytes) -> dict[str, NDArray[np.float64]]:
         raise ValueError(str(error)) from error
     columns = np.frombuffer(values).reshape(-1, len(header)) if values else np.empty((0, len(header)))
     return dict(zip(header, columns.T, strict=True))
+
+
+def lines(content: bytes) -> Iterator[str]:
+    """The whole lines of a table; ValueError where there are more, or longer ones, than a table has."""
+    whole = io.BytesIO(content[: content.rfind(b"\n") + 1])
+    for number, line in enumerate(whole, 1):
+        if number > LINES_LIMIT or len(line) > LINE_LIMIT:
+            raise ValueError(f"line {number} is one too many, or too long")
+        yield line.decode()
 
 
 def read_arrays(
@@ -179,8 +250,7 @@ def read_arrays(
             with zipfile.ZipFile(file) as members:
                 return {name: member(members, f"{name}.npy") for name in names}
     except Exception as error:  # a broken zip raises a dozen kinds
-        why = getattr(error, "strerror", None) or f"{error}".replace("\n", " ")[:200] or type(error).__name__
-        raise RunError(f"{disk.shown(path)}: cannot be read ({why}); {cure}") from error
+        raise RunError(f"{disk.shown(path)}: cannot be read ({disk.why(error)}); {cure}") from error
 
 
 def check_end(file: IO[bytes], size: int) -> None:

@@ -17,7 +17,7 @@ from cifarnet.search.trials import Outcome
 from cifarnet.search.workers import Workers
 from cifarnet.training import NUMERICS
 
-TIMEOUT = 20  # seconds for a scheduler to answer and for a first worker to be there
+TIMEOUT = 10  # seconds for a scheduler to answer and for a first worker to be there
 
 
 @contextmanager
@@ -68,9 +68,9 @@ def prepare(settings: Data, fingerprint: str) -> tuple[str, int]:
     return __version__, NUMERICS
 
 
-def run(settings: Settings, threads: int, fingerprint: str) -> Outcome:
+def run(settings: Settings, threads: int, fingerprint: str, before: Outcome | None = None) -> Outcome:
     """In a worker: run a trial. The limit stays: other trials of this worker begin and end at any time."""
     from threadpoolctl import threadpool_limits
 
     threadpool_limits(1, user_api="blas")
-    return trials.run(settings, threads, fingerprint)
+    return trials.run(settings, threads, fingerprint, before=before)

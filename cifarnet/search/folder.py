@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
+from dataclasses import replace as replaced
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from cifarnet import config, experiment, plots, resume, runs
 from cifarnet.data import Dataset
 from cifarnet.errors import CifarnetError, RunError
 from cifarnet.runs import Run
+from cifarnet.search import halving
 from cifarnet.search.space import LAMBDA
-from cifarnet.search.study import PLAN, TABLE, Found, Study, Trial, read
+from cifarnet.search.study import CYCLES, PLAN, TABLE, Found, Study, Trial, read
 from cifarnet.search.trials import Outcome
 from cifarnet.search.workers import Workers
 
@@ -41,7 +44,7 @@ def reopen(path: Path, dataset: Dataset, *, retry_failed: bool) -> tuple[Found, 
     run = runs.take(path)
     try:
         found = read(path)
-        before = runs.read_json(path / "environment.json")
+        before = runs.read_environment(path)
         if changed := "; ".join(resume.contradictions(run, before, found.study.settings, dataset)):
             raise RunError(f"{path}: cannot go on, as it would become another search: {changed}; undo that")
         rows = [row for row in found.rows if not (retry_failed and row["status"] == "failed")]
@@ -71,17 +74,28 @@ def execute(
     DataError
         When a worker has not the images of the search.
     """
-    futures = {workers.executor.submit(workers.work, found.study.trial_settings(t)): t for t in found.missing()}
+    part, futures, paused = found.study.part, dict[Future[Outcome], Trial](), dict[Trial, Outcome]()
     try:
-        while futures:
-            ended = wait(futures, PATIENCE, FIRST_COMPLETED).done
-            for future in ended:
-                trial, outcome = futures.pop(future), result(future)
-                write(found, run, trial, outcome)
+        for cycles in range(1 if part.halving else part.cycles, part.cycles + 1):
+            for trial in found.missing():
+                settings = found.study.trial_settings(trial, None if cycles == part.cycles else cycles)
+                futures[workers.executor.submit(workers.work, settings, before=paused.get(trial))] = trial
+            while futures:
+                for future in wait(futures, PATIENCE, FIRST_COMPLETED).done:
+                    trial, outcome = futures.pop(future), result(future)
+                    if outcome.bad or cycles == part.cycles:
+                        write(found, run, trial, outcome, cycles)
+                        yield trial, outcome
+                    else:
+                        paused[trial] = outcome
+                    if outcome.bad and fail_fast:
+                        raise RunError(
+                            f"trial {trial.index} {outcome.status}, and --fail-fast was given: {outcome.note}"
+                        )
+                yield None
+            for trial, outcome in hopeless(found, paused, cycles):
+                write(found, run, trial, outcome, cycles)
                 yield trial, outcome
-                if fail_fast and outcome.status != "completed":
-                    raise RunError(f"trial {trial.index} {outcome.status}, and --fail-fast was given: {outcome.note}")
-            yield None
         finish(found, run)
     except BaseException as error:
         left = isinstance(error, GeneratorExit | KeyboardInterrupt)
@@ -89,6 +103,20 @@ def execute(
             stop(found, run, workers, futures)
             run.finish("interrupted" if left else "failed", **({} if left else {"error": str(error)}))
         raise
+
+
+def hopeless(found: Found, paused: Mapping[Trial, Outcome], cycles: int) -> list[tuple[Trial, Outcome]]:
+    """The trials that successive halving stops after so many cycles, of those that could go on."""
+    waiting = [trial for trial in found.missing() if trial in paused]
+    by_index: dict[int, list[float]] = {}
+    for trial in waiting:
+        by_index.setdefault(trial.index, []).append(paused[trial].validation_accuracy)
+    accuracy = {index: fmean(values) for index, values in by_index.items()}
+    staying = halving.kept(found, accuracy, cycles)
+    note = f"not among the best {len(staying)} after {cycles} of {found.study.part.cycles} cycles"
+    return [
+        (trial, replaced(paused[trial], status="stopped", note=note)) for trial in waiting if trial.index not in staying
+    ]
 
 
 def result(future: Future[Outcome]) -> Outcome:
@@ -103,9 +131,10 @@ def result(future: Future[Outcome]) -> Outcome:
         return Outcome("failed", note=f"{type(error).__name__}: {error}")
 
 
-def write(found: Found, run: Run, trial: Trial, outcome: Outcome) -> None:
+def write(found: Found, run: Run, trial: Trial, outcome: Outcome, cycles: int) -> None:
     """Add the row of a trial that has ended."""
     figures = {
+        "cycles": trial.values.get(CYCLES, cycles),
         "best_validation_accuracy": outcome.best_validation_accuracy,
         "validation_accuracy": outcome.validation_accuracy,
         "validation_loss": outcome.validation_loss,
@@ -128,8 +157,8 @@ def stop(found: Found, run: Run, workers: Workers, futures: dict[Future[Outcome]
     for future, trial in futures.items():
         if future.done() and not future.cancelled() and not future.exception():
             outcome = future.result()
-            if outcome.status != "stopped":
-                write(found, run, trial, outcome)
+            if outcome.bad or (outcome.status == "completed" and not found.study.part.halving):
+                write(found, run, trial, outcome, found.study.part.cycles)
 
 
 def finish(found: Found, run: Run) -> None:
@@ -146,7 +175,7 @@ def finish(found: Found, run: Run) -> None:
         why = f"# The best of {len(ranked)} trials: number {best.index}, validation accuracy {best.accuracy:.2%}.\n"
         run.write("best.yaml", why + config.dump(settings))
         experiment.save(run, {"search": draw(found, run.path)}, found.study.settings.data.source)
-        results["best"] = found.study.summary(best)
+        results |= {"best": found.study.summary(best), "validation_accuracy": best.accuracy}
     run.finish("completed", results=results)
 
 

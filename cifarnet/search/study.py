@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,6 +18,7 @@ from cifarnet.errors import ConfigError, RunError
 from cifarnet.search import space as spaces
 from cifarnet.search.space import Space, Values
 
+CYCLES = "training.schedule.cycles"
 TABLE, PLAN = "trials.csv", "plan.json"
 FIGURES = ("best_validation_accuracy", "validation_accuracy", "validation_loss", "seconds")
 
@@ -30,7 +31,7 @@ class Trial:
 
     index: int
     seed: int
-    values: Values
+    values: Values = field(hash=False)
 
 
 @dataclass(frozen=True)
@@ -71,13 +72,14 @@ class Study:
 
     @property
     def names(self) -> dict[str, str]:
-        """Short names of the searched keys: their last parts, where those differ."""
+        """Short names of the searched keys: their last parts, where those differ and are no other column's."""
         last = [key.rpartition(".")[2] for key in self.space]
-        return dict(zip(self.space, last if len(set(last)) == len(last) else self.space, strict=True))
+        clear = len(set(last) - {"cycles"}) == len(last)
+        return dict(zip(self.space, last if clear else self.space, strict=True))
 
-    def trial_settings(self, trial: Trial) -> Settings:
-        """What one trial trains."""
-        schedule = {"training.schedule.cycles": self.part.cycles, "training.schedule.n_s": self.part.n_s}
+    def trial_settings(self, trial: Trial, cycles: int | None = None) -> Settings:
+        """What one trial trains, for fewer cycles if that is said."""
+        schedule = {CYCLES: cycles or self.part.cycles, "training.schedule.n_s": self.part.n_s}
         alone = self.settings.model_copy(update={"search": None, "seed": trial.seed})
         return config.override(alone, schedule | listed(alone, trial.values), self.command)
 
@@ -88,7 +90,7 @@ class Study:
         changes: dict[str, Any] = {
             "data.train": final.train if final.train == "all" else list(final.train),
             "data.validation": final.validation,
-            "training.schedule.cycles": final.cycles,
+            CYCLES: final.cycles,
             "training.schedule.n_s": final.n_s,
         }
         return config.override(alone, changes | listed(alone, values), "search.final")
@@ -196,6 +198,10 @@ def design(settings: Settings, stage: str, *, general: bool, earlier: Found | No
         raise ConfigError(f"training.schedule.kind = {kind}: a search trains in cycles; take cyclic")
     draft = Study(settings, stage, general, {}, ())
     space, first = place(draft, earlier)
+    if "seed" in space:
+        raise ConfigError(f"search.over: seed: take search.{stage}.seeds instead, which ranks by the mean")
+    if draft.part.halving and CYCLES in space:
+        raise ConfigError(f"search.{stage}.halving: trials of different cycles cannot be compared after each cycle")
     part = draft.part.model_copy(update={"trials": max(draft.part.trials - len(first), 1)})
     found = spaces.points(space, part, stage, settings.seed)
     sampled = (
@@ -277,5 +283,5 @@ def read(path: Path) -> Found:
         found = Found(study, runs.read_rows(path / TABLE), path)
         found.missing(), found.summaries()  # whatever does not fit shows here
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise RunError(f"{path}: not a search that can be read ({error!r}); search again") from error
+        raise RunError(f"{path}: not a search that can be read ({str(error)[:150]!r}); search again") from error
     return found

@@ -34,7 +34,7 @@ def estimate(found: Found, jobs: int, threads: int) -> float:
 def cost(settings: Settings, update: float, image: float) -> float:
     """Seconds of one trial, from those of an update and of the measurement of one image."""
     plan, validation = experiment.plan(settings), settings.data.validation
-    images = settings.data.n_train + (validation if isinstance(validation, int) else BATCH_IMAGES * len(validation))
+    images = validation if isinstance(validation, int) else BATCH_IMAGES * len(validation)
     return plan.updates * (update + plan.per_cycle / plan.cycle * images * image)
 
 

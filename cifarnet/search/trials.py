@@ -8,6 +8,7 @@ import time
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from dataclasses import replace as replaced
 from functools import lru_cache
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from cifarnet.config.settings import Data
 from cifarnet.data import Dataset
 from cifarnet.errors import DataError, Diverged
 from cifarnet.evaluation import Scores
-from cifarnet.training import Record, train
+from cifarnet.training import Record, State, train
 
 _loading = threading.Lock()
 
@@ -26,7 +27,8 @@ _loading = threading.Lock()
 class Outcome:
     """What a trial found; accuracies are shares of 1 of the validation images, NaN what was not measured.
 
-    status is completed, diverged, failed, or stopped for a trial that was left at a request; note says why.
+    status is completed, diverged, failed, or left for a trial that was ended by a request; note says why. state is that
+    after the last update, to go on from.
     """
 
     status: str
@@ -35,6 +37,12 @@ class Outcome:
     validation_loss: float = math.nan
     seconds: float = math.nan
     note: str = ""
+    state: State | None = None
+
+    @property
+    def bad(self) -> bool:
+        """Whether the trial has no result."""
+        return self.status in ("failed", "diverged")
 
 
 def dataset(settings: Data, data_dir: Path | None = None) -> Dataset:
@@ -71,8 +79,11 @@ def run(
     fingerprint: str,
     data_dir: Path | None = None,
     stop: threading.Event | None = None,
+    before: Outcome | None = None,
 ) -> Outcome:
     """Train once, on so many threads of one BLAS thread each; an error of the training is an outcome.
+
+    With the outcome of the same training after fewer cycles, only what is left is done.
 
     Raises
     ------
@@ -80,7 +91,10 @@ def run(
         If the images here are not those of the search, or not to be had: no fault of the trial.
     """
     split = images(settings.data, fingerprint, data_dir)
-    points = train(experiment.initial(settings), split.train, split.validation, experiment.plan(settings), threads)
+    before = before or Outcome("new", best_validation_accuracy=0, seconds=0)
+    state = before.state or experiment.initial(settings)
+    plan = replaced(experiment.plan(settings), train_scores=False)
+    points = train(state, split.train, split.validation, plan, threads)
     started = time.perf_counter()
     try:
         scores = list(measured(points, stop))
@@ -89,13 +103,14 @@ def run(
     except Exception as error:  # whatever it is, the other trials go on
         return Outcome("failed", note=f"{type(error).__name__}: {error}", seconds=since(started))
     if stop and stop.is_set():
-        return Outcome("stopped")
+        return Outcome("left")
     return Outcome(
         "completed",
         validation_accuracy=scores[-1].accuracy,
-        best_validation_accuracy=max(score.accuracy for score in scores),
+        best_validation_accuracy=max(before.best_validation_accuracy, *(score.accuracy for score in scores)),
         validation_loss=scores[-1].loss,
-        seconds=since(started),
+        seconds=round(before.seconds + since(started), 3),
+        state=state,
     )
 
 

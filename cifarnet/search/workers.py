@@ -10,16 +10,15 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from cifarnet.config import Settings
 from cifarnet.search import trials
 from cifarnet.search.trials import Outcome
 
 
 class Workers(NamedTuple):
-    """An executor, what it does with the settings of a trial, and how running trials are told to stop."""
+    """An executor, what it does with a trial's settings and its outcome so far, and how running trials are stopped."""
 
     executor: Executor
-    work: Callable[[Settings], Outcome]
+    work: Callable[..., Outcome]
     stop: threading.Event
 
 
