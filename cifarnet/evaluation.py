@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from cifarnet import network
 from cifarnet.network import Array
 
+Losses = Callable[[Array, NDArray[np.integer]], Array]  # of each image (n,), from logits (n, K) that it may change
 BLOCK = 500  # images at a time: their activations stay in the cache, and the sums do not depend on n
 
 
@@ -26,7 +27,15 @@ def blocks(n: int) -> Iterator[slice]:
     return (slice(start, min(start + BLOCK, n)) for start in range(0, n, BLOCK))
 
 
-def score(theta: Array, sizes: Sequence[int], X: Array, y: NDArray[np.integer], lam: float, threads: int = 1) -> Scores:
+def score(
+    theta: Array,
+    sizes: Sequence[int],
+    X: Array,
+    y: NDArray[np.integer],
+    lam: float,
+    threads: int = 1,
+    losses: Losses = network.losses,
+) -> Scores:
     """Evaluate on images X (n, d) with labels y (n,), on so many threads of one BLAS thread each.
 
     Sums over blocks are in float64 and in order, so that they do not depend on the threads.
@@ -36,7 +45,7 @@ def score(theta: Array, sizes: Sequence[int], X: Array, y: NDArray[np.integer], 
 
     def measure(i: int, Z: Array) -> None:
         right[i] = np.count_nonzero(Z.argmax(axis=1) == y[todo[i]])
-        loss[i] = network.losses(Z, y[todo[i]]).sum(dtype=np.float64)
+        loss[i] = losses(Z, y[todo[i]]).sum(dtype=np.float64)
 
     each_block(theta, sizes, X, measure, threads)
     mean = float(loss.sum()) / len(X)
@@ -44,14 +53,20 @@ def score(theta: Array, sizes: Sequence[int], X: Array, y: NDArray[np.integer], 
 
 
 def outcomes(
-    theta: Array, sizes: Sequence[int], X: Array, y: NDArray[np.integer], threads: int = 1
+    theta: Array,
+    sizes: Sequence[int],
+    X: Array,
+    y: NDArray[np.integer],
+    threads: int = 1,
+    losses: Losses = network.losses,
 ) -> tuple[Array, Array]:
-    """Probabilities (n, K) and loss (n,) of each image."""
+    """Probabilities (n, K), the softmax of the logits whatever the loss, and loss (n,) of each image."""
     todo = list(blocks(len(X)))
     P, loss = np.empty((len(X), sizes[-1]), theta.dtype), np.empty(len(X), theta.dtype)
 
     def keep(i: int, Z: Array) -> None:
-        loss[todo[i]] = network.losses(Z, y[todo[i]])
+        loss[todo[i]] = losses(Z.copy(), y[todo[i]])
+        network.losses(Z, y[todo[i]])
         P[todo[i]] = Z
 
     each_block(theta, sizes, X, keep, threads)
@@ -105,3 +120,19 @@ def worst_mistakes(P: Array, y: NDArray[np.integer], count: int) -> NDArray[np.i
     predicted = P.argmax(axis=1)
     wrong = np.flatnonzero(predicted != y)
     return wrong[np.argsort(-P[wrong, predicted[wrong]], kind="stable")[:count]]
+
+
+def growth(Ps: Array, y: NDArray[np.integer]) -> list[dict[str, Any]]:
+    """Accuracy of ensembles of the first 1, 2, ... networks, from their probabilities Ps (members, n, K).
+
+    By mean probability: the class of the largest mean. By majority vote: the class that most of them name, of several
+    such the one of the larger mean probability.
+    """
+    total, votes, rows = np.zeros(Ps.shape[1:]), np.zeros(Ps.shape[1:]), []
+    for count, P in enumerate(Ps, 1):
+        total += P
+        votes[np.arange(len(y)), P.argmax(axis=1)] += 1
+        vote = votes + total / (2 * count)  # less than one vote in all: it decides ties alone
+        named = {"mean_probability": total, "majority_vote": vote}
+        rows.append({"members": count} | {k: float((v.argmax(axis=1) == y).mean()) for k, v in named.items()})
+    return rows

@@ -3,66 +3,28 @@
 import contextlib
 import threading
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike
 
-from cifarnet import config, data, evaluation, gradcheck, network, plots, resume, runs, schedule
-from cifarnet.config.settings import Constant, Cyclic, Data, Exponential, Settings, Step
+from cifarnet import config, data, evaluation, gradcheck, network, objectives, plots, resume, runs
+from cifarnet.config.settings import Data, Settings
 from cifarnet.data import Dataset, Split
 from cifarnet.errors import ConfigError, Diverged, RunError
 from cifarnet.model import load as load_model
-from cifarnet.network import Array
+from cifarnet.network import Array, Objective
+from cifarnet.planning import initial as initial
+from cifarnet.planning import measured
+from cifarnet.planning import plan as plan
 from cifarnet.runs import Run
 from cifarnet.streams import stream
 from cifarnet.training import NUMERICS as NUMERICS
-from cifarnet.training import Plan, Record, State, record, train
+from cifarnet.training import Record, State, drop_inputs, hidden_masks, record, train
 
 MISTAKES = 25  # as many as a figure shows well
-
-
-def learning_rate(settings: Settings) -> Callable[[int], float]:
-    """eta as a function of the update step."""
-    match settings.training.schedule:
-        case Cyclic() as s:
-            return partial(schedule.triangular, n_s=settings.steps(s.n_s), eta_min=s.eta_min, eta_max=s.eta_max)
-        case Constant() as s:
-            return partial(schedule.constant, eta=s.eta)
-        case Step() as s:
-            every = s.every * settings.steps_per_epoch
-            return partial(schedule.step_decay, eta=s.eta, factor=s.factor, every=every)
-        case Exponential() as s:
-            return partial(schedule.exponential_decay, eta=s.eta, factor=s.factor, every=settings.steps_per_epoch)
-
-
-def plan(settings: Settings) -> Plan:
-    """What the settings ask of a training, in update steps; without cycles, the whole training counts as one."""
-    s = settings.training.schedule
-    cycle = 2 * settings.steps(s.n_s) if isinstance(s, Cyclic) else s.epochs * settings.steps_per_epoch
-    return Plan(
-        sizes=settings.sizes,
-        eta=learning_rate(settings),
-        updates=cycle * s.cycles if isinstance(s, Cyclic) else cycle,
-        cycle=cycle,
-        per_cycle=settings.evaluation.per_cycle or (10 if isinstance(s, Cyclic) else s.epochs),
-        batch_size=settings.training.batch_size,
-        lam=settings.training.lam,
-        shuffle=settings.training.shuffle,
-        seed=settings.seed,
-        train_cost=settings.evaluation.train_cost,
-    )
-
-
-def initial(settings: Settings, dtype: DTypeLike = np.float32) -> State:
-    """The state before the first update."""
-    init = settings.network.init
-    std = init if isinstance(init, str) else init.std
-    return State(network.initialise(settings.sizes, std, stream(settings.seed, "init"), dtype))
 
 
 def start(
@@ -138,7 +100,7 @@ def execute(
     RunError
         When the folder cannot be written.
     """
-    state, todo, of = initial(settings), plan(settings), resume.identity(settings, dataset)
+    state, todo, of = initial(settings), plan(settings, dataset), resume.identity(settings, dataset)
     if run.resumed:
         resume.restore(state, run, todo, of)
     last = None
@@ -148,7 +110,7 @@ def execute(
                 if point.validation:
                     run.append(point.row())
                     last = point
-                if point.step and point.step % todo.cycle == 0 and not lean:
+                if todo.ends_cycle(point.step) and not lean:
                     run.write_arrays(f"checkpoints/cycle-{point.cycle}.npz", **model(settings, dataset, state))
                 if point.step and point.validation and not lean:
                     run.checkpoint(**state.arrays(), identity=np.array(of))
@@ -177,10 +139,14 @@ def execute(
 
 def results(settings: Settings, dataset: Dataset, state: State, last: Record, threads: int) -> dict[str, Any]:
     """The figures that a run is known by."""
-    score = partial(evaluation.score, state.theta, settings.sizes, lam=settings.training.lam, threads=threads)
-    test = score(*dataset.test)
-    train = last.train if settings.evaluation.train_cost == "all" else score(*dataset.train)
-    scores = {"train": train, "validation": last.validation, "test": test}
+
+    def score(images: Split) -> evaluation.Scores:
+        return evaluation.score(
+            state.theta, settings.sizes, *images, settings.training.lam, threads, measured(settings)
+        )
+
+    train = last.train if settings.evaluation.train_cost == "all" else score(dataset.train)
+    scores = {"train": train, "validation": last.validation, "test": score(dataset.test)}
     return {"seed": settings.seed, "updates": state.step} | {
         f"{split}_{name}": value for split, s in scores.items() if s for name, value in s._asdict().items()
     }
@@ -237,12 +203,22 @@ class GradientProblem:
     lam: float
     theta: Array
     images: Split
+    objective: Objective = network.CROSS_ENTROPY
+    masks: Sequence[Array] | None = None
 
     def probe(self, theta: Array) -> tuple[Any, Array]:
-        """The cost, and which hidden nodes are active on which image: the sides of the ReLU's kinks."""
-        _, *H, Z = network.forward(theta, self.sizes, self.images.X)
-        active = np.concatenate([h.real.ravel() > 0 for h in H]) if H else np.zeros(0, bool)
-        return network.losses(Z, self.images.y).mean() + network.penalty(theta, self.sizes, self.lam), active
+        """The cost, and which hidden nodes are active on which image: the sides of the ReLU's kinks.
+
+        With the hinge loss, whose kinks lie where a class's derivative becomes 0, also these.
+        """
+        _, *H, Z = network.forward(theta, self.sizes, self.images.X, None, self.masks)
+        losses = self.objective.losses(Z, self.images.y)
+        sides = [h.real.ravel() > 0 for h in H]
+        if self.objective is objectives.HINGE:
+            self.objective.slope(Z, self.images.y)
+            sides.append(Z.real.ravel() > 0)
+        active = np.concatenate([*sides, np.zeros(0, bool)])
+        return losses.mean() + network.penalty(theta, self.sizes, self.lam), active
 
     def slopes(self, method: str, h: float) -> Iterator[gradcheck.Slope]:
         """The numerical gradient, coordinate by coordinate."""
@@ -250,7 +226,9 @@ class GradientProblem:
 
     def errors(self, slopes: list[gradcheck.Slope]) -> list[gradcheck.Errors]:
         """Compare the analytic gradient with a numerical one, parameter by parameter."""
-        _, analytic = network.cost_and_gradient(self.theta, self.sizes, *self.images, self.lam)
+        X, y = self.images
+        extras: dict[str, Any] = {"objective": self.objective, "masks": self.masks}
+        _, analytic = network.cost_and_gradient(self.theta, self.sizes, X, y, self.lam, **extras)
         parts = (analytic, np.array([s.value for s in slopes]), np.array([s.crossed for s in slopes]))
         return gradcheck.compare(*(network.named(part, self.sizes) for part in parts))
 
@@ -259,6 +237,8 @@ def gradient_problem(
     settings: Settings, split: Split, samples: int, *, random_samples: bool = False
 ) -> GradientProblem:
     """The settings' network and cost on the first images of a split, or on some drawn at random; in float64.
+
+    Dropout is there with the masks of the first update, which stay; jitter is left out.
 
     Raises
     ------
@@ -270,17 +250,20 @@ def gradient_problem(
     chosen = np.arange(samples)
     if random_samples:
         chosen = stream(settings.seed, "samples").choice(len(split.y), samples, replace=False)
-    images = Split(split.X[chosen].astype(np.float64), split.y[chosen])
-    return GradientProblem(settings.sizes, settings.training.lam, initial(settings, np.float64).theta, images)
+    images, todo = Split(split.X[chosen].astype(np.float64), split.y[chosen]), plan(settings)
+    drop_inputs(images.X, todo, 0)
+    theta, masks = initial(settings, np.float64).theta, hidden_masks(todo, 0, samples)
+    return GradientProblem(settings.sizes, todo.lam, theta, images, todo.objective, masks)
 
 
 @dataclass(frozen=True)
 class Evaluated:
-    """What a finished network does on a set of images, and on which."""
+    """What finished networks do on a set of images, and on which; their figures are called confusion-``name``, ..."""
 
     summary: dict[str, Any]
     source: str
     same_data: bool
+    name: str
 
 
 def evaluate(path: Path, split: str, data_dir: Path | None = None, threads: int = 1) -> Evaluated:
@@ -295,7 +278,16 @@ def evaluate(path: Path, split: str, data_dir: Path | None = None, threads: int 
     theta = load_model(path, settings.sizes).theta
     dataset = data.load(settings.data, data_dir)
     images: Split = getattr(dataset, split)
-    P, losses = evaluation.outcomes(theta, settings.sizes, *images, threads)
+    P, losses = evaluation.outcomes(theta, settings.sizes, *images, threads, measured(settings))
+    summary = show(Run(path), split, settings, dataset, images, P, losses)
+    recorded = runs.read_environment(path).get("data", {}).get("fingerprint")
+    return Evaluated(summary, dataset.source, recorded == dataset.fingerprint, split)
+
+
+def show(
+    run: Run, name: str, settings: Settings, dataset: Dataset, images: Split, P: Array, losses: Array
+) -> dict[str, Any]:
+    """Sum up the probabilities P (n, K) and losses (n,) of images; add the figures ...-name to the folder."""
     matrix = evaluation.confusion(P.argmax(axis=1), images.y, len(dataset.classes))
     shown = evaluation.worst_mistakes(P, images.y, MISTAKES)
     figures = {"confusion": plots.confusion(matrix, dataset.classes)}
@@ -307,10 +299,8 @@ def evaluate(path: Path, split: str, data_dir: Path | None = None, threads: int 
             P[shown].max(axis=1),
             dataset.classes,
         )
-    save(Run(path), {f"{name}-{split}": figure for name, figure in figures.items()}, dataset.source)
-    recorded = runs.read_environment(path).get("data", {}).get("fingerprint")
-    summary = evaluation.summary(matrix, losses, dataset.classes)
-    return Evaluated(summary, dataset.source, recorded == dataset.fingerprint)
+    save(run, {f"{kind}-{name}": figure for kind, figure in figures.items()}, dataset.source)
+    return evaluation.summary(matrix, losses, dataset.classes)
 
 
 def save(run: Run, figures: Mapping[str, Any], source: str, kinds: Sequence[str] = ("png", "svg")) -> None:

@@ -57,8 +57,8 @@ class Model:
         return ((pixels - self.mean) / self.std).astype(self.theta.dtype)
 
 
-def load(path: Path, wanted: tuple[int, ...] | None = None) -> Model:
-    """The network of a run folder, of the layer sizes that are wanted, if they are known.
+def load(path: Path, wanted: tuple[int, ...] | None = None, name: str = "model.npz") -> Model:
+    """The network of a run folder, of the layer sizes that are wanted, if they are known; ``name`` may be a checkpoint.
 
     Raises
     ------
@@ -66,10 +66,10 @@ def load(path: Path, wanted: tuple[int, ...] | None = None) -> Model:
         If there is none, or it is damaged.
     """
     names = ("theta", "sizes", "mean", "std", "classes")
-    theta, sizes, mean, std, classes = runs.read_arrays(path / "model.npz", names).values()
+    theta, sizes, mean, std, classes = runs.read_arrays(path / name, names).values()
     found = Model(theta, tuple(np.atleast_1d(sizes).tolist()), mean, std, tuple(np.atleast_1d(classes).tolist()))
     if why := next(problems(found, wanted), None):
-        raise RunError(f"{path / 'model.npz'}: not a network: {why}; train again, or take a checkpoint of the run")
+        raise RunError(f"{path / name}: not a network: {why}; train again, or take a checkpoint of the run")
     return found
 
 

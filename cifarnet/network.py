@@ -5,9 +5,9 @@ weight matrices first, then all biases, so the L2 term is one slice and an updat
 the layers; (d, K) is the network without a hidden one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -89,7 +89,13 @@ class Buffers:
         self.theta = np.empty(parameter_count(sizes), dtype)
 
 
-def forward(theta: Array, sizes: Sequence[int], X: Array, buffers: Buffers | None = None) -> list[Array]:
+def forward(
+    theta: Array,
+    sizes: Sequence[int],
+    X: Array,
+    buffers: Buffers | None = None,
+    masks: Sequence[Array] | None = None,
+) -> list[Array]:
     """Return [X, H1, ..., Z]: the values of every layer, the last one before the softmax.
 
     Parameters
@@ -98,19 +104,28 @@ def forward(theta: Array, sizes: Sequence[int], X: Array, buffers: Buffers | Non
         Images, (n, d).
     buffers
         Where the values are written; None allocates.
+    masks
+        As in `activate`.
     """
     buffers = buffers or Buffers(sizes, len(X), theta.dtype)
     Z = np.matmul(X, views(theta, sizes)[0][0], out=buffers.values[0][: len(X)])  # (n, m)
-    return [X, *activate(theta, sizes, Z, buffers)]
+    return [X, *activate(theta, sizes, Z, buffers, masks)]
 
 
-def activate(theta: Array, sizes: Sequence[int], Z: Array, buffers: Buffers) -> list[Array]:
-    """[H1, ..., Z]: the values of every layer but the input, from Z = X W1 (n, m), which becomes H1 in place."""
+def activate(
+    theta: Array, sizes: Sequence[int], Z: Array, buffers: Buffers, masks: Sequence[Array] | None = None
+) -> list[Array]:
+    """[H1, ..., Z]: the values of every layer but the input, from Z = X W1 (n, m), which becomes H1 in place.
+
+    ``masks`` (n, m), one a hidden layer, are factors of its values: dropout's.
+    """
     Ws, bs = views(theta, sizes)
     Z += bs[0]
     values = [Z]
     for layer in range(1, len(Ws)):
         H = np.maximum(values[-1], 0, out=values[-1])  # (n, d_in)
+        if masks:
+            H *= masks[layer - 1]
         Z = np.matmul(H, Ws[layer], out=buffers.values[layer][: len(H)])  # (n, d_out)
         Z += bs[layer]
         values.append(Z)
@@ -134,6 +149,21 @@ def losses(Z: Array, y: NDArray[np.integer]) -> Array:
     return np.log(softmax(Z)) - of_label
 
 
+def slope(P: Array, y: NDArray[np.integer]) -> None:
+    """Turn the probabilities P (n, K) that `losses` left into its derivative by the logits, in place."""
+    P[np.arange(len(y)), y] -= 1  # (n, K): P - Y
+
+
+class Objective(NamedTuple):
+    """A loss of each image from Z (n, K), which it may change, and what turns that into the derivative by Z."""
+
+    losses: Callable[[Array, NDArray[np.integer]], Array]
+    slope: Callable[[Array, NDArray[np.integer]], None]
+
+
+CROSS_ENTROPY = Objective(losses, slope)
+
+
 def predict(theta: Array, sizes: Sequence[int], X: Array) -> Array:
     """Return the probabilities P (n, K) of images X (n, d)."""
     Z = forward(theta, sizes, X)[-1]
@@ -149,7 +179,14 @@ def penalty(theta: Array, sizes: Sequence[int], lam: float) -> Any:
 
 
 def loss_and_delta(
-    theta: Array, sizes: Sequence[int], Z: Array, y: NDArray[np.integer], buffers: Buffers, scale: float = 1.0
+    theta: Array,
+    sizes: Sequence[int],
+    Z: Array,
+    y: NDArray[np.integer],
+    buffers: Buffers,
+    scale: float = 1.0,
+    objective: Objective = CROSS_ENTROPY,
+    masks: Sequence[Array] | None = None,
 ) -> tuple[Any, Array]:
     """All of a gradient but its first and last product, for who does these by themselves.
 
@@ -159,33 +196,45 @@ def loss_and_delta(
         X W1 (n, m); it is overwritten.
     scale
         Factor of the gradient, not of the loss. With eta here, an update has one pass over W1 less to make.
+    objective
+        The loss.
+    masks
+        As in `activate`.
 
     Returns
     -------
-    The mean cross-entropy and delta = dJ/dZ (n, m), with the gradient of all parameters but W1, which is X' delta,
+    The mean loss and delta = dJ/dZ (n, m), with the gradient of all parameters but W1, which is X' delta,
     in ``buffers.theta``.
     """
     Ws, _ = views(theta, sizes)
     gWs, gbs = views(buffers.theta, sizes)
-    values = activate(theta, sizes, Z, buffers)  # H1 (n, m), ..., Z (n, K)
+    values = activate(theta, sizes, Z, buffers, masks)  # H1 (n, m), ..., Z (n, K)
     G = values[-1]
-    loss = losses(G, y).mean()  # G is P now
-    G[np.arange(len(y)), y] -= 1  # (n, K): dJ/dZ = (P - Y) / n
-    G *= scale / len(y)
+    loss = objective.losses(G, y).mean()
+    objective.slope(G, y)
+    G *= scale / len(y)  # (n, K): dJ/dZ
     for layer in reversed(range(1, len(Ws))):
         H = values[layer - 1]  # (n, d_in)
         np.matmul(H.T, G, out=gWs[layer])  # (d_in, d_out)
         np.add.reduce(G, axis=0, out=gbs[layer])
         G = np.matmul(G, Ws[layer].T, out=buffers.gradients[layer - 1][: len(y)])  # (n, d_in)
         G *= np.greater(H, 0, out=buffers.active[layer - 1][: len(y)])
+        if masks:
+            G *= masks[layer - 1]
     np.add.reduce(G, axis=0, out=gbs[0])
     return loss, G
 
 
 def loss_and_gradient(
-    theta: Array, sizes: Sequence[int], X: Array, y: NDArray[np.integer], buffers: Buffers | None = None
+    theta: Array,
+    sizes: Sequence[int],
+    X: Array,
+    y: NDArray[np.integer],
+    buffers: Buffers | None = None,
+    objective: Objective = CROSS_ENTROPY,
+    masks: Sequence[Array] | None = None,
 ) -> tuple[Any, Array]:
-    """Mean cross-entropy over the batch and its gradient, without the L2 term.
+    """Mean loss over the batch, by default the cross-entropy, and its gradient, without the L2 term.
 
     Parameters
     ----------
@@ -193,6 +242,8 @@ def loss_and_gradient(
         Images (n, d) and their labels (n,), 0 to K - 1.
     buffers
         Memory to work in; None allocates. The gradient returned lives there until the next call.
+    objective, masks
+        As in `loss_and_delta`.
 
     Returns
     -------
@@ -200,16 +251,22 @@ def loss_and_gradient(
     """
     buffers = buffers or Buffers(sizes, len(X), theta.dtype)
     Z = np.matmul(X, views(theta, sizes)[0][0], out=buffers.values[0][: len(X)])  # (n, m)
-    loss, G = loss_and_delta(theta, sizes, Z, y, buffers)
+    loss, G = loss_and_delta(theta, sizes, Z, y, buffers, objective=objective, masks=masks)
     np.matmul(X.T, G, out=views(buffers.theta, sizes)[0][0])  # (d, m)
     return loss, buffers.theta
 
 
 def cost_and_gradient(
-    theta: Array, sizes: Sequence[int], X: Array, y: NDArray[np.integer], lam: float, buffers: Buffers | None = None
+    theta: Array,
+    sizes: Sequence[int],
+    X: Array,
+    y: NDArray[np.integer],
+    lam: float,
+    objective: Objective = CROSS_ENTROPY,
+    masks: Sequence[Array] | None = None,
 ) -> tuple[Any, Array]:
-    """J = mean cross-entropy + lambda * sum W^2, and its gradient; arguments as in `loss_and_gradient`."""
-    loss, gradient = loss_and_gradient(theta, sizes, X, y, buffers)
+    """J = mean loss + lambda * sum W^2, and its gradient; arguments as in `loss_and_gradient`."""
+    loss, gradient = loss_and_gradient(theta, sizes, X, y, None, objective, masks)
     w = slice(weight_count(sizes))
     gradient[w] += 2 * lam * theta[w]
     return loss + penalty(theta, sizes, lam), gradient

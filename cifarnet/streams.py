@@ -2,7 +2,7 @@
 
 import numpy as np
 
-STREAMS = ("init", "shuffle", "search", "samples")
+STREAMS = ("init", "shuffle", "search", "samples", "dropout", "jitter")
 
 
 def stream(seed: int, name: str, *index: int) -> np.random.Generator:

@@ -12,11 +12,14 @@ from numpy.typing import NDArray
 from cifarnet import network
 from cifarnet.data import Split
 from cifarnet.errors import Diverged
-from cifarnet.evaluation import Scores, score
-from cifarnet.network import Array
+from cifarnet.evaluation import Losses, Scores, score
+from cifarnet.network import Array, Objective
+from cifarnet.optimisers import Optimiser, Update
 from cifarnet.parallel import Team
+from cifarnet.schedule import Place, place
 from cifarnet.streams import stream
 
+EVERY = 20  # updates between two samples of an average; each one costs as much as a quarter of an update
 NUMERICS = 2  # raised by whoever changes what a training computes, be it in the last bit: no run goes on across it
 
 
@@ -25,7 +28,12 @@ class Plan:
     """What a training does, in update steps.
 
     An epoch has floor(n / batch_size) updates: the images left over are not used in that epoch, as in the reports. A
-    measurement is due before the first update, ``per_cycle`` times in ``cycle`` updates, and after the last.
+    measurement is due before the first update, ``per_cycle`` times in each cycle, and after the last update. The first
+    cycle has ``cycle`` updates, each following one ``growth`` times as many.
+
+    ``rule`` updates theta and remembers so many vectors; None is plain SGD. ``objective`` trains and ``losses`` are
+    measured. ``jitter`` changes the images of a batch in place. Over the last share ``average`` of each cycle theta is
+    averaged, every `EVERY` updates, and the mean is what the cycle ends with and the next one begins with.
     """
 
     sizes: tuple[int, ...]
@@ -39,25 +47,59 @@ class Plan:
     seed: int
     train_scores: bool = True  # of a hundred trials nobody reads them, and they take longer than the updates
     train_cost: str = "all"
+    growth: int = 1
+    rule: Optimiser | None = None
+    remembered: int = 0
+    objective: Objective = network.CROSS_ENTROPY
+    losses: Losses = network.losses
+    drop_input: float = 0.0
+    drop_hidden: float = 0.0
+    jitter: Callable[[Array, np.random.Generator], None] | None = None
+    average: float = 0.0
 
     @property
     def from_batches(self) -> bool:
         """Whether the training cost is recorded from the batches."""
         return self.train_cost != "all"
 
+    def place(self, step: int) -> Place:
+        """Where the update lies that led to so many; the first one for none."""
+        return place(max(step - 1, 0), self.cycle, self.growth)
+
     def measured(self, step: int) -> bool:
         """Whether the curves have a point after so many updates."""
-        passed = step * self.per_cycle // self.cycle != (step - 1) * self.per_cycle // self.cycle
-        return passed or step == self.updates
+        _, within, length = self.place(step)
+        passed = (within + 1) * self.per_cycle // length != within * self.per_cycle // length
+        return passed or step in (0, self.updates)
+
+    def ends_cycle(self, step: int) -> bool:
+        """Whether a cycle is over after so many updates."""
+        _, within, length = self.place(step)
+        return step > 0 and within + 1 == length
+
+    def sample(self, step: int) -> int:
+        """Which sample of the average theta is after so many updates: 1 is the first one of a cycle, 0 none."""
+        _, within, length = self.place(step)
+        left, window = length - within - 1, int(self.average * length)
+        if left >= window or left % EVERY:
+            return 0
+        return (window - 1) // EVERY - left // EVERY + 1
 
 
 @dataclass
 class State:
-    """All that a training needs to go on: randomness is a function of the seed and the step, so it is not here."""
+    """All that a training needs to go on: randomness is a function of the seed and the step, so it is not here.
+
+    What an optimiser remembers is ``moments`` (k, P), the mean of theta so far is ``average`` (P,), and ``recorded`` (3,)
+    counts the batches that a training cost is recorded from, beside that cost and loss; each is empty where nothing asks
+    for it.
+    """
 
     theta: Array
     step: int = 0
-    recorded: Array = field(default_factory=lambda: np.zeros(3))  # batches so far; cost and loss recorded from them
+    moments: Array = field(default_factory=lambda: np.empty((0, 0)))
+    average: Array = field(default_factory=lambda: np.empty(0))
+    recorded: Array = field(default_factory=lambda: np.empty(0))
 
     def take_in(self, how: str, cost: float, loss: float) -> None:
         """Record a batch's cost and loss: into the mean of all so far, or a moving average, begun by the first."""
@@ -67,7 +109,8 @@ class State:
 
     def arrays(self) -> dict[str, Array]:
         """Copies of all of it, for a checkpoint."""
-        return {field.name: np.array(getattr(self, field.name)) for field in fields(self)}
+        found = {part.name: np.array(getattr(self, part.name)) for part in fields(self)}
+        return {name: value for name, value in found.items() if value.size}
 
     def restore(self, arrays: Mapping[str, Array]) -> None:
         """Become the state that ``arrays`` were taken from.
@@ -138,14 +181,25 @@ def train(state: State, data: Split, validation: Split, plan: Plan, threads: int
         When a cost is not finite, with the step and eta.
     """
     buffers = network.Buffers(plan.sizes, plan.batch_size, state.theta.dtype)
+    altered = np.empty((plan.batch_size, plan.sizes[0]), data.X.dtype) if plan.jitter or plan.drop_input else None
     if state.step == 0:
         yield record(state, data, validation, plan, threads)
     todo = itertools.islice(endless(len(data.y), plan, state.step), plan.updates - state.step)
-    with Team(data.X, state.theta, buffers.theta, plan.sizes, plan.batch_size, threads) as team:
+    X = data.X if altered is None else altered
+    with Team(X, state.theta, buffers.theta, plan.sizes, plan.batch_size, threads) as team:
         for batch, following in itertools.pairwise(itertools.chain(todo, [None])):
             assert batch is not None
             penalty = network.penalty(state.theta, plan.sizes, plan.lam) if plan.from_batches else 0.0
-            loss = update(state, team, team.forward(batch, following), data.y[batch], plan, buffers)
+            if altered is None:
+                Z = team.forward(batch, following)
+            else:
+                np.take(data.X, batch, axis=0, out=altered, mode="clip")
+                alter(altered, plan, state.step)
+                Z = team.forward(np.arange(len(batch)), None)
+            loss = update(state, team, Z, data.y[batch], plan, buffers)
+            if plan.average and (count := plan.sample(state.step)):
+                team.settle()
+                blend(state, count, last=plan.ends_cycle(state.step))
             if plan.measured(state.step) or plan.from_batches:
                 team.settle()
             if plan.from_batches:
@@ -153,20 +207,69 @@ def train(state: State, data: Split, validation: Split, plan: Plan, threads: int
             yield record(state, data, validation, plan, threads, loss)
 
 
+def alter(X: Array, plan: Plan, step: int) -> None:
+    """Jitter the images X (n, d) of an update, and drop inputs, in place."""
+    if plan.jitter:
+        plan.jitter(X, stream(plan.seed, "jitter", step))
+    drop_inputs(X, plan, step)
+
+
+def drop_inputs(X: Array, plan: Plan, step: int) -> None:
+    """What an update drops of its images X (n, d), in place."""
+    if plan.drop_input:
+        X *= mask(X.shape, plan.drop_input, stream(plan.seed, "dropout", step, 0))
+
+
+def hidden_masks(plan: Plan, step: int, n: int) -> list[Array] | None:
+    """What an update drops of each hidden layer."""
+    if not plan.drop_hidden:
+        return None
+    rng = stream(plan.seed, "dropout", step)
+    return [mask((n, m), plan.drop_hidden, rng) for m in plan.sizes[1:-1]]
+
+
+def mask(shape: tuple[int, ...], drop: float, rng: np.random.Generator) -> Array:
+    """0 with probability ``drop``, otherwise 1 / (1 - drop): inverted dropout (Srivastava et al. 2014, section 10)."""
+    return np.multiply(rng.random(shape, np.float32) >= drop, 1 / (1 - drop), dtype=np.float32)
+
+
+def blend(state: State, count: int, *, last: bool) -> None:
+    """Make theta the sample ``count`` of the average; with the last one, the average becomes theta."""
+    if count == 1:
+        state.average[:] = state.theta
+    else:
+        state.average += (state.theta - state.average) / count
+    if last:
+        state.theta[:] = state.average
+
+
 @np.errstate(over="ignore", invalid="ignore")  # what overflows makes the loss infinite or NaN, and that is checked
 def update(state: State, team: Team, Z: Array, y: NDArray[np.integer], plan: Plan, buffers: network.Buffers) -> float:
     """theta -= eta * gradient of J on one batch, of which Z = X W1; return the batch's loss before it."""
-    eta = plan.eta(state.step)
-    loss, G = network.loss_and_delta(state.theta, plan.sizes, Z, y, buffers, scale=eta)
+    eta, weights = plan.eta(state.step), network.weight_count(plan.sizes)
+    loss, G = network.loss_and_delta(
+        state.theta,
+        plan.sizes,
+        Z,
+        y,
+        buffers,
+        scale=1.0 if plan.rule else eta,
+        objective=plan.objective,
+        masks=hidden_masks(plan, state.step, len(y)),
+    )
     if not math.isfinite(loss):
         raise diverged(state.step, eta, f"the loss of a batch is {loss}")
-    weights, decay = network.weight_count(plan.sizes), 1 - 2 * eta * plan.lam
+    decay = 1 - 2 * eta * plan.lam
 
     def descend(part: slice) -> None:
         state.theta[part.start : min(part.stop, weights)] *= decay  # the L2 term's share
         state.theta[part] -= buffers.theta[part]
 
-    team.backward(G, descend)
+    if plan.rule:
+        rest = (state.moments, eta, state.step, weights, 2 * plan.lam)
+        team.backward(G, Update(plan.rule, state.theta, buffers.theta, *rest))
+    else:
+        team.backward(G, descend)
     state.step += 1
     return float(loss)
 
@@ -177,15 +280,15 @@ def record(
 ) -> Record:
     """The record after ``state.step`` updates, with scores where they are due."""
     step, eta = state.step, plan.eta(state.step)
-    place = Record(step, step / (len(data.y) // plan.batch_size), max(step - 1, 0) // plan.cycle + 1, eta, batch_loss)
+    point = Record(step, step / (len(data.y) // plan.batch_size), plan.place(step).cycle + 1, eta, batch_loss)
     if not plan.measured(step):
-        return place
+        return point
     train = recorded(state, data, plan, threads)
-    after = score(state.theta, plan.sizes, *validation, plan.lam, threads)
+    after = score(state.theta, plan.sizes, *validation, plan.lam, threads, plan.losses)
     if not all(math.isfinite(s.cost) for s in (train, after) if s):
         on_training = f"{train.cost} on training and " if train else ""
         raise diverged(step, eta, f"the cost is {on_training}{after.cost} on validation images")
-    return place._replace(train=train, validation=after)
+    return point._replace(train=train, validation=after)
 
 
 def recorded(state: State, data: Split, plan: Plan, threads: int) -> Scores | None:
@@ -193,7 +296,7 @@ def recorded(state: State, data: Split, plan: Plan, threads: int) -> Scores | No
     if plan.from_batches:
         _, cost, loss = state.recorded.tolist()
         return Scores(cost, loss, math.nan) if state.step else None
-    return score(state.theta, plan.sizes, *data, plan.lam, threads) if plan.train_scores else None
+    return score(state.theta, plan.sizes, *data, plan.lam, threads, plan.losses) if plan.train_scores else None
 
 
 def diverged(step: int, eta: float, what: str) -> Diverged:

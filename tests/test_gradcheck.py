@@ -60,7 +60,7 @@ def test_a_wrong_gradient_fails(toy, monkeypatch, wrong):
     checked = problem(toy)
     right = network.cost_and_gradient
 
-    def broken(theta, sizes, X, y, lam):
+    def broken(theta, sizes, X, y, lam, **extras):
         cost, gradient = right(theta, sizes, X, y, {"no L2 term": 0, "L2 not doubled": lam / 2}.get(wrong, lam))
         if wrong == "sum for mean":
             gradient *= len(y)
@@ -71,4 +71,42 @@ def test_a_wrong_gradient_fails(toy, monkeypatch, wrong):
 
     monkeypatch.setattr(network, "cost_and_gradient", broken)
     errors = checked.errors(list(checked.slopes("centred", 1e-5)))
+    assert max(e.norm_relative_error for e in errors) > 1e-3
+
+
+EXTRAS = {
+    "smoothed labels": {"label_smoothing": 0.1},
+    "dropout": {"dropout": {"hidden": 0.5, "input": 0.2}},
+    "both": {"label_smoothing": 0.3, "dropout": {"hidden": 0.25}},
+    "hinge": {"loss": "hinge"},
+    "hinge and dropout": {"loss": "hinge", "dropout": {"hidden": 0.5}},
+}
+
+
+def with_extras(toy, name, hidden=(6, 5)):
+    training = {"lambda": 0.1, "batch_size": 5} | EXTRAS[name]
+    settings = Settings(seed=1, data={"dims": 8}, network={"hidden": hidden}, training=training)
+    checked = gradient_problem(settings, Split(toy.X.astype(float), toy.y), 20)
+    checked.theta[:] += 0.01  # with biases of 0, a node all of whose inputs are dropped lies on its kink
+    return checked
+
+
+@pytest.mark.parametrize("name", EXTRAS)
+@pytest.mark.parametrize("method", METHODS)
+def test_the_gradients_of_the_extras_pass(toy, method, name):
+    """Label smoothing, dropout with a fixed mask and the hinge loss on three layers, by each method."""
+    checked = with_extras(toy, name)
+    errors = checked.errors(list(checked.slopes(method, gradcheck.STEPS[method])))
+    assert all(e.norm_relative_error < gradcheck.TOLERANCES[method] for e in errors)
+
+
+@pytest.mark.parametrize("name", ["smoothed labels", "dropout", "hinge"])
+def test_the_gradient_of_another_cost_fails(toy, name):
+    """The numerical gradient of an extra's cost is told from the plain cost's analytic one."""
+    checked, plain = with_extras(toy, name), problem(toy, (6, 5))
+    if name == "dropout":
+        assert {0.0, 2.0} == set(np.unique(checked.masks[0]))
+        assert (checked.images.X == 0).mean() == pytest.approx(0.2, abs=0.1)
+    plain.theta[:] += 0.01
+    errors = plain.errors(list(checked.slopes("centred", 1e-5)))
     assert max(e.norm_relative_error for e in errors) > 1e-3

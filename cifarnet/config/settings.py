@@ -6,15 +6,17 @@ import re
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import Field, StringConstraints, field_validator, model_validator
+from pydantic import Field, StringConstraints, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from cifarnet.config import search
+from cifarnet.config.extras import Anneal, Dropout, Growth, Jitter, Optimizer, Sgd, Share
 from cifarnet.config.model import Batch, Count, Factor, Model, Rate, Steps, as_tuple, instead
 from cifarnet.config.search import Search
 
 BATCH_IMAGES = 10_000  # in each of the five training batches
 IMAGE_VALUES = 3072  # 32 x 32 x 3
+GROWING = 20  # cycles that grow; ten times as long each, so many are beyond any lifetime
 LABEL = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 
 
@@ -94,6 +96,8 @@ class Cyclic(Model):
     cycles: Count = 1
     eta_min: Rate = 1e-5
     eta_max: Rate = 1e-1
+    cycle_growth: Growth = Field(1, description="Each cycle is so many times as long as the one before.")
+    cycle_shrink: Factor = Field(1.0, description="And so many times as high; 0.5 is Smith's triangular2.")
 
 
 class Constant(Model):
@@ -123,7 +127,7 @@ class Exponential(Model):
     factor: Factor = Field(0.9, description="Decay an epoch.")
 
 
-Schedule = Annotated[Cyclic | Constant | Step | Exponential, Field(discriminator="kind")]
+Schedule = Annotated[Cyclic | Anneal | Constant | Step | Exponential, Field(discriminator="kind")]
 
 
 class Training(Model):
@@ -135,18 +139,30 @@ class Training(Model):
     )
     shuffle: bool = Field(True, description="A new order of the training images every epoch.")
     schedule: Schedule = Cyclic()
+    optimizer: Optimizer = Sgd()
+    loss: Literal["cross-entropy", "hinge"] = Field(
+        "cross-entropy", description="hinge is the multi-class SVM's: the sum of max(0, z_k - z_y + 1) over k != y."
+    )
+    label_smoothing: Share = Field(0.0, description="Share of a label's probability spread over all classes.")
+    dropout: Dropout = Dropout()
+    jitter: Jitter = Jitter()
+    average: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.0, description="Share of a cycle, at its end, over which weights are averaged; it ends with their mean."
+    )
 
-    @field_validator("schedule", mode="before")
+    @field_validator("schedule", "optimizer", mode="before")
     @classmethod
-    def _kind(cls, value: Any) -> Any:
-        return {"kind": "cyclic"} | value if isinstance(value, dict) else value
+    def _kind(cls, value: Any, info: ValidationInfo) -> Any:
+        kind = {"schedule": "cyclic", "optimizer": "sgd"}[str(info.field_name)]
+        return {"kind": kind} | value if isinstance(value, dict) else value
 
 
 class Evaluation(Model):
     """How often the curves are measured."""
 
     per_cycle: Count | None = Field(
-        None, description="Measurements a cycle; by default 10 for cyclic schedules, else one an epoch."
+        None,
+        description="Measurements a cycle; by default 10 for cyclic schedules, else the first cycle has one an epoch.",
     )
     train_cost: Literal["all", "running_mean", "moving_average"] = Field(
         "all",
@@ -210,12 +226,33 @@ def contradictions(settings: Settings) -> Iterator[Contradiction]:
     if 1 <= n < batch_size:
         keys = ("training.batch_size", "data.train", "data.validation", "data.limit")
         yield Contradiction(keys, batch_size, f"must be at most {n}, the number of training images")
-    schedule = settings.training.schedule
-    if isinstance(schedule, Cyclic) and schedule.eta_min > schedule.eta_max:
-        keys = ("training.schedule.eta_min", "training.schedule.eta_max")
-        yield Contradiction(keys, schedule.eta_min, f"must be at most eta_max, which is {schedule.eta_max:g}")
+    yield from _training_contradictions(settings)
     for found in search.contradictions(settings.search) if settings.search else ():
         yield Contradiction(*found)
+
+
+def _training_contradictions(settings: Settings) -> Iterator[Contradiction]:
+    training, dims = settings.training, settings.data.dims
+    schedule, jitter = training.schedule, training.jitter
+    if isinstance(schedule, Cyclic | Anneal):
+        if schedule.eta_min > schedule.eta_max:
+            both = ("training.schedule.eta_min", "training.schedule.eta_max")
+            yield Contradiction(both, schedule.eta_min, f"must be at most eta_max, which is {schedule.eta_max:g}")
+        if schedule.cycle_growth > 1 and schedule.cycles > GROWING:
+            both = ("training.schedule.cycles", "training.schedule.cycle_growth")
+            yield Contradiction(both, schedule.cycles, f"must be at most {GROWING} where cycles grow")
+    if training.loss == "hinge" and training.label_smoothing:
+        both = ("training.label_smoothing", "training.loss")
+        yield Contradiction(both, training.label_smoothing, "must be 0 with the hinge loss, which has no probabilities")
+    if training.dropout.hidden and not settings.network.hidden:
+        both = ("training.dropout.hidden", "network.hidden")
+        yield Contradiction(both, training.dropout.hidden, "must be 0 without a hidden layer")
+    for name in ("flip", "shift"):
+        if getattr(jitter, name) and dims not in (None, IMAGE_VALUES):
+            both = (f"training.jitter.{name}", "data.dims")
+            yield Contradiction(
+                both, getattr(jitter, name), "must be off where data.dims leaves out a part of the images"
+            )
 
 
 def _data_contradictions(data: Data) -> Iterator[Contradiction]:

@@ -5,6 +5,7 @@ its global state belongs to the notebook or the thread that calls.
 """
 
 from cifarnet.plots.canvas import SYNTHETIC, render, stamp
+from cifarnet.plots.growth import members, range_test
 from cifarnet.plots.lines import curves, eta
 from cifarnet.plots.overlay import overlay
 from cifarnet.plots.pictures import confusion, mistakes, weights
@@ -16,9 +17,11 @@ __all__ = [
     "confusion",
     "curves",
     "eta",
+    "members",
     "mistakes",
     "overlay",
     "predictions",
+    "range_test",
     "render",
     "search",
     "stamp",

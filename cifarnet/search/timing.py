@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -41,7 +42,7 @@ def cost(settings: Settings, update: float, image: float) -> float:
 def measure(settings: Settings, threads: int) -> tuple[float, float]:
     """Seconds of one update, and of the measurement of one image after the last of them."""
     short = {"training.schedule.n_s": UPDATES // 2, "training.schedule.cycles": 1, "evaluation.per_cycle": 1}
-    plan = experiment.plan(config.override(settings, short, "--dry-run"))
+    plan = replace(experiment.plan(config.override(settings, short, "--dry-run")), jitter=None)  # there are no images
     n = max(BLANKS, plan.batch_size)
     blank = Split(np.zeros((n, settings.data.d), np.float32), np.zeros(n, np.int64))
     records = train(experiment.initial(settings), blank, blank, plan, threads)

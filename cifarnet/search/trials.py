@@ -93,7 +93,7 @@ def run(
     split = images(settings.data, fingerprint, data_dir)
     before = before or Outcome("new", best_validation_accuracy=0, seconds=0)
     state = before.state or experiment.initial(settings)
-    plan = replaced(experiment.plan(settings), train_scores=False)
+    plan = replaced(experiment.plan(settings, split), train_scores=False)
     points = train(state, split.train, split.validation, plan, threads)
     started = time.perf_counter()
     try:

@@ -1,0 +1,83 @@
+"""Jitter: mirrored, shifted, brighter and noisier images, made anew for every batch from normalised inputs."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cifarnet.config.extras import Jitter
+from cifarnet.data.dataset import Dataset
+
+Array = npt.NDArray[Any]
+BANK = 1 << 20  # Gaussian values; a draw of 100 images' own takes 3 ms, a cut from so many .2 ms
+SHAPE = (-1, 3, 32, 32)
+
+
+def mirror(X: Array) -> Array:
+    """The images X (n, 3072), left and right exchanged."""
+    return np.ascontiguousarray(X.reshape(SHAPE)[..., ::-1]).reshape(X.shape)
+
+
+@dataclass(frozen=True)
+class Jitterer:
+    """Changes the images of a batch in place; ``mean`` and ``std`` (d,) are those of the inputs' normalisation.
+
+    Flips and shifts move normalised inputs, each with its own mean and standard deviation, as if they were pixels.
+    Brightness and contrast are in units of the pixels, 0 to 1, and nothing is cut off at the ends.
+    """
+
+    settings: Jitter
+    mean: Array
+    std: Array
+    bank: Array
+
+    def __call__(self, X: Array, rng: np.random.Generator) -> None:
+        """Jitter X (n, d): mirrored with probability a half, moved by up to ``shift`` pixels, and so on."""
+        s = self.settings
+        if s.flip:
+            flip(X.reshape(SHAPE), rng)
+        if s.shift:
+            shift(X.reshape(SHAPE), s.shift, rng)
+        if s.brightness or s.contrast:
+            self.light(X, rng)
+        if s.noise:
+            starts = rng.integers(BANK - X.shape[1], size=len(X))
+            windows = np.lib.stride_tricks.sliding_window_view(self.bank, X.shape[1])
+            for x, start in zip(X, starts, strict=True):
+                x += windows[start]
+
+    def light(self, X: Array, rng: np.random.Generator) -> None:
+        """Pixels p become g + (1 + c) (p - g) + b: g the image's mean, b and c uniform to each side of 0.
+
+        In normalised inputs, with p = X std + mean, that is (1 + c) X + c mean / std + (b - c g) / std.
+        """
+        b = rng.uniform(-self.settings.brightness, self.settings.brightness, len(X))
+        c = rng.uniform(-self.settings.contrast, self.settings.contrast, len(X))
+        g = (X @ self.std + self.mean.sum()) / len(self.mean)
+        X *= (1 + c)[:, None].astype(X.dtype)
+        terms = np.stack([c, b - c * g], axis=1).astype(X.dtype)  # (n, 2)
+        X += terms @ np.stack([self.mean / self.std, 1 / self.std]).astype(X.dtype)
+
+
+def jitterer(settings: Jitter, dataset: Dataset, rng: np.random.Generator) -> Jitterer | None:
+    """What jitters a data set's images; None where the settings ask for nothing."""
+    if settings == Jitter():
+        return None
+    dtype = dataset.train.X.dtype
+    bank = settings.noise * rng.standard_normal(BANK if settings.noise else 0, np.float32)
+    return Jitterer(settings, dataset.mean.astype(dtype), dataset.std.astype(dtype), bank.astype(dtype))
+
+
+def flip(images: Array, rng: np.random.Generator) -> None:
+    """Mirror each of images (n, 3, 32, 32) with probability a half."""
+    chosen = rng.random(len(images)) < 0.5
+    images[chosen] = images[chosen, :, :, ::-1]
+
+
+def shift(images: Array, most: int, rng: np.random.Generator) -> None:
+    """Move each of images (n, 3, 32, 32) by up to ``most`` pixels along both axes; what enters is reflected."""
+    padded = np.pad(images, ((0, 0), (0, 0), (most, most), (most, most)), "reflect")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (32, 32), axis=(2, 3))
+    down, right = rng.integers(2 * most + 1, size=(2, len(images)))
+    images[:] = windows[np.arange(len(images)), :, down, right]

@@ -1,0 +1,72 @@
+"""The benchmarks measure the same work, and their script runs; what is slow or needs other libraries is left out."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+FOLDER = Path(__file__).with_name("benchmarks")
+
+
+@pytest.fixture
+def modules(monkeypatch):
+    """The scripts, which import one another as a script's neighbours do."""
+    monkeypatch.syspath_prepend(str(FOLDER))
+    import bench
+    import peers
+
+    yield peers, bench
+    for name in ("bench", "peers", "scaling", "end_to_end"):
+        sys.modules.pop(name)
+
+
+def test_the_student_s_loop_does_the_same_work(modules, monkeypatch):
+    """After 6 updates from the same weights, in the same order, with the same eta and L2, the weights' norms agree."""
+    peers, _ = modules
+    monkeypatch.setattr(peers, "N", 300)
+    X, y = np.random.default_rng(0).standard_normal((300, peers.D), np.float32), np.arange(300) % 10
+    sizes = (peers.D, 8, peers.K)
+    start = peers.network.initialise(sizes, "xavier", peers.stream(peers.SEED, "init"))
+    task = peers.Task(8, 50, 6, X, y, peers.network.views(start, sizes)[0])
+    norms = []
+    for peer in (peers.cifarnet, peers.naive):
+        train, measure = peer(task)
+        train(6)
+        norms.append(measure())
+    assert norms[0] == pytest.approx(norms[1], rel=1e-5)
+    assert norms[0] != pytest.approx(peers.norms(*task.Ws), rel=1e-5)
+
+
+def test_the_script_writes_what_it_prints(modules, monkeypatch, tmp_path):
+    """With stand-ins that take 1, 2 and 4 times the limit's time: the ratios, results.json and both figures."""
+    _, bench = modules
+    speed = {"limit": 1, "cifarnet": 2, "naive": 4}
+
+    class StandIn:
+        def __init__(self, name):
+            self.name = name
+            self.process = type("", (), {"pid": 0})
+
+        def ask(self, order):
+            return {"norms": [1.0]} if order else {"seconds": 1e-3 * speed[self.name]}
+
+        def close(self):
+            pass
+
+    monkeypatch.setattr(bench, "Peer", StandIn)
+    monkeypatch.setattr(bench, "PEERS", speed)
+    monkeypatch.setattr(bench, "PAUSE", 0)
+    options = ["--rounds", "2", "--sizes", "50x100 200x100", "--parts", "updates", "--runs-dir", str(tmp_path)]
+    done = CliRunner().invoke(bench.main, options, catch_exceptions=False)
+    lines = [line.split() for line in done.output.splitlines() if line.startswith("m = 50")]
+    assert [[line[5], line[7], line[8]] for line in lines] == [
+        ["limit", "0.5", "1"],
+        ["cifarnet", "1", "0.5"],
+        ["naive", "2", "0.25"],
+    ]
+    (folder,) = (tmp_path / "benchmarks").glob("2*")
+    assert json.loads((folder / "results.json").read_text())["updates"][0]["m"] == 50
+    assert {path.name for path in folder.glob("speed.*")} == {"speed.png", "speed.svg"}
