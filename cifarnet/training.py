@@ -90,9 +90,9 @@ class Plan:
 class State:
     """All that a training needs to go on: randomness is a function of the seed and the step, so it is not here.
 
-    What an optimiser remembers is ``moments`` (k, P), the mean of theta so far is ``average`` (P,), and ``recorded`` (3,)
-    counts the batches that a training cost is recorded from, beside that cost and loss; each is empty where nothing asks
-    for it.
+    What an optimiser remembers is ``moments`` (k, P), the mean of theta so far is ``average`` (P,), and ``recorded``
+    (3,) counts the batches that a training cost is recorded from, beside that cost and loss; each is empty where
+    nothing asks for it.
     """
 
     theta: Array
