@@ -17,13 +17,16 @@ from numpy.typing import NDArray
 from cifarnet.network import Array
 
 Rule = Callable[[slice], None]  # updates a slice of theta from that slice of the gradient
-WORTH = 5e6  # multiplications a thread, below which handing over costs more than it saves
+HANDOVER = 1.5e6  # multiplications in the time that one more thread costs the caller, with something to spare
 
 
 def useful(threads: int, sizes: Sequence[int], batch_size: int) -> int:
-    """How many of so many threads are worth having: as many as share the inputs evenly and have enough to do."""
+    """How many of so many threads to use: a number that divides the inputs, and fewer than cost more than they save.
+
+    With work W and a cost of c for each thread, W / T + c T is least for T = sqrt(W / c).
+    """
     d, m = sizes[:2]
-    most = min(threads, int(batch_size * d * m / WORTH))
+    most = min(threads, int((batch_size * d * m / HANDOVER) ** 0.5))
     return max([count for count in range(1, most + 1) if d % count == 0], default=1)
 
 

@@ -69,4 +69,6 @@ def test_the_script_writes_what_it_prints(modules, monkeypatch, tmp_path):
     ]
     (folder,) = (tmp_path / "benchmarks").glob("2*")
     assert json.loads((folder / "results.json").read_text())["updates"][0]["m"] == 50
+    row = next(line for line in (folder / "table.md").read_text().splitlines() if line.startswith("| 50, 100"))
+    assert [cell.strip() for cell in row.split("|")[1:5]] == ["50, 100", "5", "10", "20"]
     assert {path.name for path in folder.glob("speed.*")} == {"speed.png", "speed.svg"}

@@ -32,6 +32,7 @@ ROOMS = {  # room: rooms of ours that it may import; errors and streams are ever
         "plots",
     },
     "ensembles": {"config", "data", "network", "evaluation", "runs", "model", "plots", "experiment"},
+    "range_test": {"config", "data", "schedule", "training", "runs", "plots", "experiment"},
     "search": {"resume", "config", "data", "evaluation", "training", "runs", "plots", "experiment"},
     "library": {"config", "data", "training", "runs", "model", "plots", "experiment"},
     "export": {"network", "plots", "runs", "model", "library"},

@@ -43,7 +43,7 @@ def trained(data, plan=PLAN, dtype=np.float32, threads=1):
 @pytest.fixture
 def split(monkeypatch):
     """However small the network, as many threads share an update as are asked for."""
-    monkeypatch.setattr(parallel, "WORTH", 1)
+    monkeypatch.setattr(parallel, "HANDOVER", 1)
 
 
 @pytest.mark.parametrize("threads", [1, 2, 4])
@@ -152,7 +152,7 @@ def test_an_error_in_a_thread_surfaces(toy, split, monkeypatch, method):
     [(2, (3072, 50, 10), 100, 2), (64, (3072, 50, 10), 100, 3), (7, (3072, 50, 10), 10**6, 6), (2, (8, 6, 10), 20, 1)],
 )
 def test_threads_have_equal_shares_and_enough_to_do(threads, sizes, batch_size, count):
-    """As many as are asked for, divide the inputs, and have 5 million multiplications each; else fewer."""
+    """No more than are asked for, a divisor of the inputs, and not so many that handing over costs more."""
     assert parallel.useful(threads, sizes, batch_size) == count
 
 

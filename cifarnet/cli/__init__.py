@@ -16,6 +16,7 @@ COMMANDS = (
     "gradcheck",
     "search-lambda",
     "search",
+    "find-eta",
     "evaluate",
     "predict",
     "reproduce-report",

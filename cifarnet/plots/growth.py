@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from cifarnet.plots import canvas
 from cifarnet.plots.overlay import COLOURS, MARKERS, Floats
 
@@ -52,6 +54,8 @@ def range_test(
                 panel.axvline(eta, color=colour, linestyle=line, linewidth=1)
         panel.set(xlabel="learning rate η", ylabel=label, xscale="log" if log else "linear")
         panel.grid(color="0.9")
+    first = [table["loss"][np.isfinite(table["loss"])][:1].max(initial=0) for table in curves.values()]
+    panels[1].set_ylim(0, 1.5 * max(first, default=0) or 1)  # a loss that goes through the roof hides all the others
     handles, labels = panels[0].get_legend_handles_labels()
     title = "eta_min dotted, eta_max dashed"
     figure.legend(handles, labels, loc="upper left", frameon=False, title=title, alignment="left")

@@ -21,7 +21,7 @@ import scaling
 from peers import PEERS, flop
 from tabulate import tabulate
 
-from cifarnet import runs
+from cifarnet import plots, runs
 
 NEEDS = {"pytorch": "torch", "pytorch_by_hand": "torch", "jax": "jax", "sklearn": "sklearn"}
 PAUSE = 0.05  # seconds after which the threads of a library have stopped spinning
@@ -100,6 +100,19 @@ def rows(found: dict[str, Any]) -> Iterator[list[Any]]:
         ]  # fmt: skip
 
 
+def markdown(results: dict[str, Any]) -> str:
+    """The table for a README: microseconds an update, of each the median, and how far from the limit ours are."""
+    names = list(results["updates"][0]["seconds"])
+    lines = []
+    for found in results["updates"]:
+        medians = {name: statistics.median(found["seconds"][name]) for name in names}
+        best = min((medians[name] for name in names if name in NEEDS), default=float("nan"))
+        times = [f"{1e6 * medians[name]:,.0f}" for name in names]
+        lines.append([f"{found['m']}, {found['batch']}", *times, best / medians[OURS], medians[LIMIT] / medians[OURS]])
+    headers = ["m, batch", *(name.replace("_", " ") for name in names), "best other / ours", "limit / ours"]
+    return str(tabulate(lines, headers, tablefmt="github", floatfmt=".2f", disable_numparse=range(1, len(names) + 1)))
+
+
 def draw(results: dict[str, Any]) -> Any:
     """Updates of each peer over the sizes, on a log scale, and the limit as a line."""
     from matplotlib.figure import Figure
@@ -133,7 +146,7 @@ def size(text: str) -> tuple[int, int]:
 @click.option("--parts", envvar="PARTS", default="updates end-to-end scaling", show_default=True)
 @click.option("--runs-dir", envvar="CIFARNET_RUNS_DIR", default=Path("runs"), type=click.Path(path_type=Path))
 def main(rounds: int, sizes: str, parts: str, runs_dir: Path) -> None:
-    """Measure, print a table, and write results.json and speed.png into a folder under runs/benchmarks/."""
+    """Measure, print a table, and write results.json, table.md and speed.png into a folder under runs/benchmarks/."""
     environment = runs.environment()
     run = runs.create(runs_dir / "benchmarks", "bench", "speed", "", {"environment.json": environment})
     results: dict[str, Any] = {"environment": environment}
@@ -154,10 +167,9 @@ def main(rounds: int, sizes: str, parts: str, runs_dir: Path) -> None:
             )
         for peer in peers.values():
             peer.close()
+        run.write("table.md", markdown(results) + "\n")
         for kind in ("png", "svg"):
-            from cifarnet.plots import render
-
-            run.write(f"speed.{kind}", render(draw(results), kind))
+            run.write(f"speed.{kind}", plots.render(draw(results), kind))
     if "end-to-end" in parts:
         results["end_to_end"] = end_to_end.measure(rounds)
         click.echo(tabulate(results["end_to_end"].items(), ["end to end", "median"], floatfmt=".3g") + "\n")
