@@ -179,7 +179,7 @@ def test_fifty_runs_of_one_second_get_fifty_folders(folder):
 
 
 def killed_at_random_moments(folder, tally, command, kills, longest, faults=None):
-    """Kill a command, resume it, kill that, and begin anew where one came to its end; yields the folders of the ends."""
+    """Kill a command, resume it, kill that, and begin anew where one came to its end; yields the ends' folders."""
     moments = random.Random(5)
     resume = (*command[:1], "--resume", "latest", "--quiet")
     for attempt in itertools.count():
