@@ -16,6 +16,7 @@ CALLS = {  # a command: how it is called so that it does its work, or a way to i
     "train": [*TINY],
     "evaluate": ["latest"],
     "predict": ["latest", "nothing.png"],
+    "export": ["latest", "--to", "csv"],
     "gradcheck": ["--set", "data.source=synthetic", "--samples", "2", "--dims", "5", "--quiet"],
     "search-lambda": ["coarse", *TINY, *STAGES],
     "search": ["coarse", *TINY, *STAGES, "--set", "search.over={training.lambda: {log10: [-4, -2]}}"],
