@@ -26,6 +26,7 @@ CALLS = {  # a command: how it is called so that it does its work, or a way to i
     "runs list": [],
     "runs show": [],
     "runs compare": ["latest", "latest"],
+    "runs page": [],
     "runs note": ["latest", "a note"],
     "runs rm": ["latest", "--yes"],
     "data info": [],
