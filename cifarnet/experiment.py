@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cifarnet import config, data, evaluation, gradcheck, network, objectives, plots, resume, runs
 from cifarnet.config.settings import Data, Settings
@@ -119,6 +120,8 @@ def execute(
         run.write_arrays("model.npz", **model(settings, dataset, state))
         if not lean:
             draw(settings, run)
+        P, _ = evaluation.outcomes(state.theta, settings.sizes, *dataset.test, threads)
+        confuse(run, "test", P, dataset.test, dataset.classes)
         run.finish("completed", results=results(settings, dataset, state, last, threads))
     except Diverged as error:
         run.finish("diverged", error=str(error), updates=state.step)
@@ -135,6 +138,14 @@ def execute(
         with contextlib.suppress(RunError):  # where the folder is the trouble, the first error says so
             run.finish("failed", error=str(error), updates=state.step)
         raise
+
+
+def confuse(run: Run, split: str, P: Array, images: Split, classes: Sequence[str]) -> NDArray[np.int64]:
+    """Count the confusions of probabilities P (n, K), write them into the folder and return them."""
+    matrix = evaluation.confusion(P.argmax(axis=1), images.y, len(classes))
+    lines = [",".join(classes), *(",".join(map(str, row)) for row in matrix.tolist())]
+    run.write(f"confusion-{split}.csv", "\n".join(lines) + "\n")
+    return matrix
 
 
 def results(settings: Settings, dataset: Dataset, state: State, last: Record, threads: int) -> dict[str, Any]:
@@ -288,7 +299,7 @@ def show(
     run: Run, name: str, settings: Settings, dataset: Dataset, images: Split, P: Array, losses: Array
 ) -> dict[str, Any]:
     """Sum up the probabilities P (n, K) and losses (n,) of images; add the figures ...-name to the folder."""
-    matrix = evaluation.confusion(P.argmax(axis=1), images.y, len(dataset.classes))
+    matrix = confuse(run, name, P, images, dataset.classes)
     shown = evaluation.worst_mistakes(P, images.y, MISTAKES)
     figures = {"confusion": plots.confusion(matrix, dataset.classes)}
     if settings.data.dims is None:

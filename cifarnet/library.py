@@ -43,7 +43,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cifarnet import config, data, experiment, model, runs
+from cifarnet import config, data, experiment, model, page, runs
 from cifarnet.config import Settings
 from cifarnet.data import Dataset
 from cifarnet.model import Model
@@ -122,7 +122,8 @@ class Training:
     folder: runs.Run
 
     def __iter__(self) -> Iterator[Record]:
-        return experiment.execute(self.settings, self.dataset, self.folder)
+        yield from experiment.execute(self.settings, self.dataset, self.folder)
+        page.write(self.folder.path)
 
     @property
     def plan(self) -> Plan:

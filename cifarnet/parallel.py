@@ -130,6 +130,7 @@ class Team:
         for helper in self.helpers:
             helper.check()
 
+    @np.errstate(over="ignore", invalid="ignore")  # as in training: what overflows shows in the loss
     def forward(self, batch: NDArray[np.intp], following: NDArray[np.intp] | None) -> Array:
         """Z = X W1 (n, m) of a batch, while the one that follows is fetched."""
         if batch is not self.ahead:

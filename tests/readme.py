@@ -1,7 +1,8 @@
 """Runs what README.md shows, as one session in an empty folder: `make readme` writes the output into it.
 
 A block under the comment ``<!-- CIFAR-10 -->`` needs the real images. A line ``...`` in an output stands for lines that
-are left out; as many as are shown before and after it are shown again.
+are left out; as many as are shown before and after it are shown again. A block under ``<!-- shrunk: KEY=VALUE ... -->``
+would take minutes: it is run with these settings, to see that it runs, and its output is left as it is.
 """
 
 import os
@@ -10,11 +11,12 @@ import shlex
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 README = Path(__file__).parent.parent / "README.md"
-BLOCK = re.compile(r"(?P<real><!-- CIFAR-10 -->\n+)?```(?P<kind>console|python|sh)\n(?P<body>.*?)```", re.DOTALL)
+COMMENTS = r"(?P<real><!-- CIFAR-10 -->\n+)?(?:<!-- shrunk: (?P<shrunk>[^\n]*) -->\n+)?"
+BLOCK = re.compile(COMMENTS + r"```(?P<kind>console|python|sh)\n(?P<body>.*?)```", re.DOTALL)
 VARYING = [  # what differs from run to run and from machine to machine, and the layout that follows from it
     (r"\d{8}-\d{6}", "TIME"),
     (r"\d{4}-\d\d-\d\dT[\d:+.-]+", "TIME"),
@@ -29,9 +31,10 @@ VARYING = [  # what differs from run to run and from machine to machine, and the
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block: whether it needs the real images, its language, its text, and its place in the README."""
+    """A fenced block: whether it needs the real images, what it is shrunk by, language, text, place in the README."""
 
     real: bool
+    shrunk: str
     kind: str
     body: str
     place: slice
@@ -46,7 +49,7 @@ class Block:
 def blocks(text: str) -> list[Block]:
     """Every block of commands or Python, in order."""
     return [
-        Block(bool(m["real"]), m["kind"], m["body"], slice(m.start("body"), m.end("body")))
+        Block(bool(m["real"]), m["shrunk"] or "", m["kind"], m["body"], slice(m.start("body"), m.end("body")))
         for m in BLOCK.finditer(text)
     ]
 
@@ -84,20 +87,26 @@ class Session:
         self.env |= {"OPENBLAS_NUM_THREADS": "1", "COLUMNS": "120"}
         if data_dir:
             self.env["CIFARNET_DATA_DIR"] = str(data_dir)
+        self.names: dict[str, str] = {}  # of runs: as shown -> as they are in this session
 
-    def output(self, command: str) -> str:
-        """What a command prints, on both streams as on a terminal."""
-        return self.call(["sh", "-c", command])
+    def output(self, command: str, shown: str = "", shrunk: str = "") -> str:
+        """What a command prints, on both streams as on a terminal; runs are called what they are called here."""
+        for name, here in self.names.items():
+            command = command.replace(name, here)
+        output = self.call(["sh", "-c", command], CIFARNET_SET=shrunk)
+        times = (re.findall(r"\d{8}-\d{6}", text) for text in (shown, output))
+        self.names |= dict(zip(*map(reversed, times), strict=False))
+        return output
 
     def python(self, code: str) -> str:
         """What a piece of Python prints."""
         return self.call([sys.executable, "-W", "error", "-c", code])
 
-    def call(self, words: list[str]) -> str:
+    def call(self, words: list[str], **extra: str) -> str:
         done = subprocess.run(
             words,
             cwd=self.folder,
-            env=self.env,
+            env=self.env | extra,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -120,13 +129,13 @@ def ran(block: Block, session: Session) -> Block:
     """The block with its outputs."""
     if block.kind == "python":
         session.python(block.body)
-    if block.kind != "console" or (block.real and not session.data_dir):
+    if block.kind != "console" or block.shrunk or (block.real and not session.data_dir):
         return block
     body = ""
     for command, shown in block.steps:
-        output = shortened(session.output(command), shown)
+        output = shortened(session.output(command, shown), shown)
         body += f"$ {command}\n" + (shown if normal(output) == normal(shown) else output)
-    return Block(block.real, block.kind, body, block.place)
+    return replace(block, body=body)
 
 
 if __name__ == "__main__":

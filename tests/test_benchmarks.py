@@ -61,7 +61,7 @@ def test_the_script_writes_what_it_prints(modules, monkeypatch, tmp_path):
     monkeypatch.setattr(bench, "PAUSE", 0)
     options = ["--rounds", "2", "--sizes", "50x100 200x100", "--parts", "updates", "--runs-dir", str(tmp_path)]
     done = CliRunner().invoke(bench.main, options, catch_exceptions=False)
-    lines = [line.split() for line in done.output.splitlines() if line.startswith("m = 50")]
+    lines = [line.split() for line in done.stdout.splitlines() if line.startswith("m = 50")]
     assert [[line[5], line[7], line[8]] for line in lines] == [
         ["limit", "0.5", "1"],
         ["cifarnet", "1", "0.5"],

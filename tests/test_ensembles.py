@@ -1,13 +1,27 @@
 """Several networks as one: the arithmetic on a table by hand, and the command's way over real folders of tiny runs."""
 
+import functools
+import json
+
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
-from cifarnet import config, data, ensembles, evaluation, experiment, runs
+from cifarnet import config, data, ensembles, evaluation, experiment, plots, runs
+from cifarnet.cli.evaluate import evaluate
 from cifarnet.data.jitter import mirror
 from cifarnet.errors import RunError
 
 TINY = ("data.limit=300", "training.schedule.n_s=3", "training.schedule.cycles=3", "network.hidden=[5]")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def light():
+    """Images are made once for all tests, and figures written as empty files, which is what takes long."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(data, "load", functools.lru_cache(data.load))
+        patch.setattr(plots, "render", lambda figure, kind: b"")
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -15,7 +29,7 @@ def folders(tmp_path_factory):
     """Two runs of three cycles of 6 updates on synthetic images, of other seeds and other training images."""
     paths = []
     for seed, validation in ((1, 50), (2, 60)):
-        settings = config.load("quick", [*TINY, f"data.validation={validation}"], seed=seed)
+        settings = config.load("quick", [*TINY, f"data.validation={validation}"], seed=seed, label=f"seed-{seed}")
         dataset = data.load(settings.data)
         run = experiment.start(settings, dataset, tmp_path_factory.mktemp("runs"))
         assert list(experiment.execute(settings, dataset, run))
@@ -68,3 +82,16 @@ def test_flips_average_an_image_and_its_mirror_image(folders):
     found = ensembles.evaluate(folders[:1], "test", flips=True)
     assert found.summary["accuracy"] == pytest.approx((P.argmax(axis=1) == y).mean(), abs=2e-4)
     assert "members" not in found.summary
+
+
+def test_the_command_shows_every_member(folders):
+    """A line for each network with the accuracy so far, by --json the same numbers."""
+    arguments = [*map(str, folders), "--flips", "--quiet"]
+    printed = CliRunner().invoke(evaluate, arguments).stdout
+    found = json.loads(CliRunner().invoke(evaluate, [*arguments, "--json"]).stdout)
+    assert "members-flips-ensemble-test.png" in printed
+    for path, member, so_far in zip(folders, found["members"], found["by_members"], strict=True):
+        [line] = [line for line in printed.splitlines() if line.startswith(path.name)]
+        percent = [f"{member['accuracy']:.2%}", *(f"{so_far[k]:.2%}" for k in ("mean_probability", "majority_vote"))]
+        assert line.split()[-3:] == percent
+    assert found["accuracy"] == pytest.approx(found["by_members"][-1]["mean_probability"], abs=2e-4)

@@ -2,11 +2,12 @@
 
 import errno
 import os
+import shutil
 from concurrent.futures import Future
 
 import pytest
 
-from cifarnet import runs
+from cifarnet import experiment, runs
 from cifarnet.errors import CifarnetError, RunError
 from tests.faults import Crash, Faults, injected
 
@@ -102,3 +103,21 @@ def test_short_writes_are_written_to_their_end(tiny, calls, tally):
         path, raised = attempt(tiny, Faults("short", at=-seed - 1, seed=seed))
         assert not raised
         survived(tiny, tally, path)
+
+
+@pytest.mark.parametrize("step", [0, 3, 13, 27])
+def test_a_folder_deleted_under_a_live_run_is_not_brought_back(tiny, step):
+    """The next write says that it is gone; nothing of it is made again."""
+    run = tiny.begin()
+    with pytest.raises(RunError, match=r"its folder was moved or deleted; start again|is this a run folder\?"):
+        for record in experiment.execute(tiny.settings, tiny.dataset, run):
+            if record.step == step:
+                run.path.parent.rename(tiny.folder / "gone")
+                shutil.rmtree(tiny.folder / "gone", ignore_errors=True)
+    assert not run.path.parent.exists()
+
+
+def test_a_read_only_runs_folder_is_told_at_once(tiny):
+    """Before any training: the folder, the reason and the cure."""
+    _, raised = attempt(tiny, Faults(errno.EROFS, 0, lasting=True))
+    assert "no run folder can be made: Read-only file system; make it writable, or choose another" in str(raised)

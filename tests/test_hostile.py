@@ -1,5 +1,6 @@
 """Run folders as somebody else left them, and names and variables with nonsense: one clear line each, and no harm."""
 
+import importlib.util
 import io
 import json
 import os
@@ -8,6 +9,7 @@ import re
 import time
 import tracemalloc
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -410,3 +412,14 @@ def test_what_is_no_run_is_a_usage_or_run_error(command, arguments):
     code, err = command(*arguments)
     assert (code, "--resume goes with no" in err) == ((2, True) if "--seed" in arguments else (1, False))
     assert "x: 0 runs in" in err or "--resume" in err
+
+
+def test_the_fuzz_targets_fit_the_readers():
+    """Each target of tests/fuzz reads an input or refuses it as it should."""
+    place = Path(__file__).parent / "fuzz" / "fuzz.py"
+    spec = importlib.util.spec_from_file_location("fuzz", place)
+    fuzz = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(fuzz)
+    for read in fuzz.TARGETS.values():
+        for content in (b"", b"\0{}", b"\1x: 1", b"\2step\n1\n", b"\3PK"):
+            fuzz.checked(read, content)

@@ -24,6 +24,7 @@ ROOMS = {  # room: rooms of ours that it may import; errors and streams are ever
     "runs": {"config"},
     "model": {"network", "runs"},
     "catalogue": {"runs"},
+    "page": {"runs", "catalogue"},
     "plots": set(),
     "resume": {"config", "data", "training", "runs"},
     "experiment": {
@@ -34,7 +35,7 @@ ROOMS = {  # room: rooms of ours that it may import; errors and streams are ever
     "ensembles": {"config", "data", "network", "evaluation", "runs", "model", "plots", "experiment"},
     "range_test": {"config", "data", "schedule", "training", "runs", "plots", "experiment"},
     "search": {"resume", "config", "data", "evaluation", "training", "runs", "plots", "experiment"},
-    "library": {"config", "data", "training", "runs", "model", "plots", "experiment"},
+    "library": {"config", "data", "training", "runs", "model", "plots", "page", "experiment"},
     "export": {"network", "plots", "runs", "model", "library"},
     "estimator": {"network", "schedule", "data", "training"},
 }  # fmt: skip

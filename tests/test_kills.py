@@ -100,7 +100,7 @@ def test_signals_and_kills_lose_nothing(whole, folder, tally):
         assert status(folder) == "running"
         process.end(signal.SIGKILL)
         assert status(folder) == "stale"
-        tally["processes killed at random moments"] += 1
+        tally["train: processes killed at random moments"] += 1
     go_on(folder).end(code=0)
     assert contents(folder) == whole
 
@@ -178,26 +178,58 @@ def test_fifty_runs_of_one_second_get_fifty_folders(folder):
     assert len({path.name[:15] for path in found}) <= 2
 
 
+def killed_at_random_moments(folder, tally, command, kills, longest, faults=None):
+    """Kill a command, resume it, kill that, and begin anew where one came to its end; yields the ends' folders."""
+    moments = random.Random(5)
+    resume = (*command[:1], "--resume", "latest", "--quiet")
+    for attempt in itertools.count():
+        mine = folder / str(attempt)
+        process = Process(mine, *command, faults=faults)
+        while kills:
+            process.until(lambda mine=mine: list(mine.glob("2*")))
+            time.sleep(moments.uniform(0, longest))
+            if process.process.poll() is not None:
+                break
+            process.end(signal.SIGKILL)
+            kills -= 1
+            tally[f"{command[0]}: processes killed at random moments"] += 1
+            assert status(mine) in ("stale", "completed")
+            process = Process(mine, *resume, faults=faults)
+        process.end(code=0)
+        yield mine
+        if not kills:
+            break
+
+
 @pytest.mark.torture
 @pytest.mark.parametrize("faults", [None, SLOW], ids=["disk", "slow disk"])
 def test_a_training_killed_at_25_random_moments(whole, folder, tally, faults):
     """SIGKILL after a random time, resumed and killed again and again; each time the end has the same bytes."""
-    moments = random.Random(5)
-    kills = 0
-    for attempt in itertools.count():
-        mine = folder / str(attempt)
-        process = Process(mine, *TRAIN, faults=faults)
-        while kills < 25:
-            process.until(lambda mine=mine: list(mine.glob("2*")))
-            time.sleep(moments.uniform(0, 4 if faults else 2.5))
-            if process.process.poll() is not None:
-                break
-            process.end(signal.SIGKILL)
-            kills += 1
-            tally["processes killed at random moments"] += 1
-            assert status(mine) in ("stale", "completed")
-            process = go_on(mine, faults=faults)
-        process.end(code=0)
-        assert contents(mine) == whole
-        if kills == 25:
-            break
+    for end in killed_at_random_moments(folder, tally, TRAIN, 25, 4 if faults else 2.5, faults):
+        assert contents(end) == whole
+
+
+SEARCH = ("search-lambda", "coarse", "--config", "search", "--quiet")
+for setting in (
+    "data={source: synthetic, train: [1], validation: 1000, limit: 1000}",
+    "search.coarse={n_s: 100, trials: 8}",
+    "search.final={train: [1], validation: 1000, n_s: 10}",
+):
+    SEARCH += ("--set", setting)
+
+
+def found(folder):
+    """What a search came to: its trials in order, without their seconds, and the files drawn and written from them."""
+    (run,) = folder.glob("2*")
+    rows = [{k: v for k, v in row.items() if k != "seconds"} for row in runs.read_rows(run / "trials.csv")]
+    files = ("best.yaml", "plan.json", "config.yaml", "figures/search.svg", "figures/search.png")
+    return sorted(rows, key=lambda row: int(row["index"])), [(run / name).read_bytes() for name in files]
+
+
+@pytest.mark.torture
+@pytest.mark.parametrize("faults", [None, SLOW], ids=["disk", "slow disk"])
+def test_a_search_killed_at_25_random_moments(folder, tally, faults):
+    """SIGKILL after a random time, resumed and killed again and again; each time the same trials, best and figure."""
+    Process(folder / "whole", *SEARCH).end(code=0)
+    for end in killed_at_random_moments(folder, tally, SEARCH, 25, 5, faults):
+        assert found(end) == found(folder / "whole")

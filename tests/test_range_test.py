@@ -1,11 +1,25 @@
 """The range test: its rule on curves made by hand, its networks, and what it leaves in a run folder."""
 
+import functools
+import json
+
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from cifarnet import config, data, range_test, runs
+from cifarnet.cli.find_eta import find_eta
 from cifarnet.errors import ConfigError, RunError
 from cifarnet.range_test import Ramp
+
+
+@pytest.fixture(scope="module", autouse=True)
+def light():
+    """Images are made once for all tests, and few points are measured."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(data, "load", functools.lru_cache(data.load))
+        patch.setattr(range_test, "POINTS", 15)
+        yield
 
 
 def test_the_rule_by_hand():
@@ -40,7 +54,7 @@ def test_layers_and_lambdas_are_combined():
 
 @pytest.mark.parametrize("log", [False, True])
 def test_a_run_folder_holds_curves_figure_and_a_config(tmp_path, log):
-    """60 points and the start, eta rising to the last update's; the config is the settings with the eta found."""
+    """15 points and the start, eta rising to the last update's; the config is the settings with the eta found."""
     settings = config.load("quick", ["training.optimizer={kind: momentum}", "training.dropout.hidden=0.1"])
     dataset = data.load(settings.data)
     run = runs.create(tmp_path, "find-eta", "x", config.dump(settings))
@@ -48,9 +62,9 @@ def test_a_run_folder_holds_curves_figure_and_a_config(tmp_path, log):
     steps = list(range_test.execute(tests, dataset, Ramp(1e-4, 0.05, 3, log), run))
     assert steps[-1] == ("hidden-20-lambda-0.01", 150, 150)
     table = runs.read_table(run.path / "hidden-20-lambda-0.01.csv")
-    assert len(table["eta"]) == 61
+    assert len(table["eta"]) == 16
     assert table["eta"][0] == pytest.approx(1e-4)
-    assert 0.045 < table["eta"][-1] < 0.05
+    assert 0.04 < table["eta"][-1] < 0.05
     assert (np.diff(table["eta"])[1:] > 0).all()
     [pair] = run.info["results"]["found"].values()
     saved = config.load(run.path / "hidden-20-lambda-0.01.yaml")
@@ -65,5 +79,28 @@ def test_a_test_that_diverges_ends_there(tmp_path):
     run = runs.create(tmp_path, "find-eta", "x", config.dump(settings))
     ramp = Ramp(1e-4, 1e12, 2, True)
     list(range_test.execute({"one": settings}, data.load(settings.data), ramp, run))
-    assert len(runs.read_table(run.path / "one.csv")["eta"]) < 61
+    assert len(runs.read_table(run.path / "one.csv")["eta"]) < 16
     assert run.info["results"]["found"]["one"]["training.schedule.eta_max"] < 10
+
+
+def test_the_command_prints_the_flags(tmp_path):
+    """Two --hidden and two lambdas: four lines of two --set flags that load, and by --json the same."""
+    arguments = ["--config", "quick", "--hidden", "5", "--hidden", "0", "--set", "training.lambda=0"]
+    arguments += ["--set", "training.lambda=0.1", "--epochs", "1", "--runs-dir", str(tmp_path)]
+    found = CliRunner().invoke(find_eta, [*arguments, "--json"])
+    assert found.exit_code == 0, found.output
+    pairs = json.loads(found.stdout)["found"]
+    assert list(pairs) == [f"hidden-{m}-lambda-{lam}" for m in ("5", "none") for lam in ("0", "0.1")]
+    lines = CliRunner().invoke(find_eta, arguments).stdout.splitlines()
+    for line, pair in zip(lines, pairs.values(), strict=False):
+        words = line.split()[2::2]
+        assert config.load("quick", words) == config.override(config.load("quick"), pair, "test")
+
+
+@pytest.mark.parametrize("words", [["--hidden", "x"], ["--from", "2", "--to", "1"]])
+def test_usage_errors(words, tmp_path):
+    """Exit code 2, and what would be right."""
+    found = CliRunner().invoke(find_eta, ["--config", "quick", "--runs-dir", str(tmp_path), *words])
+    assert found.exit_code == 2
+    assert "must be" in found.output
+    assert not list(tmp_path.iterdir())

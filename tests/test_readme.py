@@ -52,10 +52,18 @@ def test_every_block_runs_and_shows_what_it_shows(block, session):
         assert "Traceback" not in session.python(block.body)
     elif block.real and not session.data_dir:
         pytest.skip("no real CIFAR-10: CIFARNET_DATA_DIR names no folder with cifar-10-batches-py")
+    elif block.shrunk:
+        for command, shown in block.steps:
+            assert "Error" not in session.output(command, shown, block.shrunk)
     else:
         for command, shown in block.steps:
-            output = readme.shortened(session.output(command), shown)
+            output = readme.shortened(session.output(command, shown), shown)
             assert readme.normal(output) == readme.normal(shown), f"{command}: run `make readme`"
+
+
+def test_no_command_line_stands_outside_the_blocks_that_run():
+    """A prompt is in a console block alone."""
+    assert TEXT.count("\n$ ") == sum(len(block.steps) for block in BLOCKS if block.kind == "console")
 
 
 def test_the_readme_names_every_command():

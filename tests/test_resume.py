@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from cifarnet import experiment, resume, runs
+from cifarnet import config, experiment, resume, runs
+from cifarnet.config import Settings
 from cifarnet.errors import RunError
 
 
@@ -152,3 +153,28 @@ def test_a_broken_run_json_is_an_error(tiny):
         (run.path / "run.json").write_text(text)
         with pytest.raises(RunError, match=r"run\.json: "):
             runs.read(run.path)
+
+
+OPTIMISERS = [{"kind": "sgd"}, {"kind": "momentum"}, {"kind": "nesterov"}, {"kind": "adam"}]
+
+
+@pytest.mark.parametrize("optimizer", OPTIMISERS, ids=lambda o: o["kind"])
+def test_all_that_a_training_remembers_goes_on(tiny, optimizer):
+    """Moments, the average of the weights, growing cycles, dropout, jitter: stopped anywhere, the same bytes."""
+    plain = config.plain(tiny.settings)
+    plain["training"] |= {
+        "optimizer": optimizer,
+        "schedule": {"kind": "cyclic", "n_s": 30, "cycles": 2, "cycle_growth": 2, "eta_max": 0.01},
+        "dropout": {"input": 0.1, "hidden": 0.2},
+        "jitter": {"noise": 0.1},
+        "label_smoothing": 0.1,
+        "average": 0.8,
+    }
+    tiny.settings = Settings.model_validate(plain)
+    tiny.whole = tiny.begin("never stopped")
+    tiny.train(tiny.whole, 181)
+    for step in (1, 19, 45, 60, 61, 100, 141, 177, 179):
+        run = tiny.begin(f"stopped {step}")
+        tiny.train(run, step)
+        tiny.go_on(run.path, 181)
+        assert tiny.same(run.path), step

@@ -1,6 +1,7 @@
 """The run folder: names, whole writes, deterministic bytes, and what a damaged one answers."""
 
 import json
+import os
 from datetime import datetime
 
 import numpy as np
@@ -118,3 +119,20 @@ def test_latest_is_a_text_file_where_links_are_not_to_be_had(tmp_path, monkeypat
     run = runs.create(tmp_path, "train", "x", "")
     assert (tmp_path / "latest").read_text() == run.path.name
     assert runs.find("latest", tmp_path) == run.path
+
+
+def test_a_row_that_does_not_fit_is_taken_back(run, monkeypatch):
+    """A disk that takes half a row and is full then: the table ends with the row before."""
+    run.append({"step": 1, "cost": 0.5})
+    before, write = (run.path / "metrics.csv").read_bytes(), os.write
+
+    def half(descriptor, content):
+        if len(content) < 3:
+            raise OSError(28, "No space left on device")
+        return write(descriptor, content[: len(content) // 2])
+
+    monkeypatch.setattr(runs.disk.os, "write", half)
+    with pytest.raises(RunError, match=r"metrics\.csv: cannot be written: No space left"):
+        run.append({"step": 2, "cost": 0.25})
+    monkeypatch.undo()
+    assert (run.path / "metrics.csv").read_bytes() == before

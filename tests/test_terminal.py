@@ -36,13 +36,13 @@ def test_commands_options_runs_configs_and_keys_are_completed(folder):
     """Each at its place, of what begins as typed."""
     names = [path.name for path in reversed(runs.folders(folder))]
     assert completed("tr") == ["train"]
-    assert completed("runs", "") == ["compare", "list", "note", "rm", "show"]
+    assert completed("runs", "") == ["compare", "list", "note", "page", "rm", "show"]
     assert "--resume" in completed("train", "--re")
     assert completed("runs", "show", "") == ["latest", *names]
     for words in (["evaluate"], ["predict"], ["runs", "rm"], ["train", "--resume"], ["search-lambda", "--from"]):
         assert completed(*words, names[0]) == [names[0]]
     assert completed("train", "--config", "fig") == ["fig", "figure-3", "figure-4"]
-    assert completed("train", "--set", "training.la") == ["training.lambda="]
+    assert completed("train", "--set", "training.lam") == ["training.lambda="]
     assert "training.schedule.n_s=" in completed("train", "--set", "training.schedule.")
     assert completed("runs", "list", "--sort", "valid") == ["validation_accuracy"]
     assert completed("runs", "list", "--filter", "stat") == ["status"]

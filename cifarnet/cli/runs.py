@@ -1,4 +1,4 @@
-"""The commands about run folders: list, show, compare, rm, note."""
+"""The commands about run folders: list, show, compare, page, rm, note."""
 
 from __future__ import annotations
 
@@ -269,6 +269,31 @@ def short(text: str) -> str:
     """On one line of a table: a git diff has thousands."""
     line = " ".join(text.split())
     return line if len(line) <= 40 else f"{line[:37]}..."
+
+
+@runs.command("page")
+@filters
+@options.runs_dir
+@options.as_json
+def make_page(conditions: tuple[str, ...], runs_dir: Path, as_json: bool) -> None:
+    """Write index.html over runs into the runs folder, and run.html into each of theirs.
+
+    A page needs no network and nothing beside it.
+
+    \b
+    Example:
+      cifarnet runs page --filter status=completed
+    """
+    from cifarnet import catalogue, page
+
+    found = catalogue.select(catalogue.entries(runs_dir), conditions)
+    if not found:
+        raise RunError(f"no runs in {runs_dir}{' meet this' if conditions else ''}")
+    index = page.write_index(runs_dir, found)
+    if as_json:
+        echo_json({"page": str(index), "runs": [str(e.path) for e in found]})
+    else:
+        click.echo(index)
 
 
 @runs.command("rm")

@@ -96,6 +96,9 @@ def resume(name: str, data_dir: Path | None, threads: int | None, runs_dir: Path
 def conclude(path: Path, info: dict[str, Any], code: int, as_json: bool) -> None:
     """Show the results, or where a signal came first, how to go on."""
     if info["status"] == "completed":
+        from cifarnet import page
+
+        page.write(path)
         report(path, info, as_json)
         return
     click.echo(f"interrupted after {info['updates']:,} updates; to go on: cifarnet train --resume {path}", err=True)

@@ -142,6 +142,17 @@ def read_table(path: Path) -> dict[str, NDArray[np.float64]]:
         ) from error
 
 
+def read_figure(path: Path) -> bytes:
+    """The content of a figure.
+
+    Raises
+    ------
+    RunError
+        If it is not there, or longer than any figure of ours.
+    """
+    return disk.read(path, TABLE_LIMIT)
+
+
 def read_curves(path: Path) -> dict[str, NDArray[np.float64]]:
     """The metrics.csv of a run folder, with all that a training measures, in the order of the steps.
 

@@ -20,6 +20,7 @@ import numpy as np
 import scaling
 from peers import PEERS, flop
 from tabulate import tabulate
+from tqdm import tqdm
 
 from cifarnet import plots, runs
 
@@ -75,7 +76,7 @@ def compare(peers: dict[str, Peer], m: int, batch: int, rounds: int) -> dict[str
     same = [norms[name] for name in norms if name not in (LIMIT, SEARCH, "sklearn")]
     agree = bool(np.allclose(same, same[0], rtol=1e-4))
     names, kept, disturbed = list(peers), [], []
-    for r in range(rounds):
+    for r in tqdm(range(rounds), f"m = {m}, batch {batch}", leave=False):
         row, started, before = {}, time.perf_counter(), others(peers)
         for name in names[r % len(names) :] + names[: r % len(names)]:
             time.sleep(PAUSE)
