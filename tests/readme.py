@@ -19,6 +19,7 @@ COMMENTS = r"(?P<real><!-- CIFAR-10 -->\n+)?(?:<!-- shrunk: (?P<shrunk>[^\n]*) -
 BLOCK = re.compile(COMMENTS + r"```(?P<kind>console|python|sh)\n(?P<body>.*?)```", re.DOTALL)
 VARYING = [  # what differs from run to run and from machine to machine, and the layout that follows from it
     (r"\d{8}-\d{6}", "TIME"),
+    (r"(TIME-[\w.-]*?)(-\d+)+\b", r"\1"),  # the -2 of a second run in the same second
     (r"\d{4}-\d\d-\d\dT[\d:+.-]+", "TIME"),
     (r"\b(?=[0-9a-f]*\d)[0-9a-f]{9,64}\b", "HASH"),
     (r"(\d+ (d|h|min) )?\d+(\.\d+)? (d|h|min|s)\b", "DURATION"),
