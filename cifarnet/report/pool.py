@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import sys
 import threading
 import time
 from collections.abc import Generator, Iterator, Sequence
@@ -17,6 +18,8 @@ from cifarnet import experiment
 from cifarnet.errors import Diverged
 from cifarnet.gradcheck import Errors
 from cifarnet.report.plan import Job
+
+TURN = 1e-4  # seconds; gradient checks are mostly Python, and trainings beside them would wait 5 ms for every turn
 
 
 class Progress(NamedTuple):
@@ -55,8 +58,10 @@ def run(jobs: Sequence[Job], folder: Path, data_dir: Path | None, workers: int) 
                     steps.close()
                     raise Stopped
 
+    turn = sys.getswitchinterval()
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(workers, "job") as pool:
         try:
+            sys.setswitchinterval(TURN)
             for job in jobs:
                 pool.submit(work, job).add_done_callback(said.put)
             left = len(jobs)
@@ -69,6 +74,7 @@ def run(jobs: Sequence[Job], folder: Path, data_dir: Path | None, workers: int) 
                     left -= 1
         finally:
             stop.set()
+            sys.setswitchinterval(turn)
 
 
 def trained(job: Job, dataset: Any, folder: Path) -> Generator[float, None, None]:
