@@ -1,4 +1,4 @@
-.PHONY: help reproduce-report check test torture readme bench dist clean
+.PHONY: help reproduce-report record bonus check test torture readme bench dist clean
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
@@ -18,6 +18,14 @@ help: ## list the targets
 reproduce-report: .venv/installed ## every report trained again, and the page (SEEDS=1 ONLY=chou-2019 JOBS=2)
 	@$(BIN)/cifarnet data info >/dev/null 2>&1 || $(BIN)/cifarnet data download || true
 	@$(BIN)/cifarnet reproduce-report $(SEEDS:%=--seeds %) $(ONLY:%=--only %) $(JOBS:%=--jobs %)
+
+record: .venv/installed ## train the best network with one hidden layer, 3 seeds, and show it
+	for seed in 42 43 44; do \
+	  $(BIN)/python -m cifarnet train --config record --label record --seed $$seed --runs-dir runs/record || exit 1; done
+	$(BIN)/python -m cifarnet evaluate --flips runs/record/*-train-record*
+
+bonus: .venv/installed ## the page of the bonus tasks: what each trick is worth, over 3 seeds
+	$(BIN)/python -m cifarnet reproduce-report --studies configs/reports/bonus --runs-dir runs/bonus
 
 check: .venv/installed ## ruff and mypy
 	$(BIN)/ruff check .

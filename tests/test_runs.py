@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from cifarnet import runs
+from cifarnet.cli.pages import page_of
 from cifarnet.errors import RunError
 
 
@@ -136,3 +137,15 @@ def test_a_row_that_does_not_fit_is_taken_back(run, monkeypatch):
         run.append({"step": 2, "cost": 0.25})
     monkeypatch.undo()
     assert (run.path / "metrics.csv").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [(KeyboardInterrupt, "interrupted"), (SystemExit, "interrupted"), (ZeroDivisionError, "failed")],
+)
+def test_a_run_that_is_left_says_so_and_has_its_page(run, error, status):
+    """A gradient check that is stopped is no stale run; what was raised goes on."""
+    with pytest.raises(error), page_of(run):
+        raise error
+    assert runs.read(run.path)["status"] == status
+    assert status in (run.path / "run.html").read_text()

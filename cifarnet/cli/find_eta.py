@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from cifarnet.cli.options import blas_threads, common_options, config_options, cores, echo_json, warn_synthetic
+from cifarnet.cli.pages import page_of
 
 LAMBDA = "training.lambda="
 
@@ -68,7 +69,7 @@ def find_eta(
     dataset = data.load(settings.data, data_dir)
     environment = runs.environment() | {"data": experiment.provenance(dataset)}
     run = runs.create(runs_dir, "find-eta", settings.label, config.dump(settings), environment)
-    with blas_threads(1):
+    with page_of(run), blas_threads(1):
         show(range_test.execute(tests, dataset, ramp, run, threads or cores()), quiet=quiet)
     results = run.info["results"]
     if as_json:

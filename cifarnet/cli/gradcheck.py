@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from cifarnet.cli.options import blas_threads, common_options, config_options, echo_json, warn_synthetic
+from cifarnet.cli.pages import page_of
 
 
 @click.command()
@@ -74,18 +75,18 @@ def gradcheck(
     problem = experiment.gradient_problem(settings, dataset.train, samples, random_samples=random_samples)
     run = experiment.start(settings, dataset, runs_dir, "gradcheck")
     rows: list[dict[str, Any]] = []
-    with blas_threads(threads or 1):  # the products are small
+    with page_of(run), blas_threads(threads or 1):  # the products are small
         for method in methods:
             slopes = problem.slopes(method, h or gradcheck.STEPS[method])
             shown = tqdm(slopes, method, len(problem.theta), leave=False, disable=quiet or None)
             rows += [{"method": method} | e._asdict() for e in problem.errors(list(shown))]
-    results = {
-        "passed": all(row["norm_relative_error"] <= gradcheck.TOLERANCES[row["method"]] for row in rows),
-        "method": methods[0] if len(methods) == 1 else list(methods),
-        "max_relative_error": max(row["max_relative_error"] for row in rows),
-        "parameters": rows,
-    }
-    run.finish("completed", results=results)
+        results = {
+            "passed": all(row["norm_relative_error"] <= gradcheck.TOLERANCES[row["method"]] for row in rows),
+            "method": methods[0] if len(methods) == 1 else list(methods),
+            "max_relative_error": max(row["max_relative_error"] for row in rows),
+            "parameters": rows,
+        }
+        run.finish("completed", results=results)
     if as_json:
         echo_json({"run": str(run.path)} | results)
     else:

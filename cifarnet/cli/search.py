@@ -9,6 +9,7 @@ import click
 
 from cifarnet.cli import completion
 from cifarnet.cli.options import common_options, config_options, cores, echo_json, together, warn_synthetic
+from cifarnet.cli.pages import page_of
 from cifarnet.cli.stops import Stops
 
 if TYPE_CHECKING:
@@ -105,7 +106,8 @@ def search_over(
             found, run = search.reopen(path, dataset, retry_failed=retry_failed)
         else:
             run = search.start(found.study, dataset, runs_dir, earlier, threads)
-        follow(found, stops.until(search.execute(found, run, workers, fail_fast=fail_fast)), quiet=quiet)
+        with page_of(run):
+            follow(found, stops.until(search.execute(found, run, workers, fail_fast=fail_fast)), quiet=quiet)
     conclude(found, run, stops.code, as_json)
 
 

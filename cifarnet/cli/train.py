@@ -8,6 +8,7 @@ import click
 
 from cifarnet.cli import completion
 from cifarnet.cli.options import blas_threads, common_options, config_options, cores, echo_json, warn_synthetic
+from cifarnet.cli.pages import page_of
 from cifarnet.cli.stops import Stops
 from cifarnet.errors import RunError
 
@@ -63,7 +64,8 @@ def train(
         dataset = data.load(settings.data, data_dir)
         with Stops() as stops:
             run = experiment.start(settings, dataset, runs_dir, threads=threads)
-            follow(stops.until(experiment.execute(settings, dataset, run, threads=threads)), plan, quiet=quiet)
+            with page_of(run):
+                follow(stops.until(experiment.execute(settings, dataset, run, threads=threads)), plan, quiet=quiet)
     conclude(run.path, run.info, stops.code, as_json)
 
 
@@ -87,7 +89,7 @@ def resume(name: str, data_dir: Path | None, threads: int | None, runs_dir: Path
             click.echo(
                 f"Warning: the last bits may differ, as it began with other means (then / now): {changed}", err=True
             )
-        with Stops() as stops:
+        with Stops() as stops, page_of(taken.run):
             records = stops.until(experiment.execute(taken.settings, taken.dataset, taken.run, threads=threads))
             follow(records, experiment.plan(taken.settings), quiet=quiet)
     conclude(path, taken.run.info, stops.code, as_json)
@@ -96,9 +98,6 @@ def resume(name: str, data_dir: Path | None, threads: int | None, runs_dir: Path
 def conclude(path: Path, info: dict[str, Any], code: int, as_json: bool) -> None:
     """Show the results, or where a signal came first, how to go on."""
     if info["status"] == "completed":
-        from cifarnet import page
-
-        page.write(path)
         report(path, info, as_json)
         return
     click.echo(f"interrupted after {info['updates']:,} updates; to go on: cifarnet train --resume {path}", err=True)
