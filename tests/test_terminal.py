@@ -1,7 +1,6 @@
 """Manners on a terminal and without one: completion, colours, narrow windows, quiet and verbose."""
 
 import os
-import pty
 import shutil
 import subprocess
 import sys
@@ -12,7 +11,6 @@ from click.testing import CliRunner
 
 from cifarnet import runs
 from cifarnet.cli import cli
-from cifarnet.cli.runs import fitting
 
 RUN = "from cifarnet.cli import main; main()"
 
@@ -75,6 +73,7 @@ def test_bash_completes_through_the_script(folder, tmp_path):
 
 def on_a_terminal(*arguments, columns=200, **environment):
     """What a command prints on a terminal of so many columns."""
+    pty = pytest.importorskip("pty", reason="no terminal to be had on Windows")
     ours, theirs = pty.openpty()
     env = os.environ | {"COLUMNS": str(columns), "TERM": "xterm"} | environment
     process = subprocess.Popen([sys.executable, "-c", RUN, *arguments], stdout=theirs, stderr=theirs, env=env)
@@ -101,13 +100,23 @@ def test_colours_are_for_terminals_that_want_them(folder):
     assert "\x1b" not in CliRunner().invoke(cli, ["runs", "list"]).output
 
 
-def test_a_narrow_terminal_gets_fewer_columns_and_no_broken_lines(folder):
-    """Settings are left out from the right, and named; no line is wider than the window."""
-    lines = on_a_terminal("runs", "list", columns=96, NO_COLOR="1").splitlines()
-    assert max(map(len, lines)) <= 96
-    narrow = on_a_terminal("runs", "list", columns=84, NO_COLOR="1")
-    assert "Too narrow for training.lambda: --csv has all" in narrow
-    assert fitting(lambda count: "\n" + "-" * 10 * count, 3) == 3  # no terminal here
+@pytest.mark.parametrize("columns", [96, 84, 60, 50])
+def test_a_narrow_terminal_gets_fewer_columns_and_no_broken_lines(folder, columns):
+    """Settings are left out from the right, then less of each run, and named; no line is wider than the window."""
+    *lines, last = on_a_terminal("runs", "list", columns=columns, NO_COLOR="1").splitlines()
+    assert max(map(len, lines)) <= columns
+    assert ("lambda" in lines[0]) == (columns == 96)
+    assert last.startswith("Too narrow for training.lambda") == (columns != 96)
+
+
+def test_a_wide_table_becomes_lines_on_a_narrow_terminal(tmp_path):
+    """A value a line, as it stands in the table."""
+    arguments = ["gradcheck", "--set", "data.source=synthetic", "--runs-dir", str(tmp_path), "-q"]
+    wide = on_a_terminal(*arguments, columns=120).splitlines()
+    narrow = on_a_terminal(*arguments, columns=60).splitlines()
+    _, name, error, *_ = wide[4].split()
+    assert f"parameter                   {name}" in narrow
+    assert f"norm-wise relative          {error}" in narrow
 
 
 def test_verbose_tells_where_things_come_from(tmp_path):

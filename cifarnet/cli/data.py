@@ -112,8 +112,7 @@ def info(data_dir: Path | None, as_json: bool) -> None:
     Example:
       cifarnet data info
     """
-    from tabulate import tabulate
-
+    from cifarnet.cli.tables import table
     from cifarnet.data.inspection import info
     from cifarnet.data.release import find
 
@@ -126,4 +125,4 @@ def info(data_dir: Path | None, as_json: bool) -> None:
     click.echo(f"official     {'yes' if found.official else 'no'}")
     click.echo(f"fingerprint  {found.fingerprint}\n")
     counts = zip(found.classes, found.training, found.test, strict=True)
-    click.echo(tabulate(list(counts), ["class", "training", "test"]))
+    click.echo(table(counts, ["class", "training", "test"]))

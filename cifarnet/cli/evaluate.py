@@ -66,7 +66,7 @@ def evaluate(
 
 def text(path: Path, split: str, summary: dict[str, Any], name: str) -> str:
     """The summary as a page for a terminal."""
-    from tabulate import tabulate
+    from cifarnet.cli.tables import table
 
     classes = list(summary["per_class"])
     per_class = [[name, f["precision"], f["recall"], f["n"]] for name, f in summary["per_class"].items()]
@@ -77,10 +77,10 @@ def text(path: Path, split: str, summary: dict[str, Any], name: str) -> str:
             f"{path}, {summary['n']:,} {split} images: accuracy {summary['accuracy']:.2%}, loss {summary['loss']:.4f}",
             *(of_members(summary) if several else []),
             "",
-            tabulate(per_class, ["class", "precision", "recall", "images"], floatfmt=".3f"),
+            table(per_class, ["class", "precision", "recall", "images"], floatfmt=".3f"),
             "",
             "Confusions: a row for each true class, a column for each predicted one",
-            tabulate(confusion, ["", *(name[:5] for name in classes)]),
+            table(confusion, ["", *(name[:5] for name in classes)]),
             "",
             f"Figures: {path}/figures/confusion-{name}.png, mistakes-{name}.png"
             + (f", members-{name}.png" if several else ""),
@@ -90,11 +90,11 @@ def text(path: Path, split: str, summary: dict[str, Any], name: str) -> str:
 
 def of_members(summary: dict[str, Any]) -> list[str]:
     """Each network's accuracy, and that of those so far taken as one."""
-    from tabulate import tabulate
+    from cifarnet.cli.tables import table
 
     rows = [
         [member["name"], *(f"{value:.2%}" for value in (member["accuracy"], *list(so_far.values())[1:]))]
         for member, so_far in zip(summary["members"], summary["by_members"], strict=True)
     ]
     headers = ["network", "alone", "mean probability\nwith those above", "majority vote\nwith those above"]
-    return ["", tabulate(rows, headers, colalign=("left", "right", "right", "right"))]
+    return ["", table(rows, headers, colalign=("left", "right", "right", "right"))]

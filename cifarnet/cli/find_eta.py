@@ -14,13 +14,29 @@ LAMBDA = "training.lambda="
 @click.command("find-eta")
 @config_options
 @common_options
-@click.option("--hidden", multiple=True, help="Nodes of the hidden layers, as 50 or 50,30; 0 for none; repeatable.")
-@click.option("--epochs", type=click.IntRange(1, 1000), default=4, show_default=True, help="How long eta rises.")
 @click.option(
-    "--from", "low", type=click.FloatRange(0, min_open=True), default=1e-5, show_default=True, help="The first eta."
+    "--hidden", metavar="NODES", multiple=True, help="Of the hidden layers: 50 or 50,30; 0 for none; repeatable."
 )
 @click.option(
-    "--to", "high", type=click.FloatRange(0, min_open=True), default=0.5, show_default=True, help="The last eta."
+    "--epochs", metavar="N", type=click.IntRange(1, 1000), default=4, show_default=True, help="How long eta rises."
+)
+@click.option(
+    "--from",
+    "low",
+    metavar="X",
+    type=click.FloatRange(0, min_open=True),
+    default=1e-5,
+    show_default=True,
+    help="The first eta.",
+)
+@click.option(
+    "--to",
+    "high",
+    metavar="X",
+    type=click.FloatRange(0, min_open=True),
+    default=0.5,
+    show_default=True,
+    help="The last eta.",
 )
 @click.option(
     "--scale",

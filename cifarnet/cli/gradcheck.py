@@ -19,16 +19,16 @@ from cifarnet.cli.pages import page_of
     multiple=True,
     default=("centred",),
     show_default=True,
-    help="How the numerical gradient is made; repeatable.",
+    help="Repeatable.",
 )
+@click.option("--dims", metavar="N", type=click.IntRange(1, 3072), default=20, show_default=True, help="Inputs.")
+@click.option("--samples", metavar="N", type=click.IntRange(1, 10_000), default=20, show_default=True, help="Images.")
+@click.option("--random-samples", is_flag=True, help="Images at random, not the first ones.")
+@click.option("--lambda", "lam", metavar="X", type=click.FloatRange(min=0), help="Over what the config says.")
+@click.option("--hidden", metavar="NODES", help="Of the hidden layers: 50 or 50,30; 0 for none.")
 @click.option(
-    "--dims", type=click.IntRange(1, 3072), default=20, show_default=True, help="Use the first so many inputs."
+    "--step", "h", metavar="X", type=click.FloatRange(min=0, min_open=True), help="h; else 1e-6, 1e-5 and 1e-20."
 )
-@click.option("--samples", type=click.IntRange(1, 10_000), default=20, show_default=True, help="How many images.")
-@click.option("--random-samples", is_flag=True, help="Images drawn at random, not the first ones.")
-@click.option("--lambda", "lam", type=click.FloatRange(min=0), help="The L2 term's factor; by default the config's.")
-@click.option("--hidden", help="Nodes of the hidden layers, as 50 or 50,30; 0 for none.")
-@click.option("--step", "h", type=click.FloatRange(min=0, min_open=True), help="h; by default 1e-6, 1e-5 and 1e-20.")
 @click.option("--all", "whole", is_flag=True, help="All 3072 inputs.")
 def gradcheck(
     source: str | None,
@@ -90,14 +90,14 @@ def gradcheck(
     if as_json:
         echo_json({"run": str(run.path)} | results)
     else:
-        click.echo(table(rows) + f"\n{'passed' if results['passed'] else 'FAILED'}; {run.path}")
+        click.echo(errors(rows) + f"\n{'passed' if results['passed'] else 'FAILED'}; {run.path}")
     if not results["passed"]:
         raise GradientCheckFailed("the gradients differ by more than the method's own error; see the table")
 
 
-def table(rows: list[dict[str, Any]]) -> str:
+def errors(rows: list[dict[str, Any]]) -> str:
     """The errors, a row a parameter."""
-    from tabulate import tabulate
+    from cifarnet.cli.tables import table
 
     headers = {
         "method": "method",
@@ -111,4 +111,4 @@ def table(rows: list[dict[str, Any]]) -> str:
         "kink_max_absolute_error": "max absolute\nacross a kink",
     }
     cells = [[row[key] for key in headers] for row in rows]
-    return tabulate(cells, list(headers.values()), floatfmt=".1e")
+    return table(cells, list(headers.values()), floatfmt=".1e")

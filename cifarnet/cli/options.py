@@ -27,7 +27,7 @@ config = click.option(
     "--config",
     "source",
     metavar="CONFIG",
-    help="A YAML file, or the name of a shipped config.",
+    help="A YAML file or a shipped config's name.",
     shell_complete=completion.config_names,
 )
 overrides = click.option(
@@ -38,15 +38,15 @@ overrides = click.option(
     help="Set one key; repeatable.",
     shell_complete=completion.setting_keys,
 )
-seed = click.option("--seed", type=int, help="Seed of every random stream, over what the config says.")
-label = click.option("--label", help="Part of the run folder's name, over what the config says.")
+seed = click.option("--seed", type=int, help="Seed of every random stream.")
+label = click.option("--label", help="Part of the run folder's name.")
 data_dir = click.option(
     "--data-dir",
     type=click.Path(path_type=Path),
-    help="Where CIFAR-10 is; else CIFARNET_DATA_DIR, else the user's cache.",
+    help="Where CIFAR-10 is (CIFARNET_DATA_DIR).",
 )
 threads = click.option(
-    "--threads", type=click.IntRange(min=1), help="Threads that share the work; by default one a core."
+    "--threads", type=click.IntRange(min=1), metavar="N", help="Threads of a training; else one a core."
 )
 runs_dir = click.option(
     "--runs-dir",
@@ -63,7 +63,7 @@ verbose = click.option(
     is_flag=True,
     expose_value=False,
     callback=tell_more,
-    help="Tell which files, data and threads are used, and when.",
+    help="Tell which files and threads are used.",
 )
 figure_format = click.option(
     "--format",
@@ -73,7 +73,7 @@ figure_format = click.option(
     show_default=True,
     help="Of the figure.",
 )
-as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
+as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 
 def together(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +11,12 @@ import click
 
 from cifarnet.cli import completion, options
 from cifarnet.cli.options import echo_json
+from cifarnet.cli.tables import kind, label, overview, percent, seconds, side_by_side, status
 from cifarnet.errors import RunError
 
 if TYPE_CHECKING:
     from cifarnet.catalogue import Entry
 
-COLOURS = {"completed": "green", "running": "blue", "interrupted": "yellow", "stale": "yellow"}
 filters = click.option(
     "--filter",
     "conditions",
@@ -91,73 +90,6 @@ def echo_csv(found: Sequence[Entry]) -> None:
     writer.writerow(header)
     writer.writerows([e.values.get(key, "") for key in header] for e in found)
     click.echo(out.getvalue(), nl=False)
-
-
-def overview(found: Sequence[Entry]) -> str:
-    """A table of runs; where the terminal is too narrow, settings are left out from the right, and named."""
-    from tabulate import tabulate
-
-    from cifarnet import catalogue
-
-    now, handles, shown = datetime.now(UTC), catalogue.handles(found), catalogue.columns(found)
-    settings = shown[: -len(catalogue.ACCURACIES)]
-    ends = [key.rpartition(".")[2] for key in settings]
-    names = [end if ends.count(end) == 1 else key for end, key in zip(ends, settings, strict=True)]
-    left = [[handles[e.path], duration(e.age(now)), kind(e), label(e), status(e)] for e in found]
-    middle = [[catalogue.shown(e.values[key]) if key in e.values else "" for key in settings] for e in found]
-    right = [[*(percent(e.results.get(key)) for key in catalogue.ACCURACIES), seconds(e)] for e in found]
-
-    def table(count: int) -> str:
-        rows = [a + b[:count] + c for a, b, c in zip(left, middle, right, strict=True)]
-        headers = ["run", "age", "kind", "label", "status", *names[:count], "validation", "test", "time"]
-        align = ["left"] * 5 + ["right"] * (count + 3)
-        return tabulate(rows, headers, disable_numparse=True, colalign=align)
-
-    count = fitting(table, len(settings))
-    rest = f"\nToo narrow for {', '.join(settings[count:])}: --csv has all" if count < len(settings) else ""
-    return table(count) + rest
-
-
-def fitting(table: Callable[[int], str], most: int) -> int:
-    """How many columns of settings fit on the terminal; all of them where there is none."""
-    import shutil
-
-    if not sys.stdout.isatty():
-        return most
-    width = shutil.get_terminal_size().columns
-    rules = {count: table(count).split("\n")[1] for count in range(most, 0, -1)}
-    return next((count for count, line in rules.items() if len(line) <= width), 0)
-
-
-def kind(e: Entry) -> str:
-    return str(e.info.get("kind", ""))
-
-
-def label(e: Entry) -> str:
-    return str(e.info.get("label", ""))
-
-
-def status(e: Entry) -> str:
-    return click.style(e.info["status"], fg=COLOURS.get(e.info["status"], "red"))
-
-
-def percent(share: float | None) -> str:
-    return "" if share is None else f"{share:.2%}"
-
-
-def seconds(e: Entry) -> str:
-    return duration(e.info["seconds"]) if "seconds" in e.info else ""
-
-
-def duration(seconds: float) -> str:
-    """A time in the two units that matter, such as 3 min 20 s."""
-    if seconds == float("inf"):
-        return "?"
-    for size, unit, part, smaller in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
-        if seconds >= size:
-            whole, rest = divmod(int(seconds), size)
-            return f"{whole} {unit} {rest // part} {smaller}"
-    return f"{seconds:.1f} s"
 
 
 @runs.command()
@@ -250,25 +182,6 @@ def compare(names: tuple[str, ...], runs_dir: Path, figure_format: str, as_json:
         click.echo(f"{cause['runs'][0]} and {cause['runs'][1]} have the same settings and differ: {cause['why']}\n")
     if figure:
         click.echo(f"Curves: {figure}")
-
-
-def side_by_side(title: str, rows: dict[str, list[Any]], found: Sequence[Entry]) -> str:
-    """A row a key, a column a run."""
-    from tabulate import tabulate
-
-    from cifarnet import catalogue
-
-    if not rows:
-        return f"{title}: the same"
-    handles = catalogue.handles(found)
-    lines = [[key, *("" if v is None else short(catalogue.shown(v)) for v in values)] for key, values in rows.items()]
-    return tabulate(lines, [title, *(handles[e.path] for e in found)], disable_numparse=True)
-
-
-def short(text: str) -> str:
-    """On one line of a table: a git diff has thousands."""
-    line = " ".join(text.split())
-    return line if len(line) <= 40 else f"{line[:37]}..."
 
 
 @runs.command("page")

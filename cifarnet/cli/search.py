@@ -158,13 +158,13 @@ def line(found: "Found", trial: "Trial", outcome: "Outcome") -> str:
 
 def plan(found: "Found", seconds: float, jobs: int) -> str:
     """What a search would do: its trials, and how long it would take."""
-    from tabulate import tabulate
+    from cifarnet.cli.tables import table
 
     study = found.study
     rows = [[t.index, t.seed, *(t.values[key] for key in study.names)] for t in found.missing()]
-    table = tabulate(rows, ["trial", "seed", *study.names.values()], floatfmt=".5g")
+    trials = table(rows, ["trial", "seed", *study.names.values()], floatfmt=".5g")
     return (
-        f"{table}\n{len(rows)} trainings: {describe(found)}\n"
+        f"{trials}\n{len(rows)} trainings: {describe(found)}\n"
         f"about {seconds:.0f} s with {jobs} side by side, and some seconds to read the images"
     )
 
@@ -196,7 +196,7 @@ def next_command(study: "Study", path: Path) -> str:
 
 def report(found: "Found", run: "Run", as_json: bool, command: str) -> None:
     """The best three trials with their settings, and what to call next."""
-    from tabulate import tabulate
+    from cifarnet.cli.tables import table
 
     study, ranked = found.study, found.standings()
     if as_json:
@@ -213,7 +213,7 @@ def report(found: "Found", run: "Run", as_json: bool, command: str) -> None:
     ]
     headers = ["rank", "trial", *names, "validation\naccuracy", *several, "best on\nthe way", "validation\nloss"]
     formats = ("", "", *[".5g"] * len(names), *[".4f"] * len(figures))
-    click.echo(tabulate(rows, headers, floatfmt=formats))
+    click.echo(table(rows, headers, floatfmt=formats))
     click.echo(
         f"Each: {describe(found)}\n"
         f"{run.path}/figures/search.png shows all, {run.path}/best.yaml is the final training\nNext: {command}"
