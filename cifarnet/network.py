@@ -87,6 +87,7 @@ class Buffers:
         self.gradients = [np.empty((n, size), dtype) for size in sizes[1:-1]]
         self.active = [np.empty((n, size), bool) for size in sizes[1:-1]]
         self.theta = np.empty(parameter_count(sizes), dtype)
+        self.layers = views(self.theta, sizes)  # [W1's gradient, ...] and [b1's, ...]
 
 
 def forward(
@@ -108,18 +109,18 @@ def forward(
         As in `activate`.
     """
     buffers = buffers or Buffers(sizes, len(X), theta.dtype)
-    Z = np.matmul(X, views(theta, sizes)[0][0], out=buffers.values[0][: len(X)])  # (n, m)
-    return [X, *activate(theta, sizes, Z, buffers, masks)]
+    Ws, bs = views(theta, sizes)
+    Z = np.matmul(X, Ws[0], out=buffers.values[0][: len(X)])  # (n, m)
+    return [X, *activate(Ws, bs, Z, buffers, masks)]
 
 
 def activate(
-    theta: Array, sizes: Sequence[int], Z: Array, buffers: Buffers, masks: Sequence[Array] | None = None
+    Ws: Sequence[Array], bs: Sequence[Array], Z: Array, buffers: Buffers, masks: Sequence[Array] | None = None
 ) -> list[Array]:
     """[H1, ..., Z]: the values of every layer but the input, from Z = X W1 (n, m), which becomes H1 in place.
 
     ``masks`` (n, m), one a hidden layer, are factors of its values: dropout's.
     """
-    Ws, bs = views(theta, sizes)
     Z += bs[0]
     values = [Z]
     for layer in range(1, len(Ws)):
@@ -206,11 +207,11 @@ def loss_and_delta(
     The mean loss and delta = dJ/dZ (n, m), with the gradient of all parameters but W1, which is X' delta,
     in ``buffers.theta``.
     """
-    Ws, _ = views(theta, sizes)
-    gWs, gbs = views(buffers.theta, sizes)
-    values = activate(theta, sizes, Z, buffers, masks)  # H1 (n, m), ..., Z (n, K)
+    Ws, bs = views(theta, sizes)
+    gWs, gbs = buffers.layers
+    values = activate(Ws, bs, Z, buffers, masks)  # H1 (n, m), ..., Z (n, K)
     G = values[-1]
-    loss = objective.losses(G, y).mean()
+    loss = np.add.reduce(objective.losses(G, y)) / len(y)
     objective.slope(G, y)
     G *= scale / len(y)  # (n, K): dJ/dZ
     for layer in reversed(range(1, len(Ws))):
@@ -252,7 +253,7 @@ def loss_and_gradient(
     buffers = buffers or Buffers(sizes, len(X), theta.dtype)
     Z = np.matmul(X, views(theta, sizes)[0][0], out=buffers.values[0][: len(X)])  # (n, m)
     loss, G = loss_and_delta(theta, sizes, Z, y, buffers, objective=objective, masks=masks)
-    np.matmul(X.T, G, out=views(buffers.theta, sizes)[0][0])  # (d, m)
+    np.matmul(X.T, G, out=buffers.layers[0][0])  # (d, m)
     return loss, buffers.theta
 
 

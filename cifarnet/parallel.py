@@ -5,11 +5,12 @@ rows, a slice of theta that stays in the cache of its core.
 Threads of BLAS would hand every slice back and forth; `make bench` measures what an update takes.
 """
 
+import atexit
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from queue import SimpleQueue
 from types import TracebackType
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,74 +31,85 @@ def useful(threads: int, sizes: Sequence[int], batch_size: int) -> int:
     return max([count for count in range(1, most + 1) if d % count == 0], default=1)
 
 
-class Share:
-    """The inputs of one thread and the slice of theta that it updates: rows of W1, and for the last all the rest."""
+class Batch(NamedTuple):
+    """Images: which rows of X (N, d) they are, and their labels (n,)."""
 
-    def __init__(self, X: Array, theta: Array, gradient: Array, Z: Array, i: int, count: int) -> None:
-        (n, d), (batch_size, m) = X.shape, Z.shape
+    X: Array
+    rows: NDArray[np.intp]
+    y: NDArray[np.integer]
+
+
+class Share:
+    """The inputs of one thread and the slice of theta that it updates: rows of W1, and for the last all the rest.
+
+    Batch k has place k modulo 2 for its inputs: the next ones are fetched while one is worked on.
+    """
+
+    def __init__(self, theta: Array, gradient: Array, sizes: Sequence[int], Z: Array, i: int, count: int) -> None:
+        d, m = sizes[:2]
         h, self.i, self.count = d // count, i, count
-        self.X = X.reshape(n * count, h)  # image k's inputs of this share are row k * count + i
         rows = slice(i * h * m, (i + 1) * h * m)
         self.owned = slice(rows.start, rows.stop if i < count - 1 else len(theta))
         self.W, self.gradient = theta[rows].reshape(h, m), gradient[rows].reshape(h, m)
-        self.now, self.ahead = np.empty((2, batch_size, h), X.dtype)
-        self.Z = Z
+        self.X, self.Z = np.empty((2, len(Z), h), theta.dtype), Z
 
-    def gather(self, batch: NDArray[np.intp]) -> None:
-        """Fetch the inputs of the images to come; "clip" writes to ``out`` directly, "raise" would through a copy."""
-        np.take(self.X, batch * self.count + self.i, axis=0, out=self.ahead, mode="clip")
+    def gather(self, k: int, batch: Batch) -> None:
+        """Fetch the inputs of batch k: those of row r of X are row r * count + i where each share is a row."""
+        parts, rows = batch.X.reshape(-1, self.X.shape[-1]), batch.rows * self.count + self.i
+        np.take(parts, rows, axis=0, out=self.X[k % 2], mode="clip")  # "raise" would write through a copy
 
-    def turn(self) -> None:
-        """Take the images fetched last as those to work on."""
-        self.now, self.ahead = self.ahead, self.now
+    def multiply(self, k: int) -> None:
+        """This share's part of X W1 (n, m)."""
+        np.matmul(self.X[k % 2], self.W, out=self.Z)
 
-    def multiply(self) -> None:
-        np.matmul(self.now, self.W, out=self.Z)  # (n, m)
-
-    def backward(self, G: Array, rule: Rule) -> None:
+    def backward(self, k: int, G: Array, rule: Rule) -> None:
         """From G = dJ/dZ (n, m), the gradient of the rows of W1, and their update."""
-        np.matmul(self.now.T, G, out=self.gradient)  # (h, m)
+        np.matmul(self.X[k % 2].T, G, out=self.gradient)  # (h, m)
         rule(self.owned)
 
 
 class Helper(threading.Thread):
-    """A thread that makes the calls it is given, in their order, until one fails."""
+    """A thread that sees to a share, batch after batch, each time as far as it can get without the caller."""
 
-    def __init__(self, share: Share) -> None:
+    def __init__(self, share: Share, batches: list[Batch | None]) -> None:
         super().__init__(daemon=True)  # never in the way of the end of the process
-        self.share = share
-        self.calls: SimpleQueue[Any] = SimpleQueue()
-        self.marks: SimpleQueue[None] = SimpleQueue()
-        self.marked = self.passed = 0
+        self.share, self.batches = share, batches
+        self.orders: SimpleQueue[tuple[Array, Rule] | None] = SimpleQueue()
+        self.multiplied: SimpleQueue[None] = SimpleQueue()
+        self.updated: SimpleQueue[None] = SimpleQueue()
         self.error: BaseException | None = None
         self.start()
 
     @np.errstate(over="ignore", invalid="ignore")
     def run(self) -> None:
         try:
-            for function, *arguments in iter(self.calls.get, None):
-                function(*arguments)
+            self.work()
         except BaseException as error:
             self.error = error
-            self.marks.put(None)
+            for news in (self.multiplied, self.updated):
+                news.put(None)
 
-    def call(self, function: Callable[..., None], *arguments: Any) -> None:
-        self.calls.put((function, *arguments))
+    def work(self) -> None:
+        """Until there is no batch or no order any more."""
+        k = 0
+        self.fetch(k)
+        while self.batches[k % 3]:
+            self.share.multiply(k)
+            self.multiplied.put(None)
+            self.fetch(k + 1)
+            if not (order := self.orders.get()):
+                return
+            self.share.backward(k, *order)
+            self.updated.put(None)
+            k += 1
 
-    def mark(self) -> int:
-        """A mark behind the calls so far."""
-        self.call(self.marks.put, None)
-        self.marked += 1
-        return self.marked
+    def fetch(self, k: int) -> None:
+        if batch := self.batches[k % 3]:
+            self.share.gather(k, batch)
 
-    def wait(self, mark: int) -> None:
-        """Until the calls before a mark are done; raises what failed among them."""
-        while self.passed < mark:
-            self.marks.get()
-            self.check()
-            self.passed += 1
-
-    def check(self) -> None:
+    def wait(self, news: "SimpleQueue[None]") -> None:
+        """Until it is done with the next batch; raises what failed on the way."""
+        news.get()
         if self.error:
             raise self.error
 
@@ -109,65 +121,57 @@ class Team:
     """
 
     def __init__(
-        self, X: Array, theta: Array, gradient: Array, sizes: Sequence[int], batch_size: int, threads: int
+        self, batches: Iterator[Batch], theta: Array, gradient: Array, sizes: Sequence[int], n: int, threads: int
     ) -> None:
-        count = useful(threads, sizes, batch_size)
-        self.Zs = np.empty((count, batch_size, sizes[1]), theta.dtype)
+        count = useful(threads, sizes, n)
+        self.Zs = np.empty((count, n, sizes[1]), theta.dtype)
         self.Z: Array = np.empty_like(self.Zs[0])
-        *others, self.mine = [Share(X, theta, gradient, self.Zs[i], i, count) for i in range(count)]
-        self.helpers = [Helper(share) for share in others]
-        self.ahead: NDArray[np.intp] | None = None  # the batch that is being fetched
-        self.fetched = 0
+        self.coming = batches
+        self.batches = [next(batches, None), next(batches, None), None]  # batch k in place k modulo 3
+        self.k = self.settled = 0
+        *others, self.mine = [Share(theta, gradient, sizes, self.Zs[i], i, count) for i in range(count)]
+        self.helpers = [Helper(share, self.batches) for share in others]
 
     def __enter__(self) -> "Team":
+        atexit.register(self.dismiss)  # of an interpreter that ends first: no thread may be in a BLAS that is unloaded
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        atexit.unregister(self.dismiss)
+        self.dismiss()
         for helper in self.helpers:
-            helper.calls.put(None)
+            if helper.error:
+                raise helper.error
+
+    def dismiss(self) -> None:
+        """Let the helpers end, and wait for that."""
+        for helper in self.helpers:
+            helper.orders.put(None)
         for helper in self.helpers:
             helper.join()
-        for helper in self.helpers:
-            helper.check()
 
-    @np.errstate(over="ignore", invalid="ignore")  # as in training: what overflows shows in the loss
-    def forward(self, batch: NDArray[np.intp], following: NDArray[np.intp] | None) -> Array:
-        """Z = X W1 (n, m) of a batch, while the one that follows is fetched."""
-        if batch is not self.ahead:
-            self.fetch(batch)
+    def forward(self) -> tuple[Array, NDArray[np.integer]]:
+        """Z = X W1 (n, m) of the next batch, and its labels (n,)."""
+        batch = self.batches[self.k % 3]
+        assert batch
+        self.mine.gather(self.k, batch)
+        self.mine.multiply(self.k)
+        self.batches[(self.k + 2) % 3] = next(self.coming, None)
         for helper in self.helpers:
-            helper.call(helper.share.turn)
-            helper.call(helper.share.multiply)
-        marks = [helper.mark() for helper in self.helpers]
-        for helper in self.helpers[:1]:
-            helper.wait(self.fetched)
-        self.mine.turn()
-        if self.helpers and following is not None:
-            self.fetch(following)
-        self.mine.multiply()
-        for helper, mark in zip(self.helpers, marks, strict=True):
-            helper.wait(mark)
+            helper.wait(helper.multiplied)
         np.add.reduce(self.Zs, axis=0, out=self.Z)
-        return self.Z
-
-    def fetch(self, batch: NDArray[np.intp]) -> None:
-        """Gather a batch. A helper does it for the caller, too, who has the other layers to see to (m = 50: 8 %)."""
-        for helper in self.helpers:
-            helper.call(helper.share.gather, batch)
-        if self.helpers:
-            self.helpers[0].call(self.mine.gather, batch)
-            self.fetched = self.helpers[0].mark()
-        else:
-            self.mine.gather(batch)
-        self.ahead = batch
+        return self.Z, batch.y
 
     def backward(self, G: Array, rule: Rule) -> None:
         """Update all of theta by a rule: its slice of each thread. G is to stay as it is until `forward` returns."""
         for helper in self.helpers:
-            helper.call(helper.share.backward, G, rule)
-        self.mine.backward(G, rule)
+            helper.orders.put((G, rule))
+        self.mine.backward(self.k, G, rule)
+        self.k += 1
 
     def settle(self) -> None:
         """Wait until theta is updated."""
         for helper in self.helpers:
-            helper.wait(helper.mark())
+            for _ in range(self.k - self.settled):
+                helper.wait(helper.updated)
+        self.settled = self.k

@@ -1,8 +1,11 @@
 """The mini-batch loop: a generator of records, one an update, that writes no file, prints nothing and can be left."""
 
+import contextlib
 import itertools
 import math
+from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple
 
@@ -15,7 +18,7 @@ from cifarnet.errors import Diverged
 from cifarnet.evaluation import Losses, Scores, score
 from cifarnet.network import Array, Objective
 from cifarnet.optimisers import Optimiser, Update
-from cifarnet.parallel import Team
+from cifarnet.parallel import Batch, Rule, Team
 from cifarnet.schedule import Place, place
 from cifarnet.streams import stream
 
@@ -181,37 +184,46 @@ def train(state: State, data: Split, validation: Split, plan: Plan, threads: int
         When a cost is not finite, with the step and eta.
     """
     buffers = network.Buffers(plan.sizes, plan.batch_size, state.theta.dtype)
-    altered = np.empty((plan.batch_size, plan.sizes[0]), data.X.dtype) if plan.jitter or plan.drop_input else None
     if state.step == 0:
         yield record(state, data, validation, plan, threads)
-    todo = itertools.islice(endless(len(data.y), plan, state.step), plan.updates - state.step)
-    X = data.X if altered is None else altered
-    with Team(X, state.theta, buffers.theta, plan.sizes, plan.batch_size, threads) as team:
-        for batch, following in itertools.pairwise(itertools.chain(todo, [None])):
-            assert batch is not None
+    chosen = itertools.islice(endless(len(data.y), plan, state.step), plan.updates - state.step)
+    alters = bool(plan.jitter or plan.drop_input)
+    todo = altered(data, chosen, plan, state.step, threads) if alters else (Batch(data.X, b, data.y[b]) for b in chosen)
+    team = Team(todo, state.theta, buffers.theta, plan.sizes, plan.batch_size, threads)
+    with contextlib.closing(todo), team:
+        for _ in range(plan.updates - state.step):
             penalty = network.penalty(state.theta, plan.sizes, plan.lam) if plan.from_batches else 0.0
-            if altered is None:
-                Z = team.forward(batch, following)
-            else:
-                np.take(data.X, batch, axis=0, out=altered, mode="clip")
-                alter(altered, plan, state.step)
-                Z = team.forward(np.arange(len(batch)), None)
-            loss = update(state, team, Z, data.y[batch], plan, buffers)
-            if plan.average and (count := plan.sample(state.step)):
-                team.settle()
-                blend(state, count, last=plan.ends_cycle(state.step))
-            if plan.measured(state.step) or plan.from_batches:
+            loss = update(state, team, plan, buffers)
+            if plan.from_batches or plan.measured(state.step):
                 team.settle()
             if plan.from_batches:
                 state.take_in(plan.train_cost, loss + float(penalty), loss)
             yield record(state, data, validation, plan, threads, loss)
 
 
-def alter(X: Array, plan: Plan, step: int) -> None:
-    """Jitter the images X (n, d) of an update, and drop inputs, in place."""
-    if plan.jitter:
-        plan.jitter(X, stream(plan.seed, "jitter", step))
-    drop_inputs(X, plan, step)
+def altered(
+    data: Split, chosen: Iterator[NDArray[np.intp]], plan: Plan, step: int, threads: int
+) -> Generator[Batch, None, None]:
+    """Batches with jitter and dropped inputs from update ``step`` on, each made while those before it are used.
+
+    Beside the two that a `Team` may be fetching and the one that is made, another one may still be worked on.
+    """
+    places = itertools.cycle(np.empty((4, plan.batch_size, plan.sizes[0]), data.X.dtype))
+
+    def make(batch: NDArray[np.intp], X: Array, step: int) -> Batch:
+        np.take(data.X, batch, axis=0, out=X, mode="clip")
+        if plan.jitter:
+            plan.jitter(X, stream(plan.seed, "jitter", step))
+        drop_inputs(X, plan, step)
+        return Batch(X, np.arange(len(batch)), data.y[batch])
+
+    with ThreadPoolExecutor(1) as pool:
+        ahead: deque[Future[Batch]] = deque()
+        for arguments in zip(chosen, places, itertools.count(step)):
+            ahead.append(pool.submit(make, *arguments))
+            if len(ahead) > 1 or threads == 1:
+                yield ahead.popleft().result()
+        yield from (made.result() for made in ahead)
 
 
 def drop_inputs(X: Array, plan: Plan, step: int) -> None:
@@ -233,20 +245,11 @@ def mask(shape: tuple[int, ...], drop: float, rng: np.random.Generator) -> Array
     return np.multiply(rng.random(shape, np.float32) >= drop, 1 / (1 - drop), dtype=np.float32)
 
 
-def blend(state: State, count: int, *, last: bool) -> None:
-    """Make theta the sample ``count`` of the average; with the last one, the average becomes theta."""
-    if count == 1:
-        state.average[:] = state.theta
-    else:
-        state.average += (state.theta - state.average) / count
-    if last:
-        state.theta[:] = state.average
-
-
 @np.errstate(over="ignore", invalid="ignore")  # what overflows makes the loss infinite or NaN, and that is checked
-def update(state: State, team: Team, Z: Array, y: NDArray[np.integer], plan: Plan, buffers: network.Buffers) -> float:
-    """theta -= eta * gradient of J on one batch, of which Z = X W1; return the batch's loss before it."""
-    eta, weights = plan.eta(state.step), network.weight_count(plan.sizes)
+def update(state: State, team: Team, plan: Plan, buffers: network.Buffers) -> float:
+    """theta -= eta * gradient of J on the team's next batch; return the batch's loss before it."""
+    eta = plan.eta(state.step)
+    Z, y = team.forward()
     loss, G = network.loss_and_delta(
         state.theta,
         plan.sizes,
@@ -259,35 +262,59 @@ def update(state: State, team: Team, Z: Array, y: NDArray[np.integer], plan: Pla
     )
     if not math.isfinite(loss):
         raise diverged(state.step, eta, f"the loss of a batch is {loss}")
-    decay = 1 - 2 * eta * plan.lam
-
-    def descend(part: slice) -> None:
-        state.theta[part.start : min(part.stop, weights)] *= decay  # the L2 term's share
-        state.theta[part] -= buffers.theta[part]
-
-    if plan.rule:
-        rest = (state.moments, eta, state.step, weights, 2 * plan.lam)
-        team.backward(G, Update(plan.rule, state.theta, buffers.theta, *rest))
-    else:
-        team.backward(G, descend)
+    rule = descend(state, plan, buffers.theta, eta)
     state.step += 1
+    team.backward(G, averaged(rule, state, plan) if plan.average else rule)
     return float(loss)
 
 
-@np.errstate(over="ignore", invalid="ignore")
+def descend(state: State, plan: Plan, gradient: Array, eta: float) -> Rule:
+    """What updates a slice of theta from that slice of a gradient, which for plain SGD has the factor eta already."""
+    weights, decay = network.weight_count(plan.sizes), 2 * plan.lam
+    if plan.rule:
+        return Update(plan.rule, state.theta, gradient, state.moments, eta, state.step, weights, decay)
+
+    def rule(part: slice) -> None:
+        state.theta[part.start : min(part.stop, weights)] *= 1 - eta * decay
+        state.theta[part] -= gradient[part]
+
+    return rule
+
+
+def averaged(rule: Rule, state: State, plan: Plan) -> Rule:
+    """The rule, and after it the mean of theta where update ``state.step`` is a sample of it.
+
+    With the last sample of a cycle the mean becomes theta.
+    """
+    count, last = plan.sample(state.step), plan.ends_cycle(state.step)
+
+    def both(part: slice) -> None:
+        rule(part)
+        theta, average = state.theta[part], state.average[part]
+        average[:] = theta if count == 1 else average + (theta - average) / count
+        if last:
+            theta[:] = average
+
+    return both if count else rule
+
+
 def record(
     state: State, data: Split, validation: Split, plan: Plan, threads: int = 1, batch_loss: float = math.nan
 ) -> Record:
     """The record after ``state.step`` updates, with scores where they are due."""
     step, eta = state.step, plan.eta(state.step)
     point = Record(step, step / (len(data.y) // plan.batch_size), plan.place(step).cycle + 1, eta, batch_loss)
-    if not plan.measured(step):
-        return point
+    return measure(point, state, data, validation, plan, threads) if plan.measured(step) else point
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def measure(point: Record, state: State, data: Split, validation: Split, plan: Plan, threads: int) -> Record:
+    """The record with its scores."""
     train = recorded(state, data, plan, threads)
     after = score(state.theta, plan.sizes, *validation, plan.lam, threads, plan.losses)
     if not all(math.isfinite(s.cost) for s in (train, after) if s):
         on_training = f"{train.cost} on training and " if train else ""
-        raise diverged(step, eta, f"the cost is {on_training}{after.cost} on validation images")
+        raise diverged(point.step, point.eta, f"the cost is {on_training}{after.cost} on validation images")
     return point._replace(train=train, validation=after)
 
 

@@ -1,9 +1,12 @@
 """The loop: what it updates, what it measures, in which order it takes the images, and when it stops."""
 
 import math
+import subprocess
+import sys
 import threading
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -129,6 +132,26 @@ def test_threads_end_with_the_training(toy, split, how):
         with pytest.raises(Diverged):
             list(records)
     assert threading.active_count() == before
+
+
+def test_threads_end_before_the_interpreter_does():
+    """A training that is left open at the exit keeps no thread in the BLAS, which would hang or crash there."""
+    script = """if True:
+        import atexit, threading
+        atexit.register(lambda: print(threading.active_count()))  # the first to be registered is the last to be called
+        from test_training import PLAN, parallel, state, train
+        from cifarnet.data import Split
+        import numpy as np
+        parallel.HANDOVER = 1.0
+        toy = Split(np.ones((60, 8), np.float32), np.zeros(60, int))
+        records = train(state(), toy, toy, PLAN, 4)
+        next(records), next(records)
+        assert threading.active_count() == 4
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "1\n", done.stderr
 
 
 @pytest.mark.parametrize("method", ["gather", "multiply", "backward"])
