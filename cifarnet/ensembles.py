@@ -62,6 +62,7 @@ def evaluate(
     *,
     cycles: bool = False,
     flips: bool = False,
+    formats: Sequence[str] = runs.FORMATS,
 ) -> Evaluated:
     """Evaluate the networks of run folders on ``train``, ``validation`` or ``test`` as one, and the growth of it.
 
@@ -80,7 +81,7 @@ def evaluate(
     P, y = Ps.mean(axis=0), images.y
     losses = -np.log(np.maximum(P[np.arange(len(y)), y], np.finfo(P.dtype).tiny))
     name = "-".join([*(["flips"] if flips else []), *(["ensemble"] if len(team) > 1 else []), split])
-    run = Run(paths[0])
+    run = Run(paths[0], formats=formats)
     summary = experiment.show(run, name, team[0].settings, dataset, images, P, losses)
     if len(team) > 1:
         growth = evaluation.growth(Ps, y)

@@ -277,7 +277,9 @@ class Evaluated:
     name: str
 
 
-def evaluate(path: Path, split: str, data_dir: Path | None = None, threads: int = 1) -> Evaluated:
+def evaluate(
+    path: Path, split: str, data_dir: Path | None = None, threads: int = 1, formats: Sequence[str] = runs.FORMATS
+) -> Evaluated:
     """Evaluate the network of a run folder on ``train``, ``validation`` or ``test``; add the figures to the folder.
 
     Raises
@@ -290,7 +292,7 @@ def evaluate(path: Path, split: str, data_dir: Path | None = None, threads: int 
     dataset = data.load(settings.data, data_dir)
     images: Split = getattr(dataset, split)
     P, losses = evaluation.outcomes(theta, settings.sizes, *images, threads, measured(settings))
-    summary = show(Run(path), split, settings, dataset, images, P, losses)
+    summary = show(Run(path, formats=formats), split, settings, dataset, images, P, losses)
     recorded = runs.read_environment(path).get("data", {}).get("fingerprint")
     return Evaluated(summary, dataset.source, recorded == dataset.fingerprint, split)
 
@@ -314,10 +316,10 @@ def show(
     return evaluation.summary(matrix, losses, dataset.classes)
 
 
-def save(run: Run, figures: Mapping[str, Any], source: str, kinds: Sequence[str] = ("png", "svg")) -> None:
-    """Write figures into a run folder, each as PNG and as SVG."""
+def save(run: Run, figures: Mapping[str, Any], source: str) -> None:
+    """Write figures into a run folder."""
     for name, figure in figures.items():
         if source == "synthetic":
             plots.stamp(figure, plots.SYNTHETIC)
-        for kind in kinds:
+        for kind in run.formats:
             run.write(f"figures/{name}.{kind}", plots.render(figure, kind))

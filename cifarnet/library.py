@@ -34,7 +34,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -43,7 +43,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cifarnet import config, data, experiment, model, page, runs
+from cifarnet import config, data, experiment, model, page, parallel, resume, runs
 from cifarnet.config import Settings
 from cifarnet.data import Dataset
 from cifarnet.model import Model
@@ -99,6 +99,21 @@ class LoadedRun:
         """Accuracy, loss, per-class figures and confusions on ``train``, ``validation`` or ``test``."""
         return experiment.evaluate(self.path, split, data_dir).summary
 
+    def resume(
+        self, data_dir: str | Path | None = None, threads: int | None = None, formats: Sequence[str] = runs.FORMATS
+    ) -> Training:
+        """Go on with a training that was stopped, with as many threads as it began with unless told otherwise.
+
+        Raises
+        ------
+        DataError, RunError
+            If a living process has it, it cannot be read, or it would become another one.
+        """
+        threads = threads or runs.threads(runs.read_environment(self.path)) or parallel.cores()
+        taken = resume.take(self.path, Path(data_dir) if data_dir else None, threads)
+        taken.run.formats = formats
+        return Training(taken.settings, taken.dataset, taken.run, threads, taken.changes)
+
     def draw(self, name: str, axes: Any = None) -> Figure:
         """Draw ``curves`` (on three axes), ``eta`` or ``weights``, on given axes or as a figure of its own.
 
@@ -115,15 +130,20 @@ class LoadedRun:
 
 @dataclass(frozen=True, eq=False)
 class Training:
-    """A training about to run: iterate over it to train, record by record; left early, it ends as interrupted."""
+    """A training about to run: iterate over it to train, record by record; left early, it ends as interrupted.
+
+    `LoadedRun.resume` goes on with it.
+    """
 
     settings: Settings
     dataset: Dataset
     folder: runs.Run
+    threads: int
+    changes: Sequence[str] = ()  # what of the machine is another than when it began
 
-    def __iter__(self) -> Iterator[Record]:
-        yield from experiment.execute(self.settings, self.dataset, self.folder)
-        page.write(self.folder.path)
+    def __iter__(self) -> Generator[Record, None, None]:
+        with parallel.blas_threads(1), page.page_of(self.folder):
+            yield from experiment.execute(self.settings, self.dataset, self.folder, threads=self.threads)
 
     @property
     def plan(self) -> Plan:
@@ -142,6 +162,8 @@ def start(
     *,
     runs_dir: str | Path = "runs",
     data_dir: str | Path | None = None,
+    threads: int | None = None,
+    formats: Sequence[str] = runs.FORMATS,
     **flags: Any,
 ) -> Training:
     """Read the data and make the run folder of a training; iterating over what is returned trains.
@@ -153,6 +175,11 @@ def start(
         defaults.
     overrides
         Texts such as ``training.lambda=0.001``.
+    threads
+        How many share each update; by default one a core. While it is iterated over, the matrix products of the whole
+        process have one thread each.
+    formats
+        ``png``, ``svg`` or both: of the figures.
     **flags
         ``seed`` and ``label``.
 
@@ -163,7 +190,10 @@ def start(
     """
     settings = source if isinstance(source, Settings) else config.load(source, overrides, **flags)
     dataset = data.load(settings.data, Path(data_dir) if data_dir else None)
-    return Training(settings, dataset, experiment.start(settings, dataset, Path(runs_dir)))
+    threads = threads or parallel.cores()
+    run = experiment.start(settings, dataset, Path(runs_dir), threads=threads)
+    run.formats = formats
+    return Training(settings, dataset, run, threads)
 
 
 def train(source: Config = None, overrides: Sequence[str] = (), **options: Any) -> LoadedRun:

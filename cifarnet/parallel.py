@@ -6,19 +6,38 @@ Threads of BLAS would hand every slice back and forth; `make bench` measures wha
 """
 
 import atexit
+import logging
+import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from queue import SimpleQueue
 from types import TracebackType
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from cifarnet.network import Array
 
+LOG = logging.getLogger(__name__)
 Rule = Callable[[slice], None]  # updates a slice of theta from that slice of the gradient
 HANDOVER = 1.5e6  # multiplications in the time that one more thread costs the caller, with something to spare
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def blas_threads(threads: int) -> Iterator[None]:
+    """Limit the threads of the matrix products, those of the whole process, as the BLAS knows no other limit."""
+    with threadpool_limits(threads, user_api="blas"):
+        for pool in threadpool_info():
+            LOG.info("%(internal_api)s %(version)s, threads: %(num_threads)d", pool)
+        yield
 
 
 def useful(threads: int, sizes: Sequence[int], batch_size: int) -> int:

@@ -72,6 +72,18 @@ def test_train_leaves_a_whole_run_folder(quick):
     assert environment["data"]["source"] == "synthetic"
 
 
+def test_figures_are_in_the_formats_asked_for(cifarnet, tmp_path):
+    """--format svg: SVG alone, of a training, its evaluation, a search and a range test, and in the run's page."""
+    commands = ["train"], ["evaluate", "latest"], ["search-lambda", "coarse"], ["find-eta", "--epochs", "1"]
+    for words in commands:
+        config = [] if words[0] == "evaluate" else [*TINY, "--set", "search.coarse.trials=1"]
+        found = json.loads(cifarnet(*words, *config, "--format", "svg", "--json").stdout)
+        path = tmp_path / (found.get("run") or str(runs.find("latest", tmp_path / "runs")))
+        assert {file.suffix for file in (path / "figures").iterdir()} == {".svg"}
+        if words == ["train"]:
+            assert "data:image/svg+xml;base64," in (path / "run.html").read_text()
+
+
 def test_synthetic_data_are_named_loudly(cifarnet):
     """A warning on standard error whenever results are not of CIFAR-10."""
     assert "SYNTHETIC" in cifarnet("train", *TINY).stderr

@@ -35,11 +35,13 @@ ROOMS = {  # room: rooms of ours that it may import; errors and streams are ever
     "ensembles": {"config", "data", "network", "evaluation", "runs", "model", "plots", "experiment"},
     "range_test": {"config", "data", "schedule", "training", "runs", "plots", "experiment"},
     "search": {"resume", "config", "data", "evaluation", "training", "runs", "plots", "experiment"},
-    "library": {"config", "data", "training", "runs", "model", "plots", "page", "experiment"},
+    "library": {
+        "config", "data", "parallel", "training", "runs", "model", "plots", "page", "resume", "experiment",
+    },
     "export": {"network", "plots", "runs", "model", "library"},
     "estimator": {"network", "schedule", "data", "training"},
 }  # fmt: skip
-ROOMS["report"] = {"config", "experiment", "gradcheck", "runs", "plots"}
+ROOMS["report"] = {"config", "experiment", "gradcheck", "runs", "plots", "page"}
 ROOMS["cli"] = set(ROOMS)
 COMMON = {"errors", "streams", "version"}
 

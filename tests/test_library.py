@@ -73,6 +73,18 @@ def test_a_loaded_run_has_its_records_settings_and_results(run):
     assert again.results["updates"] == 20
 
 
+def test_a_training_left_early_goes_on(run, tmp_path):
+    """`LoadedRun.resume` ends with the same bytes; the page of the run then says completed."""
+    for record in (training := cifarnet.start(TINY, runs_dir=tmp_path, label="tiny", seed=3)):
+        if record.step == 7:
+            break
+    assert training.run.status == "interrupted"
+    assert [record.step for record in training.run.resume()] == list(range(8, 21))
+    for name in ("model.npz", "metrics.csv"):
+        assert (training.run.path / name).read_bytes() == (run.path / name).read_bytes()
+    assert "completed" in (training.run.path / "run.html").read_text()
+
+
 def test_predict_agrees_with_evaluate(run):
     """On the test images, as pixels in both layouts and in both ranges, the accuracy is that of the run."""
     test = data.load(run.settings.data)

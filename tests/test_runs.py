@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from cifarnet import runs
-from cifarnet.cli.pages import page_of
 from cifarnet.errors import RunError
+from cifarnet.page import page_of
 
 
 @pytest.fixture

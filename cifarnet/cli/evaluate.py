@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from cifarnet.cli import completion
-from cifarnet.cli.options import blas_threads, common_options, cores, echo_json, warn_synthetic
+from cifarnet.cli.options import common_options, echo_json, figure_formats, warn_synthetic
 
 
 @click.command()
@@ -20,12 +20,14 @@ from cifarnet.cli.options import blas_threads, common_options, cores, echo_json,
 )
 @click.option("--ensemble", type=click.Choice(["cycles"]), help="Take the networks at the ends of the cycles as one.")
 @click.option("--flips", is_flag=True, help="Average over each image and its mirror image.")
+@figure_formats
 @common_options
 def evaluate(
     names: tuple[str, ...],
     split: str,
     ensemble: str | None,
     flips: bool,
+    formats: tuple[str, ...],
     data_dir: Path | None,
     threads: int | None,
     runs_dir: Path,
@@ -46,13 +48,16 @@ def evaluate(
       cifarnet evaluate 20261121-0835 20261121-0840 20261121-0845
     """
     from cifarnet import ensembles, experiment, runs
+    from cifarnet.parallel import blas_threads, cores
 
     paths = [runs.find(name, runs_dir) for name in names or ("latest",)]
     with blas_threads(1):
         found: experiment.Evaluated = (
-            ensembles.evaluate(paths, split, data_dir, threads or cores(), cycles=ensemble == "cycles", flips=flips)
+            ensembles.evaluate(
+                paths, split, data_dir, threads or cores(), cycles=ensemble == "cycles", flips=flips, formats=formats
+            )
             if len(paths) > 1 or ensemble or flips
-            else experiment.evaluate(paths[0], split, data_dir, threads or cores())
+            else experiment.evaluate(paths[0], split, data_dir, threads or cores(), formats)
         )
     warn_synthetic(found.source)
     if not found.same_data and not quiet:
@@ -61,11 +66,11 @@ def evaluate(
     if as_json:
         echo_json(found.summary)
     else:
-        click.echo(text(paths[0], split, found.summary, found.name))
+        click.echo(text(paths[0], split, found.summary, f"{found.name}.{formats[0]}"))
 
 
 def text(path: Path, split: str, summary: dict[str, Any], name: str) -> str:
-    """The summary as a page for a terminal."""
+    """The summary as a page for a terminal; the names of the figures end in ``name``."""
     from cifarnet.cli.tables import table
 
     classes = list(summary["per_class"])
@@ -82,8 +87,7 @@ def text(path: Path, split: str, summary: dict[str, Any], name: str) -> str:
             "Confusions: a row for each true class, a column for each predicted one",
             table(confusion, ["", *(name[:5] for name in classes)]),
             "",
-            f"Figures: {path}/figures/confusion-{name}.png, mistakes-{name}.png"
-            + (f", members-{name}.png" if several else ""),
+            f"Figures: {path}/figures/confusion-{name}, mistakes-{name}" + (f", members-{name}" if several else ""),
         ]
     )
 

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import click
 
-from cifarnet.cli.options import blas_threads, common_options, config_options, cores, echo_json, warn_synthetic
-from cifarnet.cli.pages import page_of
+from cifarnet.cli.options import common_options, config_options, echo_json, figure_formats, warn_synthetic
 
 LAMBDA = "training.lambda="
 
@@ -45,6 +44,7 @@ LAMBDA = "training.lambda="
     show_default=True,
     help="In equal steps or factors.",
 )
+@figure_formats
 def find_eta(
     source: str | None,
     overrides: tuple[str, ...],
@@ -60,6 +60,7 @@ def find_eta(
     low: float,
     high: float,
     scale: str,
+    formats: tuple[str, ...],
 ) -> None:
     """Find eta_min and eta_max by Smith's range test.
 
@@ -73,6 +74,8 @@ def find_eta(
       cifarnet find-eta --config figure-3 --hidden 50 --hidden 200 --set training.lambda=0 --set training.lambda=0.01
     """
     from cifarnet import config, data, experiment, range_test, runs
+    from cifarnet.page import page_of
+    from cifarnet.parallel import blas_threads, cores
 
     if low >= high:
         raise click.UsageError(f"--from {low:g} must be below --to {high:g}")
@@ -85,6 +88,7 @@ def find_eta(
     dataset = data.load(settings.data, data_dir)
     environment = runs.environment() | {"data": experiment.provenance(dataset)}
     run = runs.create(runs_dir, "find-eta", settings.label, config.dump(settings), environment)
+    run.formats = formats
     with page_of(run), blas_threads(1):
         show(range_test.execute(tests, dataset, ramp, run, threads or cores()), quiet=quiet)
     results = run.info["results"]
@@ -93,7 +97,9 @@ def find_eta(
         return
     for name, pair in results["found"].items():
         click.echo(f"{name}: " + " ".join(f"--set {key}={value:g}" for key, value in pair.items()))
-    click.echo(f"{results['rule']}\nFigure: {run.path}/figures/range-test.png; configs: {run.path}/*-lambda-*.yaml")
+    click.echo(
+        f"{results['rule']}\nFigure: {run.path}/figures/range-test.{formats[0]}; configs: {run.path}/*-lambda-*.yaml"
+    )
 
 
 def layers(word: str) -> tuple[int, ...]:

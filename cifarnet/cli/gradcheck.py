@@ -5,8 +5,7 @@ from typing import Any
 
 import click
 
-from cifarnet.cli.options import blas_threads, common_options, config_options, echo_json, warn_synthetic
-from cifarnet.cli.pages import page_of
+from cifarnet.cli.options import common_options, config_options, echo_json, warn_synthetic
 
 
 @click.command()
@@ -65,6 +64,8 @@ def gradcheck(
 
     from cifarnet import config, data, experiment, gradcheck
     from cifarnet.errors import GradientCheckFailed
+    from cifarnet.page import page_of
+    from cifarnet.parallel import blas_threads
 
     layers = None if hidden is None else f"[{'' if hidden == '0' else hidden}]"
     options = {"data.dims": 3072 if whole else dims, "training.lambda": lam, "network.hidden": layers}

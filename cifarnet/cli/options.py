@@ -1,7 +1,6 @@
 """Options that several commands share."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -73,6 +72,15 @@ figure_format = click.option(
     show_default=True,
     help="Of the figure.",
 )
+figure_formats = click.option(
+    "--format",
+    "formats",
+    type=click.Choice(["png", "svg"]),
+    multiple=True,
+    default=("png", "svg"),
+    show_default=True,
+    help="Of the figures; repeatable.",
+)
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 
@@ -102,24 +110,3 @@ def warn_synthetic(source: str) -> None:
     """Say loudly that no result is of CIFAR-10."""
     if source == "synthetic":
         click.echo("SYNTHETIC data: these are not CIFAR-10 images, and no figure below is about them.", err=True)
-
-
-def cores() -> int:
-    """How many cores this process may use."""
-    import os
-
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-@contextmanager
-def blas_threads(threads: int | None) -> Iterator[None]:
-    """Limit the threads of the matrix products."""
-    import logging
-
-    import numpy as np  # noqa: F401 - its BLAS has to be loaded to be limited
-    from threadpoolctl import threadpool_info, threadpool_limits
-
-    with threadpool_limits(threads, user_api="blas"):
-        for pool in threadpool_info():
-            logging.getLogger(__name__).info("%(internal_api)s %(version)s, threads: %(num_threads)d", pool)
-        yield

@@ -148,5 +148,5 @@ def draw(run: LoadedRun, found: Sequence[Seen], kind: str) -> Path:
         run.model.classes,
         [s.path.name for s in found],
     )
-    experiment.save(Run(run.path), {"predictions": figure}, run.settings.data.source, (kind,))
+    experiment.save(Run(run.path, formats=(kind,)), {"predictions": figure}, run.settings.data.source)
     return run.path / "figures" / f"predictions.{kind}"

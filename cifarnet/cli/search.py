@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cifarnet.cli import completion
-from cifarnet.cli.options import common_options, config_options, cores, echo_json, together, warn_synthetic
-from cifarnet.cli.pages import page_of
+from cifarnet.cli.options import common_options, config_options, echo_json, figure_formats, together, warn_synthetic
 from cifarnet.cli.stops import Stops
 
 if TYPE_CHECKING:
@@ -23,6 +22,7 @@ search_options = together(
     click.argument("stage", type=click.Choice(["coarse", "fine"]), required=False),
     config_options,
     common_options,
+    figure_formats,
     click.option(
         "--from",
         "origin",
@@ -76,9 +76,12 @@ def search_over(
     retry_failed: bool,
     fail_fast: bool,
     dry_run: bool,
+    formats: tuple[str, ...],
 ) -> None:
     """Start or resume a search and follow it to its end."""
     from cifarnet import runs, search
+    from cifarnet.page import page_of
+    from cifarnet.parallel import cores
 
     check_usage(stage, bool(source or overrides or seed is not None or label), origin, resume, retry_failed)
     path = runs.find(resume, runs_dir) if resume is not None else None
@@ -106,6 +109,7 @@ def search_over(
             found, run = search.reopen(path, dataset, retry_failed=retry_failed)
         else:
             run = search.start(found.study, dataset, runs_dir, earlier, threads)
+        run.formats = formats
         with page_of(run):
             follow(found, stops.until(search.execute(found, run, workers, fail_fast=fail_fast)), quiet=quiet)
     conclude(found, run, stops.code, as_json)
@@ -216,7 +220,8 @@ def report(found: "Found", run: "Run", as_json: bool, command: str) -> None:
     click.echo(table(rows, headers, floatfmt=formats))
     click.echo(
         f"Each: {describe(found)}\n"
-        f"{run.path}/figures/search.png shows all, {run.path}/best.yaml is the final training\nNext: {command}"
+        f"{run.path}/figures/search.{run.formats[0]} shows all, "
+        f"{run.path}/best.yaml is the final training\nNext: {command}"
     )
 
 

@@ -1,14 +1,14 @@
 """``cifarnet train``: one config becomes one run folder."""
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
 from cifarnet.cli import completion
-from cifarnet.cli.options import blas_threads, common_options, config_options, cores, echo_json, warn_synthetic
-from cifarnet.cli.pages import page_of
+from cifarnet.cli.options import common_options, config_options, echo_json, figure_formats, warn_synthetic
 from cifarnet.cli.stops import Stops
 from cifarnet.errors import RunError
 
@@ -16,6 +16,7 @@ from cifarnet.errors import RunError
 @click.command()
 @config_options
 @common_options
+@figure_formats
 @click.option(
     "--resume", "name", metavar="RUN", shell_complete=completion.run_names, help="Go on with a run that was stopped."
 )
@@ -32,6 +33,7 @@ def train(
     as_json: bool,
     name: str | None,
     dry_run: bool,
+    formats: tuple[str, ...],
 ) -> None:
     """Train a network and write a run folder.
 
@@ -45,54 +47,35 @@ def train(
       cifarnet train --config figure-3 --set training.lambda=0.001 --seed 1
       cifarnet train --resume latest
     """
-    from cifarnet import config, data, experiment
+    from cifarnet import config, library, planning
     from cifarnet.cli.progress import follow
 
     if name is not None:
         if overrides or dry_run or any(value is not None for value in (source, seed, label)):
             raise click.UsageError("--resume goes with no --config, --set, --seed, --label or --dry-run")
-        resume(name, data_dir, threads, runs_dir, quiet, as_json)
-        return
-    settings = config.load(source, overrides, seed=seed, label=label)
-    plan = experiment.plan(settings)
-    if dry_run:
-        click.echo(config.dump(settings) + f"# plan: {plan.updates:,} updates of {plan.batch_size} images")
-        return
+        found = library.load(name, runs_dir)
+        if found.status == "completed":
+            click.echo(f"{found.path} is completed: there is nothing to resume", err=True)
+            report(found.path, found.info, as_json)
+            return
+        settings, begin = found.settings, partial(found.resume, data_dir, threads, formats)
+    else:
+        settings = config.load(source, overrides, seed=seed, label=label)
+        if dry_run:
+            plan = planning.plan(settings)
+            click.echo(config.dump(settings) + f"# plan: {plan.updates:,} updates of {plan.batch_size} images")
+            return
+        begin = partial(library.start, settings, runs_dir=runs_dir, data_dir=data_dir, threads=threads, formats=formats)
     warn_synthetic(settings.data.source)
-    threads = threads or cores()
-    with blas_threads(1):
-        dataset = data.load(settings.data, data_dir)
-        with Stops() as stops:
-            run = experiment.start(settings, dataset, runs_dir, threads=threads)
-            with page_of(run):
-                follow(stops.until(experiment.execute(settings, dataset, run, threads=threads)), plan, quiet=quiet)
-    conclude(run.path, run.info, stops.code, as_json)
-
-
-def resume(name: str, data_dir: Path | None, threads: int | None, runs_dir: Path, quiet: bool, as_json: bool) -> None:
-    """Go on with a run, with as many threads as it began with unless told otherwise."""
-    from cifarnet import experiment, resume, runs
-    from cifarnet.cli.progress import follow
-
-    path = runs.find(name, runs_dir)
-    info = runs.read(path)
-    if info["status"] == "completed":
-        click.echo(f"{path} is completed: there is nothing to resume", err=True)
-        report(path, info, as_json)
-        return
-    threads = threads or runs.threads(runs.read_environment(path)) or cores()
-    with blas_threads(1):
-        taken = resume.take(path, data_dir, threads)
-        warn_synthetic(taken.settings.data.source)
-        if taken.changes:
-            changed = "; ".join(taken.changes)
+    with Stops() as stops:
+        training = begin()
+        if training.changes:
+            changed = "; ".join(training.changes)
             click.echo(
                 f"Warning: the last bits may differ, as it began with other means (then / now): {changed}", err=True
             )
-        with Stops() as stops, page_of(taken.run):
-            records = stops.until(experiment.execute(taken.settings, taken.dataset, taken.run, threads=threads))
-            follow(records, experiment.plan(taken.settings), quiet=quiet)
-    conclude(path, taken.run.info, stops.code, as_json)
+        follow(stops.until(iter(training)), training.plan, quiet=quiet)
+    conclude(training.folder.path, training.folder.info, stops.code, as_json)
 
 
 def conclude(path: Path, info: dict[str, Any], code: int, as_json: bool) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,20 @@ def write(path: Path) -> Path:
     """
     runs.Run(path).write("run.html", template("run.html.j2").render(content(catalogue.Entry(path, runs.read(path)))))
     return path / "run.html"
+
+
+@contextlib.contextmanager
+def page_of(run: runs.Run) -> Iterator[None]:
+    """Write the page of a run when the work on it ends; a run that is left before its end says so."""
+    try:
+        yield
+    except BaseException as error:
+        with contextlib.suppress(RunError):  # where the folder is the trouble, the first error says so
+            if run.info["status"] == "running":
+                run.finish("failed" if isinstance(error, Exception) else "interrupted")
+            write(run.path)
+        raise
+    write(run.path)
 
 
 def write_index(runs_dir: Path, found: Sequence[Entry]) -> Path:
@@ -57,10 +72,11 @@ def line(e: Entry, settings: Sequence[str]) -> list[str]:
     return [*facts, *shown, *(percent(e.results.get(key)) for key in catalogue.ACCURACIES), seconds(e)]
 
 
-def template(name: str) -> Any:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
+def template(name: str, package: str = "cifarnet.page") -> Any:
+    """A page of a package's folder; it may include the style sheet, which is here."""
+    from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
-    loader = PackageLoader("cifarnet.page", ".")
+    loader = ChoiceLoader([PackageLoader(folder, ".") for folder in (package, "cifarnet.page")])
     settings: dict[str, Any] = {"undefined": StrictUndefined, "trim_blocks": True, "lstrip_blocks": True}
     return Environment(loader=loader, autoescape=True, **settings).get_template(name)
 
@@ -104,8 +120,10 @@ def environment(path: Path) -> dict[str, Any]:
 
 def picture(path: Path, name: str) -> str:
     """A figure of the run as a data URI; empty where there is none."""
-    figure = path / "figures" / f"{name}.png"
-    return f"data:image/png;base64,{base64.b64encode(runs.read_figure(figure)).decode()}" if figure.is_file() else ""
+    for ending, kind in (("png", "png"), ("svg", "svg+xml")):
+        if (figure := path / "figures" / f"{name}.{ending}").is_file():
+            return f"data:image/{kind};base64,{base64.b64encode(runs.read_figure(figure)).decode()}"
+    return ""
 
 
 def confusions(path: Path) -> tuple[list[str], list[list[int]]]:

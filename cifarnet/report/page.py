@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from cifarnet import experiment, plots, runs
+from cifarnet import experiment, page, plots, runs
 from cifarnet.report import compare, plan
 from cifarnet.report.charts import Chart, Point, Series, chart
 from cifarnet.report.compare import Count, Entry, Tested
@@ -222,18 +222,8 @@ def duration(seconds: float) -> str:
 
 def html(book: Book) -> str:
     """The page as one self-contained file."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("cifarnet.report", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"duration": duration}
-    environment.globals |= {"show": show, "gap": gap, "isnan": math.isnan}
-    return environment.get_template("page.html.j2").render(book=book, **summary(book))
+    names = {"duration": duration, "show": show, "gap": gap, "isnan": math.isnan}
+    return str(page.template("page.html.j2", "cifarnet.report").render(book=book, **names, **summary(book)))
 
 
 def summary(book: Book) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from cifarnet.runs.disk import write_whole
 from cifarnet.runs.environment import differences, environment, threads
-from cifarnet.runs.folder import Run, create, now, remove, take
+from cifarnet.runs.folder import FORMATS, Run, create, now, remove, take
 from cifarnet.runs.reading import (
     LATEST,
     find,
@@ -20,6 +20,7 @@ from cifarnet.runs.reading import (
 )
 
 __all__ = [
+    "FORMATS",
     "LATEST",
     "Run",
     "create",

@@ -9,7 +9,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
@@ -22,13 +22,15 @@ from cifarnet.runs.reading import LATEST, LOCK, NOTES
 LOG = logging.getLogger(__name__)
 # A disk takes longer to be sure of a checkpoint (6 ms here) than an update takes, so training goes on meanwhile.
 WRITER = ThreadPoolExecutor(1, "checkpoint")
+FORMATS = ("png", "svg")  # of figures
 
 
 class Run:
-    """A run folder that this process writes."""
+    """A run folder that this process writes; its figures in all of the ``formats``."""
 
-    def __init__(self, path: Path, info: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, path: Path, info: Mapping[str, Any] | None = None, formats: Sequence[str] = FORMATS) -> None:
         self.path = path
+        self.formats = formats
         self.info: dict[str, Any] = dict(info or {})
         self.started = time.monotonic() - self.info.get("seconds", 0)
         self.resumed = info is not None

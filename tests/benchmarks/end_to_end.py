@@ -26,7 +26,7 @@ print(time.perf_counter() - started)
 BOOKKEEPING = """
 import sys, time
 from cifarnet import config, data, experiment, training
-from cifarnet.cli.options import blas_threads, cores
+from cifarnet.parallel import blas_threads, cores
 settings = config.load(sys.argv[1], sys.argv[2:])
 images, measured, score = data.load(settings.data), [], training.score
 def timed(*arguments):

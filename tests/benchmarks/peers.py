@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cifarnet import network, schedule
-from cifarnet.cli.options import cores
 from cifarnet.data import Split
+from cifarnet.parallel import cores
 from cifarnet.streams import stream
 
 N, D, K = 20_000, 3072, 10

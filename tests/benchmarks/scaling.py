@@ -11,8 +11,8 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from cifarnet import evaluation, network
-from cifarnet.cli.options import cores
 from cifarnet.data import Split
+from cifarnet.parallel import cores
 from cifarnet.training import Plan, State, train
 
 BATCH, UPDATES = 100, 20
