@@ -24,7 +24,7 @@ GUESS = 1e11  # floating-point operations a second, for an estimate before the f
 @click.option("--scale", type=click.FloatRange(0, 1, min_open=True), help="Shorten every training, for a first look.")
 @click.option("--dry-run", is_flag=True, help="List what would run and why; train and write nothing.")
 @click.option("--redraw", is_flag=True, help="Write the page from the records, without training.")
-@click.option("--studies", type=click.Path(path_type=Path), help="A folder of studies; by default the shipped ones.")
+@click.option("--studies", type=click.Path(path_type=Path), help="A folder of studies, or one; else the shipped ones.")
 @options.data_dir
 @options.runs_dir
 @options.quiet

@@ -97,7 +97,8 @@ def compare(
     """One reported result beside ours."""
     what = " ".join(filter(None, ["first" if number.at == "first" else "", number.measure.replace("_", " "),
                                   number.parameter or "", number.method or ""]))  # fmt: skip
-    blank = entry(study, exhibit, row, number, what, "cannot be compared", number.reason or incomparable)
+    reason = number.reason or ("no number to compare with" if math.isnan(number.quantity) else incomparable)
+    blank = entry(study, exhibit, row, number, what, "cannot be compared", reason)
     if not values:
         return blank if blank.reason else blank._replace(verdict="not run", reason="no record of this training yet")
     ours, spread = mean(values), stdev(values) if len(values) > 1 else math.nan

@@ -185,7 +185,11 @@ def curve(kind: str, exhibit: Exhibit, row: Row, found: Sequence[Recorded]) -> C
             ys = ys[:, kept]
             series.append(Series(shown, x[kept], ys.mean(axis=0), ys.min(axis=0), ys.max(axis=0)))
     wanted = {"validation_accuracy", "test_accuracy"} if kind == "accuracy" else set()
-    marks = [Point("reported", float(x[-1]), r.quantity) for r in row.reported if r.measure in wanted and not r.reason]
+    marks = [
+        Point("reported", float(x[-1]), r.quantity)
+        for r in row.reported
+        if r.measure in wanted and not (r.reason or math.isnan(r.quantity))
+    ]
     title = {"eta": "learning rate η"}.get(kind, kind)
     return chart(title, LABELS[exhibit.x], series, marks, percent=kind == "accuracy") if series else None
 

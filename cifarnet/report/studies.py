@@ -31,7 +31,7 @@ TEST_IMAGES = 10_000
 
 
 def quantity(text: str) -> float:
-    """The number that a printed text means: "46.72%" is 0.4672, "2 min 39 sec" 159, "-2,5395" -2.5395.
+    """The number that a printed text means: "46.72%" is 0.4672, "2 min 39 sec" 159, "-2,5395" -2.5395, "–" none.
 
     Raises
     ------
@@ -40,6 +40,8 @@ def quantity(text: str) -> float:
     """
     if time := re.fullmatch(r"(?:([\d.]+) min(?:utes)? ?)?(?:([\d.]+) sec(?:onds)?)?", text):
         return 60 * float(time[1] or 0) + float(time[2] or 0)
+    if text == "–":
+        return math.nan
     if re.fullmatch(r"\d{1,3}([,.]000)+", text):
         return float(re.sub("[,.]", "", text))
     return float(text.rstrip(" %").replace(",", ".")) / (100 if text.endswith("%") else 1)
@@ -133,7 +135,10 @@ class Row(Model):
 
 
 class Exhibit(Model):
-    """A table, search or figure of a report: rows that share settings, which each row changes where it says so."""
+    """A table, search or figure of a report: rows that share settings, which each row changes where it says so.
+
+    In a ``stepwise`` one a row changes those of the row above it. ``reported`` is for all rows that have none.
+    """
 
     id: Name
     title: Text
@@ -145,6 +150,7 @@ class Exhibit(Model):
     sample: Sample | None = None
     figures: tuple[Literal["cost", "loss", "accuracy", "eta", "templates", "lambda"], ...] = ()
     x: Literal["step", "epoch", "record"] = "step"
+    stepwise: bool = False
     other: tuple[Remark, ...] = ()
     explanation: str = Field("", description="What was found, shown where a number of this exhibit differs.")
 
@@ -155,11 +161,14 @@ class Exhibit(Model):
     @classmethod
     def _whole_rows(cls, raw: Any) -> Any:
         """Give every row its whole settings, and add the sampled rows."""
-        shared, rows = raw.get("settings", {}), list(raw.get("rows", ()))
+        shared, rows, whole = raw.get("settings", {}), list(raw.get("rows", ())), []
         if "sample" in raw:
             rows += Sample.model_validate(raw["sample"]).rows()
-        whole = tuple(row | {"settings": merged(shared, row.get("settings", {}))} for row in rows)
-        return {key: value for key, value in raw.items() if key != "settings"} | {"rows": whole}
+        for row in rows:
+            settings = merged(shared, row.get("settings", {}))
+            shared = settings if raw.get("stepwise") else shared
+            whole.append({"reported": raw.get("reported", ())} | row | {"settings": settings})
+        return {k: value for k, value in raw.items() if k not in ("settings", "reported")} | {"rows": tuple(whole)}
 
     @model_validator(mode="after")
     def _stated_settings_are_used(self) -> Exhibit:
@@ -205,6 +214,7 @@ class Study(Model):
     exhibits: Annotated[tuple[Exhibit, ...], Field(min_length=1)]
     claims: tuple[Claim, ...] = ()
     findings: str = Field("", description="What the reproduction found, in two sentences.")
+    apart: bool = Field(False, description="Left out where a whole folder of studies is read.")
 
     _tuples = field_validator("assumptions", "exhibits", "claims", mode="before")(lambda value: tuple(value))
 
@@ -304,14 +314,16 @@ def line(lines: Mapping[tuple[str | int, ...], int], place: tuple[str | int, ...
 
 
 def read_all(folder: Path) -> list[Study]:
-    """Read every study of a folder, the course's own results first, the others by name.
+    """Read every study of a folder, the course's own results first, the others by name; or the one in a file.
 
     Raises
     ------
     ConfigError
         If there is none, or one is wrong.
     """
+    if folder.is_file():
+        return [read(folder)]
     paths = sorted(folder.glob("*.yaml"), key=lambda path: (path.stem != "assignment", path.stem))
     if not paths:
         raise ConfigError(f"{folder}: no studies (*.yaml); name the folder that holds them")
-    return [read(path) for path in paths]
+    return [study for path in paths if not (study := read(path)).apart]

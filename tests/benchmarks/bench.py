@@ -26,7 +26,7 @@ from cifarnet import plots, runs
 
 NEEDS = {"pytorch": "torch", "pytorch_by_hand": "torch", "jax": "jax", "sklearn": "sklearn"}
 PAUSE = 0.05  # seconds after which the threads of a library have stopped spinning
-WORK = 2e10  # operations of a turn
+CALL, WORK = 2e10, 1e11  # operations of a call and of a turn: after a pause, threads share a core for some 30 ms
 QUIET = 0.05  # of the machine's time that others may take in a round
 OURS, SEARCH, LIMIT = "cifarnet", "cifarnet_search", "limit"
 
@@ -71,7 +71,8 @@ def others(peers: dict[str, Peer]) -> float:
 
 def compare(peers: dict[str, Peer], m: int, batch: int, rounds: int) -> dict[str, Any]:
     """Seconds an update, a list of rounds for each peer, and whether all of them end at the same weights."""
-    k = int(np.clip(WORK / flop(m, batch), 2, 20_000 // batch))
+    k = int(np.clip(CALL / flop(m, batch), 2, 20_000 // batch))
+    times = max(1, round(WORK / (k * flop(m, batch))))
     norms = {name: peer.ask({"m": m, "batch": batch, "k": k})["norms"] for name, peer in peers.items()}
     same = [norms[name] for name in norms if name not in (LIMIT, SEARCH, "sklearn")]
     agree = bool(np.allclose(same, same[0], rtol=1e-4))
@@ -80,7 +81,7 @@ def compare(peers: dict[str, Peer], m: int, batch: int, rounds: int) -> dict[str
         row, started, before = {}, time.perf_counter(), others(peers)
         for name in names[r % len(names) :] + names[: r % len(names)]:
             time.sleep(PAUSE)
-            row[name] = peers[name].ask({})["seconds"] / k
+            row[name] = peers[name].ask({"times": times})["seconds"] / (k * times)
         quiet = others(peers) - before < QUIET * (time.perf_counter() - started)
         (kept if quiet else disturbed).append(row)
     used = kept if 2 * len(kept) >= rounds else kept + disturbed

@@ -1,8 +1,8 @@
 """The same training in each library: `python peers.py NAME` answers lines of JSON, so that one script drives them all.
 
 {"m": 50, "batch": 100, "k": 200} makes a network of m hidden nodes and its images, trains k updates to warm up, and
-answers the norms of its weights; {} trains k more and answers their seconds. All start from the same weights and take
-the same batches, the same eta at each step (scikit-learn: the mean of them) and the same L2 term.
+answers the norms of its weights; {"times": 5} trains k more 5 times and answers the seconds. All start from the same
+weights and take the same batches, the same eta at each step (scikit-learn: the mean of them) and the same L2 term.
 """
 
 import json
@@ -256,6 +256,13 @@ def flop(m: int, batch: int) -> int:
     return 4 * batch * D * m + 6 * batch * m * K
 
 
+def timed(train: Trainer, k: int) -> float:
+    """Seconds of k updates."""
+    started = time.perf_counter()
+    train(k)
+    return float(getattr(train, "seconds", time.perf_counter() - started))
+
+
 def main(name: str) -> None:
     from threadpoolctl import threadpool_limits
 
@@ -265,16 +272,15 @@ def main(name: str) -> None:
     y = np.random.default_rng(SEED).integers(K, size=N)
     with threadpool_limits(1 if name in ONE_BLAS_THREAD else CORES, user_api="blas"):
         for line in sys.stdin:
-            if order := json.loads(line):
+            order = json.loads(line)
+            if "m" in order:
                 sizes, m, batch, k = (D, order["m"], K), order["m"], order["batch"], order["k"]
                 Ws = network.views(network.initialise(sizes, "xavier", stream(SEED, "init")), sizes)[0]
                 train, measure = PEERS[name](Task(m, batch, k, X, y, Ws))
                 train(k)
                 answer: Any = {"norms": measure()}
             else:
-                started = time.perf_counter()
-                train(k)
-                answer = {"seconds": getattr(train, "seconds", time.perf_counter() - started)}
+                answer = {"seconds": sum(timed(train, k) for _ in range(order["times"]))}
             print(json.dumps(answer), file=answers, flush=True)
 
 
