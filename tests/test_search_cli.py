@@ -112,3 +112,18 @@ def test_a_diverged_trial_shows_in_the_exit_code(cifarnet):
     assert "DIVERGED" in done.stderr
     assert "diverged trials: 1" in done.stderr
     assert "Next: cifarnet search fine" in done.stdout
+
+
+def test_the_best_trial_of_each_value(cifarnet):
+    """--by KEY: a row a value, in order, each the highest of its trials; a key that is not searched is named."""
+    over = [f"--set=search.over.{axis}" for axis in ("network.hidden.values=[5,20]", "training.lambda.values=[0,1]")]
+    words = ["search", "coarse", *TINY, *over, "--set", "search.coarse.sampling=grid"]
+    found = json.loads(cifarnet(*words, "--by", "network.hidden", "--json").stdout)
+    assert [row["hidden"] for row in found["by"]] == [5, 20]
+    for row in found["by"]:
+        same = [t["validation_accuracy"] for t in found["trials"] if t["hidden"] == row["hidden"]]
+        assert len(same) == 2
+        assert row["validation_accuracy"] == max(same)
+    shown = cifarnet("search", "--resume", "latest", "--by", "training.lambda").stdout
+    assert len(re.findall(r"^ +[1-4]  ", shown, re.M)) == 2
+    assert "searched are network.hidden" in cifarnet("search", "--resume", "latest", "--by", "seed", code=2).stderr

@@ -45,12 +45,14 @@ search_options = together(
 
 @click.command()
 @search_options
+@click.option("--by", metavar="KEY", help="Show the best trial of each value of KEY.")
 def search(**options: Any) -> None:
     """Try values of any settings that are numbers: those that search.over in the config lists.
 
     \b
     Examples:
       cifarnet search coarse --config my.yaml --set 'search.over.network.hidden.values=[20, 50, 100]'
+      cifarnet search coarse --config width --by network.hidden
       cifarnet search fine --from latest
     """
     search_over(general=True, **options)
@@ -77,6 +79,7 @@ def search_over(
     fail_fast: bool,
     dry_run: bool,
     formats: tuple[str, ...],
+    by: str | None = None,
 ) -> None:
     """Start or resume a search and follow it to its end."""
     from cifarnet import runs, search
@@ -93,6 +96,8 @@ def search_over(
     else:
         settings = load(source, overrides, earlier, seed=seed, label=label)
         found = search.Found(search.design(settings, str(stage), general=general, earlier=earlier), [])
+    if by is not None and by not in found.study.names:
+        raise click.UsageError(f"--by {by}: searched are {', '.join(found.study.names)}")
     jobs = jobs or cores()
     threads = threads or (path and runs.threads(runs.read_json(path / "environment.json"))) or 1
     if dry_run:
@@ -112,7 +117,7 @@ def search_over(
         run.formats = formats
         with page_of(run):
             follow(found, stops.until(search.execute(found, run, workers, fail_fast=fail_fast)), quiet=quiet)
-    conclude(found, run, stops.code, as_json)
+    conclude(found, run, stops.code, as_json, by)
 
 
 def load(source: str | None, overrides: tuple[str, ...], earlier: "Found | None", **flags: Any) -> "Settings":
@@ -198,23 +203,25 @@ def next_command(study: "Study", path: Path) -> str:
     return shlex.join(words)
 
 
-def report(found: "Found", run: "Run", as_json: bool, command: str) -> None:
-    """The best three trials with their settings, and what to call next."""
+def report(found: "Found", run: "Run", as_json: bool, by: str | None, command: str) -> None:
+    """The best three trials with their settings, or the best of each value of one setting; and what to call next."""
     from cifarnet.cli.tables import table
 
     study, ranked = found.study, found.standings()
+    chosen = ranked[:3]
+    if by:
+        best_of = {s.values[by]: s for s in reversed(ranked)}
+        chosen = [best_of[value] for value in sorted(best_of)]
     if as_json:
         best = study.summary(ranked[0]) if ranked else None
         head = {"run": str(run.path), "stage": study.stage, "status": run.info["status"]}
-        echo_json(head | {"trials": found.summaries(), "best": best, "next": command})
+        of_each = {"by": [study.summary(s) for s in chosen]} if by else {}
+        echo_json(head | {"trials": found.summaries(), "best": best, "next": command} | of_each)
         return
     names = list(study.names.values())
     several = ["spread"] if study.part.seeds > 1 else []
     figures = ["validation_accuracy", *several, "best_validation_accuracy", "validation_loss"]
-    rows = [
-        [rank, s["index"], *(s[name] for name in names + figures)]
-        for rank, s in enumerate(map(study.summary, ranked[:3]), 1)
-    ]
+    rows = [[ranked.index(s) + 1, *(study.summary(s)[name] for name in ["index", *names, *figures])] for s in chosen]
     headers = ["rank", "trial", *names, "validation\naccuracy", *several, "best on\nthe way", "validation\nloss"]
     formats = ("", "", *[".5g"] * len(names), *[".4f"] * len(figures))
     click.echo(table(rows, headers, floatfmt=formats))
@@ -225,7 +232,7 @@ def report(found: "Found", run: "Run", as_json: bool, command: str) -> None:
     )
 
 
-def conclude(found: "Found", run: "Run", code: int, as_json: bool) -> None:
+def conclude(found: "Found", run: "Run", code: int, as_json: bool, by: str | None) -> None:
     """Show what was found, or how to go on; let the exit code say that trials failed or diverged."""
     from cifarnet.errors import Diverged, RunError
 
@@ -233,7 +240,7 @@ def conclude(found: "Found", run: "Run", code: int, as_json: bool) -> None:
     if run.info["status"] == "interrupted":
         click.echo(f"interrupted with {len(found.missing())} trainings to go; to go on: {again}", err=True)
         sys.exit(code)
-    report(found, run, as_json, next_command(found.study, run.path))
+    report(found, run, as_json, by, next_command(found.study, run.path))
     failed, diverged = found.ended("failed"), found.ended("diverged")
     if failed:
         raise RunError(f"failed trials: {numbers(failed)}; log.txt says why; to try them again: {again} --retry-failed")
