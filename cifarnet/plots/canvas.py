@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import threading
 from typing import TYPE_CHECKING, Any, cast
 
@@ -42,14 +43,17 @@ def with_axes(size: tuple[float, float], box: tuple[float, float, float, float])
 
 
 def with_panels(count: int, *, width: float, above: float) -> tuple[Figure, list[Axes]]:
-    """Make a figure with panels side by side; width, and the room above for epochs and more, in inches."""
+    """Make a figure with panels, three in a row; width, and the room above for epochs and more, in inches."""
     from matplotlib.figure import Figure
 
-    height = 2.9 + above
+    columns, rows = min(count, 3), math.ceil(count / 3)
+    height = 2.9 * rows + above
     figure = Figure(figsize=(width, height), dpi=DPI)
-    panels = figure.subplots(1, count, squeeze=False)[0]
-    figure.subplots_adjust(0.8 / width, 0.5 / height, 1 - 0.3 / width, 2.9 / height, wspace=0.28)
-    return figure, list(panels)
+    panels = figure.subplots(rows, columns, squeeze=False).ravel()
+    figure.subplots_adjust(0.8 / width, 0.5 / height, 1 - 0.3 / width, 2.9 * rows / height, wspace=0.28, hspace=0.28)
+    for panel in panels[count:]:
+        panel.remove()
+    return figure, list(panels[:count])
 
 
 def stamp(figure: Figure, text: str) -> Figure:

@@ -31,7 +31,7 @@ def search(stages: Mapping[str, Sequence[Mapping[str, Any]]], scales: Mapping[st
     scales : mapping of the searched settings to whether their logarithm is drawn
         A panel for each. A value of 0 has no logarithm: it stands left of the others with a 0 beside it.
     """
-    figure, panels = canvas.with_panels(len(scales), width=2 + 5 * len(scales), above=0.6)
+    figure, panels = canvas.with_panels(len(scales), width=2 + 5 * min(len(scales), 3), above=0.6)
     for panel, (key, log) in zip(panels, scales.items(), strict=True):
         left = edge(stages, key) if log else 0.0
         for style, (name, trials) in zip(
@@ -44,7 +44,7 @@ def search(stages: Mapping[str, Sequence[Mapping[str, Any]]], scales: Mapping[st
         panel.set(xlabel=f"log₁₀ {name}" if log else name, ylabel="validation accuracy (%)")
         panel.grid(color="0.9")
         panel.set_axisbelow(True)
-    panels[-1].legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, frameon=False, borderaxespad=0.2)
+    panels[:3][-1].legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, frameon=False, borderaxespad=0.2)
     panels[0].set_title(title, loc="left", fontsize="medium", fontweight="bold")
     return figure
 
