@@ -5,24 +5,13 @@ from functools import partial
 
 import numpy as np
 import pytest
+from test_training import PLAN
 
 from cifarnet import network, objectives, optimisers
 from cifarnet.data import Split
 from cifarnet.parallel import useful
 from cifarnet.streams import stream
-from cifarnet.training import Plan, State, mask, train
-
-PLAN = Plan(
-    sizes=(8, 6, 10),
-    eta=lambda t: 0.1,
-    updates=24,
-    cycle=12,
-    per_cycle=3,
-    batch_size=20,
-    lam=0.01,
-    shuffle=True,
-    seed=5,
-)
+from cifarnet.training import State, mask, train
 
 
 @pytest.fixture(autouse=True)
