@@ -5,13 +5,13 @@ from functools import partial
 
 import numpy as np
 import pytest
-from test_training import PLAN
 
 from cifarnet import network, objectives, optimisers
 from cifarnet.data import Split
 from cifarnet.parallel import useful
 from cifarnet.streams import stream
 from cifarnet.training import State, mask, train
+from tests.test_training import PLAN
 
 
 @pytest.fixture(autouse=True)
