@@ -25,7 +25,7 @@ record: .venv/installed ## train the best network with one hidden layer, 3 seeds
 	$(BIN)/python -m cifarnet evaluate --flips runs/record/*-train-record*
 
 bonus: .venv/installed ## the page of the bonus tasks: what each trick is worth, over 3 seeds
-	$(BIN)/python -m cifarnet reproduce-report --studies configs/reports/bonus.yaml --runs-dir runs/bonus
+	$(BIN)/python -m cifarnet reproduce-report --studies bonus --runs-dir runs/bonus
 
 check: .venv/installed ## ruff and mypy
 	$(BIN)/ruff check .

@@ -10,8 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from cifarnet import catalogue, plots, runs
-from cifarnet.cli.runs import duration
 from cifarnet.cli.runs import runs as command
+from cifarnet.cli.tables import duration
 from cifarnet.errors import ConfigError
 
 HEADER = "step,epoch,cycle,eta,train_cost,train_loss,train_accuracy,validation_cost,validation_loss,validation_accuracy"

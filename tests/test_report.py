@@ -8,11 +8,13 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+from cifarnet import config
 from cifarnet.cli.reproduce_report import reproduce_report
 from cifarnet.errors import ConfigError
 from cifarnet.report import compare, page, plan, studies
@@ -150,6 +152,29 @@ def test_a_wrong_study_is_told_with_file_and_key(folder, old, new, message):
     path.write_text(STUDY.replace(old, new, 1))
     with pytest.raises(ConfigError, match=rf"(?s)seventh\.yaml:\d+: .*{message}"):
         studies.read(path)
+
+
+def test_a_shipped_study_that_stands_apart_is_named():
+    """`--studies bonus` finds it, a row is the one above it with one change, and the folder is read without it."""
+    done = subprocess.run(
+        [sys.executable, "-m", "cifarnet", "reproduce-report", "--studies", "bonus", "--dry-run", "--seeds", "1"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert "bonus/ablation/record" in done.stdout
+    folder = Path(__file__).parent.parent / "configs" / "reports"
+    assert "bonus" not in [study.id for study in studies.read_all(folder)]
+    *rows, last = (settings_of(row.settings) for row in studies.read(folder / "bonus.yaml").exhibits[0].rows)
+    for above, row in pairwise([*rows, last]):
+        assert 1 <= len(row.items() - above.items()) <= 3  # one change; of a schedule or an optimiser up to three keys
+    record = settings_of(config.load("record"))
+    assert {
+        key: last[key] for key in record if key.startswith(("data", "network", "training"))
+    }.items() <= record.items()
+
+
+def settings_of(settings):
+    """Every setting by its dotted key."""
+    return dict(studies.flat(settings.model_dump()))
 
 
 def test_shipped_studies_share_their_trainings():

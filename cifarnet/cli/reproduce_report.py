@@ -24,7 +24,7 @@ GUESS = 1e11  # floating-point operations a second, for an estimate before the f
 @click.option("--scale", type=click.FloatRange(0, 1, min_open=True), help="Shorten every training, for a first look.")
 @click.option("--dry-run", is_flag=True, help="List what would run and why; train and write nothing.")
 @click.option("--redraw", is_flag=True, help="Write the page from the records, without training.")
-@click.option("--studies", type=click.Path(path_type=Path), help="A folder of studies, or one; else the shipped ones.")
+@click.option("--studies", type=click.Path(path_type=Path), help="A study, shipped or a file, or a folder of them.")
 @options.data_dir
 @options.runs_dir
 @options.quiet
@@ -58,7 +58,8 @@ def reproduce_report(
     from cifarnet.report import plan
     from cifarnet.report.studies import read_all
 
-    read, folder = read_all(studies or shipped() / "reports"), runs_dir / "reports"
+    source, folder = studies or shipped() / "reports", runs_dir / "reports"
+    read = read_all(source if source.exists() else shipped() / "reports" / f"{source}.yaml")
     if redraw:
         return finish(draw(read, folder), as_json)
     synthetic = not data.available(data_dir)
