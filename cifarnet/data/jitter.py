@@ -44,8 +44,7 @@ class Jitterer:
         if s.noise:
             starts = rng.integers(BANK - X.shape[1], size=len(X))
             windows = np.lib.stride_tricks.sliding_window_view(self.bank, X.shape[1])
-            for x, start in zip(X, starts, strict=True):
-                x += windows[start]
+            X += windows[starts]
 
     def light(self, X: Array, rng: np.random.Generator) -> None:
         """Pixels p become g + (1 + c) (p - g) + b: g the image's mean, b and c uniform to each side of 0.
@@ -77,7 +76,12 @@ def flip(images: Array, rng: np.random.Generator) -> None:
 
 def shift(images: Array, most: int, rng: np.random.Generator) -> None:
     """Move each of images (n, 3, 32, 32) by up to ``most`` pixels along both axes; what enters is reflected."""
-    padded = np.pad(images, ((0, 0), (0, 0), (most, most), (most, most)), "reflect")
-    windows = np.lib.stride_tricks.sliding_window_view(padded, (32, 32), axis=(2, 3))
     down, right = rng.integers(2 * most + 1, size=(2, len(images)))
-    images[:] = windows[np.arange(len(images)), :, down, right]
+    wide = np.empty((*images.shape[:3], 32 + 2 * most), images.dtype)
+    wide[..., most:-most] = images
+    wide[..., :most] = images[..., most:0:-1]
+    wide[..., -most:] = images[..., -2 : -2 - most : -1]
+    rows = np.pad(np.arange(32), most, "reflect")[down[:, None] + np.arange(32)]  # (n, 32), of the rows now there
+    first = np.arange(3 * len(images)).reshape(-1, 3, 1) * 32  # (n, 3, 1), the first row of a colour of an image
+    windows = np.lib.stride_tricks.sliding_window_view(wide.reshape(-1), 32)
+    images[:] = windows[(first + rows[:, None, :]) * wide.shape[3] + right[:, None, None]]

@@ -44,6 +44,29 @@ with blas_threads(1):
 print(sum(measured) / (time.perf_counter() - started))
 """
 
+JITTER = """
+import statistics, sys, time
+from itertools import islice
+from cifarnet import config, data, planning, training
+from cifarnet.parallel import blas_threads, cores
+words = ["data.limit=10000", "network.hidden=[1000]", "evaluation.per_cycle=1", "training.schedule.n_s=5000"]
+trainings, times = [], ([], [])
+with blas_threads(1):
+    for more in ([], ["training.jitter=" + sys.argv[1]]):
+        settings = config.load(None, [*sys.argv[2:], *words, *more])
+        images = data.load(settings.data)
+        plan = planning.plan(settings, images)
+        state = planning.initial(settings)
+        trainings.append(training.train(state, images.train, images.validation, plan, cores()))
+    for _ in range(12):
+        for records, taken in zip(trainings, times):
+            started = [time.perf_counter() for _ in islice(records, 28)][3]
+            taken.append(time.perf_counter() - started)
+print(statistics.median(times[1]) / statistics.median(times[0]) - 1)
+"""
+MOVED = "{flip: true, shift: 3}"
+EVERY = "{flip: true, shift: 3, brightness: 0.1, contrast: 0.1, noise: 0.05}"
+
 
 def source() -> list[str]:
     """The real images, or where there are none the synthetic ones."""
@@ -110,6 +133,8 @@ def measure(rounds: int) -> dict[str, float]:
         ("share of measuring: figure-3", "printed", few, script(BOOKKEEPING, "figure-3", *here)),
         ("share of measuring: figure-4", "printed", few, script(BOOKKEEPING, "figure-4", *here)),
         ("share of measuring: 49,000 / 1,000", "printed", few, script(BOOKKEEPING, "figure-3", *here, *FULL)),
+        ("flips and shifts add to an update, m = 1000", "printed", few, script(JITTER, MOVED, *here)),
+        ("every jitter adds to an update, m = 1000", "printed", few, script(JITTER, EVERY, *here)),
         ("coarse search, s", "seconds", 1, command("search-lambda coarse --quiet", here)),
     ]
     results: dict[str, list[Any]] = {name: [] for name, *_ in todo}
