@@ -226,8 +226,22 @@ def duration(seconds: float) -> str:
 
 def html(book: Book) -> str:
     """The page as one self-contained file."""
-    names = {"duration": duration, "show": show, "gap": gap, "isnan": math.isnan}
-    return str(page.template("page.html.j2", "cifarnet.report").render(book=book, **names, **summary(book)))
+    alone, names = apart(book), {"duration": duration, "show": show, "gap": gap, "isnan": math.isnan}
+    command = f"cifarnet reproduce-report --studies {alone.id}" if alone else "cifarnet reproduce-report"
+    words = {"title": title(book), "apart": bool(alone), "command": command}
+    return str(page.template("page.html.j2", "cifarnet.report").render(book=book, **names, **words, **summary(book)))
+
+
+def apart(book: Book) -> Study | None:
+    """The study that stands apart, where the page is of nothing else."""
+    studies = [chapter.study for chapter in book.chapters]
+    return studies[0] if len(studies) == 1 and studies[0].apart else None
+
+
+def title(book: Book) -> str:
+    """What the page is called."""
+    alone = apart(book)
+    return alone.title if alone else "What the reports claim, measured again"
 
 
 def summary(book: Book) -> dict[str, Any]:
@@ -264,7 +278,7 @@ def markdown(book: Book) -> str:
     """report.md: the same tables without the figures."""
     from tabulate import tabulate
 
-    out = ["# What the reports claim, measured again", ""]
+    out = [f"# {title(book)}", ""]
     out += [closing(book), ""]
     for chapter in book.chapters:
         out += [f"## {chapter.study.author}: {chapter.study.title}", ""]
