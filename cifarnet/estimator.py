@@ -74,7 +74,7 @@ class CifarnetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
         """Train on X (n, d) and labels y (n,)."""
         rows: NDArray[np.float64]
-        rows, y = validate_data(self, X, y, dtype=np.float64)
+        rows, y = validate_data(self, X, y, dtype=np.float64, order="C")  # rows are fetched
         check_classification_targets(y)
         self.classes_, labels = np.unique(np.asarray(y), return_inverse=True)
         self.mean_, std = rows.mean(axis=0), rows.std(axis=0)

@@ -1,6 +1,7 @@
 """Data for the tests: a toy problem of a few inputs, and the real CIFAR-10 where there is one."""
 
 import os
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -12,12 +13,34 @@ from cifarnet import experiment, resume, runs
 from cifarnet.config import Settings
 from cifarnet.data import Dataset, Split
 
+QUIET_CHROMIUM = [
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+    "--disable-background-networking", "--disable-component-update",
+]  # fmt: skip
+
 
 @pytest.fixture(scope="session", autouse=True)
 def one_thread():
     """BLAS threads that wait for each other spin, and the tests may share the machine."""
     with threadpool_limits(1):
         yield
+
+
+@pytest.fixture
+def browser(tmp_path):
+    """Headless Chromium that keeps what its console says, where there is one."""
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not (chromium and driver):
+        pytest.skip("no Chromium: apt-get install chromium chromium-driver")
+    webdriver = pytest.importorskip("selenium.webdriver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for flag in [*QUIET_CHROMIUM, f"--user-data-dir={tmp_path / 'profile'}"]:
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    started = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    yield started
+    started.quit()
 
 
 @pytest.fixture

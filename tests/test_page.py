@@ -1,7 +1,6 @@
 """The pages of runs: what they show, and that a real browser shows it: headless Chromium, where there is one."""
 
 import json
-import shutil
 
 import pytest
 from click.testing import CliRunner
@@ -10,12 +9,7 @@ import cifarnet
 from cifarnet import catalogue, page, runs
 from cifarnet.cli import cli
 
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
 TINY = {"data": {"source": "synthetic", "limit": 1000}, "training": {"schedule": {"n_s": 10}}}
-in_a_browser = pytest.mark.skipif(
-    not (CHROMIUM and DRIVER), reason="no Chromium: apt-get install chromium chromium-driver"
-)
 
 
 @pytest.fixture(scope="module")
@@ -75,20 +69,6 @@ def test_an_index_over_nothing_is_an_error(tmp_path):
     assert not catalogue.entries(tmp_path)
 
 
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    webdriver = pytest.importorskip("selenium.webdriver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for flag in [*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"]:
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
-    yield driver
-    driver.quit()
-
-
-@in_a_browser
 @pytest.mark.parametrize("width", [390, 1280])
 def test_pages_load_whole_and_fit(browser, folder, width):
     """No console errors, nothing from the network, every image shown, no sideways scrolling but inside tables."""
@@ -102,7 +82,6 @@ def test_pages_load_whole_and_fit(browser, folder, width):
         assert browser.execute_script("return document.documentElement.scrollWidth") <= width
 
 
-@in_a_browser
 def test_links_lead_to_pages_and_everything_can_be_read_aloud(browser, folder):
     """Every link of the index is a file; images have words, tables headers, and there is one heading of level 1."""
     browser.get((folder / "index.html").as_uri())
@@ -120,7 +99,6 @@ def test_links_lead_to_pages_and_everything_can_be_read_aloud(browser, folder):
         assert browser.execute_script(script) == [True] * 4, link
 
 
-@in_a_browser
 def test_a_dark_page_is_dark(browser, folder):
     """Where the user prefers that."""
     dark = {"features": [{"name": "prefers-color-scheme", "value": "dark"}]}

@@ -161,6 +161,8 @@ def test_a_shipped_study_that_stands_apart_is_named():
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert "bonus/ablation/record" in done.stdout
+    wrong = CliRunner().invoke(reproduce_report, ["--studies", "nonsense", "--dry-run"])
+    assert (wrong.exit_code, "nor one of assignment, bonus, chou-2019" in wrong.output) == (2, True)
     folder = Path(__file__).parent.parent / "configs" / "reports"
     assert "bonus" not in [study.id for study in studies.read_all(folder)]
     *rows, last = (settings_of(row.settings) for row in studies.read(folder / "bonus.yaml").exhibits[0].rows)

@@ -1,17 +1,11 @@
 """The page in a real browser: headless Chromium, where there is one."""
 
-import shutil
 from urllib.parse import unquote, urlsplit
 
 import pytest
 
 from tests.test_report import STUDY, reproduce
 
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-FLAGS = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
-    "--disable-background-networking", "--disable-component-update",
-]  # fmt: skip
 TEMPLATES = """
   - id: templates
     title: One layer
@@ -25,10 +19,6 @@ TEMPLATES = """
       - {id: one, title: one layer}
 claims:"""
 
-pytestmark = pytest.mark.skipif(
-    not (CHROMIUM and DRIVER), reason="no Chromium: apt-get install chromium chromium-driver"
-)
-
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
@@ -37,20 +27,6 @@ def written(tmp_path_factory):
     (folder / "studies" / "seventh.yaml").write_text(STUDY.replace("\nclaims:", TEMPLATES))
     reproduce(folder, "--seeds", "2")
     return folder / "runs" / "reports" / "index.html"
-
-
-@pytest.fixture
-def browser(tmp_path):
-    from selenium import webdriver
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for flag in [*FLAGS, f"--user-data-dir={tmp_path / 'profile'}"]:
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
-    yield driver
-    driver.quit()
 
 
 def opened(browser, path, width):

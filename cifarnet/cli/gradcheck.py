@@ -18,7 +18,7 @@ from cifarnet.cli.options import common_options, config_options, echo_json, warn
     multiple=True,
     default=("centred",),
     show_default=True,
-    help="Repeatable.",
+    help="Of the numerical gradient; repeatable.",
 )
 @click.option("--dims", metavar="N", type=click.IntRange(1, 3072), default=20, show_default=True, help="Inputs.")
 @click.option("--samples", metavar="N", type=click.IntRange(1, 10_000), default=20, show_default=True, help="Images.")

@@ -44,9 +44,7 @@ data_dir = click.option(
     type=click.Path(path_type=Path),
     help="Where CIFAR-10 is (CIFARNET_DATA_DIR).",
 )
-threads = click.option(
-    "--threads", type=click.IntRange(min=1), metavar="N", help="Threads of a training; else one a core."
-)
+threads = click.option("--threads", type=click.IntRange(min=1), metavar="N", help="Threads that share the work.")
 runs_dir = click.option(
     "--runs-dir",
     type=click.Path(path_type=Path),

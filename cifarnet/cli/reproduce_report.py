@@ -58,8 +58,12 @@ def reproduce_report(
     from cifarnet.report import plan
     from cifarnet.report.studies import read_all
 
-    source, folder = studies or shipped() / "reports", runs_dir / "reports"
-    read = read_all(source if source.exists() else shipped() / "reports" / f"{source}.yaml")
+    own, folder = shipped() / "reports", runs_dir / "reports"
+    source = own if studies is None else studies if studies.exists() else own / f"{studies}.yaml"
+    if not source.exists():
+        names = ", ".join(sorted(path.stem for path in own.glob("*.yaml")))
+        raise click.UsageError(f"--studies {studies}: neither a file nor a folder, nor one of {names}")
+    read = read_all(source)
     if redraw:
         return finish(draw(read, folder), as_json)
     synthetic = not data.available(data_dir)

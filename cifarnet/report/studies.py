@@ -324,6 +324,6 @@ def read_all(folder: Path) -> list[Study]:
     if folder.is_file():
         return [read(folder)]
     paths = sorted(folder.glob("*.yaml"), key=lambda path: (path.stem != "assignment", path.stem))
-    if not paths:
-        raise ConfigError(f"{folder}: no studies (*.yaml); name the folder that holds them")
-    return [study for path in paths if not (study := read(path)).apart]
+    if found := [study for path in paths if not (study := read(path)).apart]:
+        return found
+    raise ConfigError(f"{folder}: no studies (*.yaml); name the folder that holds them")
