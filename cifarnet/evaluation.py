@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from cifarnet import network
 from cifarnet.network import Array
+from cifarnet.products import Product
 
 Losses = Callable[[Array, NDArray[np.integer]], Array]  # of each image (n,), from logits (n, K) that it may change
 BLOCK = 500  # images at a time: their activations stay in the cache, and the sums do not depend on n
@@ -79,9 +80,11 @@ def each_block(theta: Array, sizes: Sequence[int], X: Array, use: Callable[[int,
 
     @np.errstate(over="ignore", invalid="ignore")  # a network may have diverged
     def work() -> None:
-        buffers = network.Buffers(sizes, BLOCK, theta.dtype)
+        buffers, product = network.Buffers(sizes, BLOCK, theta.dtype), Product(sizes, theta.dtype)
+        Ws, bs = network.views(theta, sizes)
         for i, block in left:
-            use(i, network.forward(theta, sizes, X[block], buffers)[-1])
+            Z = product(X[block], Ws[0], buffers.values[0][: block.stop - block.start])
+            use(i, network.activate(Ws, bs, Z, buffers)[-1])
 
     with ThreadPoolExecutor(threads) as pool:
         for done in [pool.submit(work) for _ in range(threads)]:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from cifarnet.network import Array
+from cifarnet.products import tile
 
 LOG = logging.getLogger(__name__)
 Rule = Callable[[slice], None]  # updates a slice of theta from that slice of the gradient
@@ -40,14 +41,18 @@ def blas_threads(threads: int) -> Iterator[None]:
         yield
 
 
-def useful(threads: int, sizes: Sequence[int], batch_size: int) -> int:
-    """How many of so many threads to use: a number that divides the inputs, and fewer than cost more than they save.
+def shared(threads: int, sizes: Sequence[int], n: int) -> list[range]:
+    """The tiles of each of at most so many threads, the caller's last. No more threads than save time.
 
-    With work W and a cost of c for each thread, W / T + c T is least for T = sqrt(W / c).
+    With work W and a cost of c for each thread, W / T + c T is least for T = sqrt(W / c). Where `tile` finds none,
+    there are as many as threads.
     """
     d, m = sizes[:2]
-    most = min(threads, int((batch_size * d * m / HANDOVER) ** 0.5))
-    return max([count for count in range(1, most + 1) if d % count == 0], default=1)
+    most, count = min(threads, int((n * d * m / HANDOVER) ** 0.5)), d // tile(n, sizes)
+    if count == 1:
+        count = max([parts for parts in range(1, most + 1) if d % parts == 0], default=1)
+    most = max(1, min(most, count))
+    return [range(count * i // most, count * (i + 1) // most) for i in range(most)]
 
 
 class Batch(NamedTuple):
@@ -59,31 +64,32 @@ class Batch(NamedTuple):
 
 
 class Share:
-    """The inputs of one thread and the slice of theta that it updates: rows of W1, and for the last all the rest.
+    """The tiles of one thread, so many inputs each, and the slice of theta that they meet; for the last all the rest.
 
     Batch k has place k modulo 2 for its inputs: the next ones are fetched while one is worked on.
     """
 
-    def __init__(self, theta: Array, gradient: Array, sizes: Sequence[int], Z: Array, i: int, count: int) -> None:
-        d, m = sizes[:2]
-        h, self.i, self.count = d // count, i, count
-        rows = slice(i * h * m, (i + 1) * h * m)
-        self.owned = slice(rows.start, rows.stop if i < count - 1 else len(theta))
-        self.W, self.gradient = theta[rows].reshape(h, m), gradient[rows].reshape(h, m)
-        self.X, self.Z = np.empty((2, len(Z), h), theta.dtype), Z
+    def __init__(self, theta: Array, gradient: Array, Z: Array, tiles: range, sizes: Sequence[int], count: int) -> None:
+        _, n, m = Z.shape
+        h = sizes[0] // count  # inputs of a tile
+        rows = slice(tiles.start * h * m, tiles.stop * h * m)
+        self.owned = slice(rows.start, rows.stop if tiles.stop < count else len(theta))
+        self.W, self.gradient = (v[rows].reshape(-1, h, m) for v in (theta, gradient))
+        self.X, self.Z = np.empty((2, len(tiles), n, h), theta.dtype), Z[tiles.start : tiles.stop]
+        self.tiles, self.count = np.array(tiles)[:, None], count
 
     def gather(self, k: int, batch: Batch) -> None:
-        """Fetch the inputs of batch k: those of row r of X are row r * count + i where each share is a row."""
-        parts, rows = batch.X.reshape(-1, self.X.shape[-1]), batch.rows * self.count + self.i
-        np.take(parts, rows, axis=0, out=self.X[k % 2], mode="clip")  # "raise" would write through a copy
+        """Fetch the inputs of batch k: tile i of row r of X is row r * count + i where each tile is a row."""
+        rows, inputs = batch.X.reshape(-1, self.X.shape[-1]), batch.rows * self.count + self.tiles
+        np.take(rows, inputs, axis=0, out=self.X[k % 2], mode="clip")  # "raise" would write through a copy
 
     def multiply(self, k: int) -> None:
-        """This share's part of X W1 (n, m)."""
+        """X W1 of each tile (n, m)."""
         np.matmul(self.X[k % 2], self.W, out=self.Z)
 
     def backward(self, k: int, G: Array, rule: Rule) -> None:
         """From G = dJ/dZ (n, m), the gradient of the rows of W1, and their update."""
-        np.matmul(self.X[k % 2].T, G, out=self.gradient)  # (h, m)
+        np.matmul(self.X[k % 2].transpose(0, 2, 1), G, out=self.gradient)  # (tiles, h, m)
         rule(self.owned)
 
 
@@ -142,13 +148,14 @@ class Team:
     def __init__(
         self, batches: Iterator[Batch], theta: Array, gradient: Array, sizes: Sequence[int], n: int, threads: int
     ) -> None:
-        count = useful(threads, sizes, n)
+        shares = shared(threads, sizes, n)
+        count = shares[-1].stop
         self.Zs = np.empty((count, n, sizes[1]), theta.dtype)
         self.Z: Array = np.empty_like(self.Zs[0])
         self.coming = batches
         self.batches = [next(batches, None), next(batches, None), None]  # batch k in place k modulo 3
         self.k = self.settled = 0
-        *others, self.mine = [Share(theta, gradient, sizes, self.Zs[i], i, count) for i in range(count)]
+        *others, self.mine = [Share(theta, gradient, self.Zs, tiles, sizes, count) for tiles in shares]
         self.helpers = [Helper(share, self.batches) for share in others]
 
     def __enter__(self) -> "Team":

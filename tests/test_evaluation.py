@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cifarnet import evaluation, network
+from cifarnet import evaluation, network, products
 from cifarnet.streams import stream
 
 SIZES = (8, 6, 10)
@@ -23,6 +23,17 @@ def test_neither_blocks_nor_threads_change_a_score(n):
     P, losses = evaluation.outcomes(theta, SIZES, X, y, threads=2)
     assert losses.mean() == pytest.approx(scores.loss)
     np.testing.assert_allclose(P, network.predict(theta, SIZES, X))
+
+
+@pytest.mark.parametrize(("n", "d", "m", "k"), [(1, 3072, 50, 384), (50, 3072, 50, 384), (130, 768, 120, 128),
+                                               (130, 3072, 400, 3072), (70, 10, 5, 10)])  # fmt: skip
+def test_products_in_tiles_are_products(n, d, m, k):
+    """X W to rounding, whether the images fill the last tiles or not, and where there are no tiles."""
+    rng = np.random.default_rng(n)
+    X, W = rng.standard_normal((n, d)), rng.standard_normal((d, m))
+    product = products.Product((d, m, 10), np.float64)
+    assert product.k == k
+    np.testing.assert_allclose(product(X, W, np.empty((n, m))), X @ W, rtol=0, atol=1e-11)
 
 
 def test_confusions_are_counted_true_by_predicted():

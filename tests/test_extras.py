@@ -8,7 +8,7 @@ import pytest
 
 from cifarnet import network, objectives, optimisers
 from cifarnet.data import Split
-from cifarnet.parallel import useful
+from cifarnet.parallel import shared
 from cifarnet.streams import stream
 from cifarnet.training import State, mask, train
 from tests.test_training import PLAN
@@ -70,7 +70,7 @@ def test_extras_on_two_threads_agree_with_one(name):
     thetas = []
     for threads in (1, 2):
         plan = replace(plan_with(name), sizes=(1000, 300, 10), batch_size=40, eta=lambda t: 1e-3, updates=6)
-        assert useful(threads, plan.sizes, plan.batch_size) == threads
+        assert len(shared(threads, plan.sizes, plan.batch_size)) == threads
         start = state(plan)
         list(train(start, data, data, plan, threads))
         thetas.append(start.theta)

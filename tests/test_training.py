@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cifarnet import network, parallel
+from cifarnet import network, parallel, products
 from cifarnet.data import Split
 from cifarnet.errors import Diverged
 from cifarnet.evaluation import score
@@ -97,7 +97,7 @@ def slow_helpers(monkeypatch):
     backward = parallel.Share.backward
 
     def late(share, *arguments):
-        if share.i == 0:
+        if share.tiles[0] == 0:
             time.sleep(0.02)
         backward(share, *arguments)
 
@@ -160,7 +160,7 @@ def test_an_error_in_a_thread_surfaces(toy, split, monkeypatch, method):
     before, original = threading.active_count(), getattr(parallel.Share, method)
 
     def failing(share, *arguments):
-        if share.i == 1:
+        if share.tiles[0] == 1:
             raise MemoryError("no room")
         original(share, *arguments)
 
@@ -171,12 +171,36 @@ def test_an_error_in_a_thread_surfaces(toy, split, monkeypatch, method):
 
 
 @pytest.mark.parametrize(
-    ("threads", "sizes", "batch_size", "count"),
-    [(2, (3072, 50, 10), 100, 2), (64, (3072, 50, 10), 100, 3), (7, (3072, 50, 10), 10**6, 6), (2, (8, 6, 10), 20, 1)],
+    ("threads", "sizes", "batch_size", "shares"),
+    [
+        (2, (3072, 50, 10), 100, [range(8), range(8, 16)]),
+        (64, (3072, 50, 10), 100, [range(5), range(5, 10), range(10, 16)]),
+        (2, (3072, 1000, 10), 100, [range(1), range(1, 2)]),
+        (7, (3072, 50, 10), 10**6, [range(i, i + 1) for i in range(6)]),
+        (2, (8, 6, 10), 20, [range(1)]),
+    ],
 )
-def test_threads_have_equal_shares_and_enough_to_do(threads, sizes, batch_size, count):
-    """No more than are asked for, a divisor of the inputs, and not so many that handing over costs more."""
-    assert parallel.useful(threads, sizes, batch_size) == count
+def test_threads_have_equal_shares_and_enough_to_do(threads, sizes, batch_size, shares):
+    """No more than are asked for, all tiles of the inputs, and not so many that handing over costs more."""
+    assert parallel.shared(threads, sizes, batch_size) == shares
+
+
+def test_tiles_make_the_threads_a_matter_of_speed(split):
+    """Where the first layer is multiplied in tiles, their sum has one order: the same bytes with any number of threads.
+
+    They agree with whole products, to rounding.
+    """
+    rng = np.random.default_rng(0)
+    data = Split(rng.standard_normal((60, 768)).astype(np.float32), np.arange(60) % 10)
+    plan = replace(PLAN, sizes=(768, 70, 10), batch_size=60, eta=lambda t: 0.01)
+    thetas = [trained(data, plan, threads=threads)[0].theta for threads in (1, 2, 3)]
+    assert [len(parallel.shared(threads, plan.sizes, 60)) for threads in (1, 2, 3)] == [1, 2, 3]
+    assert len({theta.tobytes() for theta in thetas}) == 1
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(products, "SMALL", 0)
+        whole, _ = trained(data, plan)
+    np.testing.assert_allclose(thetas[0], whole.theta, rtol=0, atol=1e-5)
+    assert thetas[0].tobytes() != whole.theta.tobytes()
 
 
 @given(cycle=st.integers(1, 400), per_cycle=st.integers(1, 50), cycles=st.integers(1, 4))
