@@ -22,7 +22,7 @@ reproduce-report: .venv/installed ## every report trained again, and the page (S
 record: .venv/installed ## train the best network with one hidden layer, 3 seeds, and show it
 	for seed in 42 43 44; do \
 	  $(BIN)/python -m cifarnet train --config record --label record --seed $$seed --runs-dir runs/record || exit 1; done
-	$(BIN)/python -m cifarnet evaluate --flips runs/record/*-train-record*
+	$(BIN)/python -m cifarnet evaluate --flips --shifts 2 runs/record/*-train-record*
 
 bonus: .venv/installed ## the page of the bonus tasks: what each trick is worth, over 3 seeds
 	$(BIN)/python -m cifarnet reproduce-report --studies bonus --runs-dir runs/bonus

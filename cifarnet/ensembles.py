@@ -10,12 +10,14 @@ from numpy.typing import NDArray
 from cifarnet import config, data, evaluation, experiment, plots, runs
 from cifarnet.config import Settings
 from cifarnet.data import Dataset, Split
-from cifarnet.data.jitter import mirror
+from cifarnet.data.jitter import variants
 from cifarnet.errors import RunError
 from cifarnet.experiment import Evaluated
 from cifarnet.model import load
 from cifarnet.network import Array
 from cifarnet.runs import Run
+
+SEEN = 2000  # images at a time: of each there may be hundreds of variants, of all of them two at once
 
 
 class Member(NamedTuple):
@@ -62,12 +64,14 @@ def evaluate(
     *,
     cycles: bool = False,
     flips: bool = False,
+    shifts: int = 0,
     formats: Sequence[str] = runs.FORMATS,
 ) -> Evaluated:
     """Evaluate the networks of run folders on ``train``, ``validation`` or ``test`` as one, and the growth of it.
 
-    With ``flips`` each network's probabilities are the mean of those for an image and for its mirror image. The loss is
-    the cross-entropy of the mean probabilities. Figures go to the folder of the first run.
+    With ``flips`` each network's probabilities are the mean of those for an image and for its mirror image, with
+    ``shifts`` of those for all the ways to move it by up to so many pixels. The loss is the cross-entropy of the mean
+    probabilities. Figures go to the folder of the first run.
 
     Raises
     ------
@@ -77,10 +81,19 @@ def evaluate(
     team = members(paths, cycles=cycles)
     dataset = data.load(team[0].settings.data, data_dir)
     images: Split = getattr(dataset, split)
-    Ps = np.stack(list(probabilities(team, dataset, split, data_dir, threads, flips=flips)))  # (members, n, K)
+    Ps = np.stack(
+        list(probabilities(team, dataset, split, data_dir, threads, flips=flips, shifts=shifts))
+    )  # (members, n, K)
     P, y = Ps.mean(axis=0), images.y
     losses = -np.log(np.maximum(P[np.arange(len(y)), y], np.finfo(P.dtype).tiny))
-    name = "-".join([*(["flips"] if flips else []), *(["ensemble"] if len(team) > 1 else []), split])
+    name = "-".join(
+        [
+            *(["flips"] * flips),
+            *([f"shifts-{shifts}"] if shifts else []),
+            *(["ensemble"] if len(team) > 1 else []),
+            split,
+        ]
+    )
     run = Run(paths[0], formats=formats)
     summary = experiment.show(run, name, team[0].settings, dataset, images, P, losses)
     if len(team) > 1:
@@ -100,7 +113,14 @@ def evaluate(
 
 
 def probabilities(
-    team: Sequence[Member], dataset: Dataset, split: str, data_dir: Path | None, threads: int, *, flips: bool
+    team: Sequence[Member],
+    dataset: Dataset,
+    split: str,
+    data_dir: Path | None,
+    threads: int,
+    *,
+    flips: bool,
+    shifts: int,
 ) -> Iterator[Array]:
     """What each member makes of the images (n, K), normalised as in its own training."""
     settings, images = team[0].settings.data, getattr(dataset, split)
@@ -111,11 +131,12 @@ def probabilities(
             images = getattr(data.load(settings, data_dir), split)
             if not np.array_equal(images.y, y):
                 raise RunError(f"{member.name}: has other {split} images than {team[0].name}; take --split test")
-        theta = load(member.path, member.settings.sizes, member.file).theta
-        P = evaluation.outcomes(theta, member.settings.sizes, images.X, y, threads)[0]
-        if flips:
-            if member.settings.data.dims is not None:
-                raise RunError(f"{member.name}: has no whole images to mirror (data.dims)")
-            P += evaluation.outcomes(theta, member.settings.sizes, mirror(images.X), y, threads)[0]
-            P /= 2
+        if (flips or shifts) and member.settings.data.dims is not None:
+            raise RunError(f"{member.name}: has no whole images to mirror or to move (data.dims)")
+        theta, sizes = load(member.path, member.settings.sizes, member.file).theta, member.settings.sizes
+        P = np.zeros((len(y), sizes[-1]), theta.dtype)
+        for start in range(0, len(y), SEEN):
+            some = slice(start, start + SEEN)
+            for count, X in enumerate(variants(images.X[some], flips=flips, shifts=shifts), 1):
+                P[some] += (evaluation.outcomes(theta, sizes, X, y[some], threads)[0] - P[some]) / count
         yield P

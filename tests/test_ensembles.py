@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from cifarnet import config, data, ensembles, evaluation, experiment, plots, runs
 from cifarnet.cli.evaluate import evaluate
-from cifarnet.data.jitter import mirror
+from cifarnet.data.jitter import mirror, variants
 from cifarnet.errors import RunError
 
 TINY = ("data.limit=300", "training.schedule.n_s=3", "training.schedule.cycles=3", "network.hidden=[5]")
@@ -82,6 +82,29 @@ def test_flips_average_an_image_and_its_mirror_image(folders):
     found = ensembles.evaluate(folders[:1], "test", flips=True)
     assert found.summary["accuracy"] == pytest.approx((P.argmax(axis=1) == y).mean(), abs=2e-4)
     assert "members" not in found.summary
+
+
+@pytest.mark.parametrize(("flips", "count"), [(False, 9), (True, 18)])
+def test_variants_are_moved_in_every_way_by_reflection(flips, count):
+    """Each way once, what enters mirrored at the edge, and the images themselves among them."""
+    X = np.random.default_rng(0).standard_normal((2, 3072)).astype(np.float32)
+    found = list(variants(X, flips=flips, shifts=1))
+    assert len({v.tobytes() for v in found}) == len(found) == count
+    assert any(np.array_equal(v, X) for v in found)
+    down = X.reshape(-1, 3, 32, 32)[:, :, [1, *range(31)]].reshape(X.shape)  # the row above the first is the second
+    assert any(np.array_equal(v, down) for v in found)
+
+
+def test_shifts_average_all_places_of_an_image(folders):
+    """The accuracy is that of the mean over 25 places and their mirror images, worked apart on all images at once."""
+    settings = config.saved(folders[0] / "config.yaml")
+    X, y = data.load(settings.data).test
+    theta = runs.read_arrays(folders[0] / "model.npz", ["theta"])["theta"]
+    seen = (evaluation.outcomes(theta, settings.sizes, v, y)[0] for v in variants(X, flips=True, shifts=2))
+    P = np.sum(list(seen), axis=0)
+    found = ensembles.evaluate(folders[:1], "test", flips=True, shifts=2)
+    assert found.summary["accuracy"] == pytest.approx((P.argmax(axis=1) == y).mean(), abs=2e-4)
+    assert found.name == "flips-shifts-2-test"
 
 
 def test_the_command_shows_every_member(folders):

@@ -20,6 +20,13 @@ from cifarnet.cli.options import common_options, echo_json, figure_formats, warn
 )
 @click.option("--ensemble", type=click.Choice(["cycles"]), help="Take the networks at the ends of the cycles as one.")
 @click.option("--flips", is_flag=True, help="Average over each image and its mirror image.")
+@click.option(
+    "--shifts",
+    type=click.IntRange(0, 8),
+    default=0,
+    metavar="PIXELS",
+    help="Average over each image moved in every way by up to so many pixels (8 at most).",
+)
 @figure_formats
 @common_options
 def evaluate(
@@ -27,6 +34,7 @@ def evaluate(
     split: str,
     ensemble: str | None,
     flips: bool,
+    shifts: int,
     formats: tuple[str, ...],
     data_dir: Path | None,
     threads: int | None,
@@ -44,7 +52,7 @@ def evaluate(
     Examples:
       cifarnet evaluate latest
       cifarnet evaluate runs/20261121-083512-train-figure-3 --split validation
-      cifarnet evaluate latest --ensemble cycles --flips
+      cifarnet evaluate latest --ensemble cycles --flips --shifts 2
       cifarnet evaluate 20261121-0835 20261121-0840 20261121-0845
     """
     from cifarnet import ensembles, experiment, runs
@@ -54,9 +62,16 @@ def evaluate(
     with blas_threads(1):
         found: experiment.Evaluated = (
             ensembles.evaluate(
-                paths, split, data_dir, threads or cores(), cycles=ensemble == "cycles", flips=flips, formats=formats
+                paths,
+                split,
+                data_dir,
+                threads or cores(),
+                cycles=ensemble == "cycles",
+                flips=flips,
+                shifts=shifts,
+                formats=formats,
             )
-            if len(paths) > 1 or ensemble or flips
+            if len(paths) > 1 or ensemble or flips or shifts
             else experiment.evaluate(paths[0], split, data_dir, threads or cores(), formats)
         )
     warn_synthetic(found.source)

@@ -1,5 +1,7 @@
 """Jitter: mirrored, shifted, brighter and noisier images, made anew for every batch from normalised inputs."""
 
+import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +19,17 @@ SHAPE = (-1, 3, 32, 32)
 def mirror(X: Array) -> Array:
     """The images X (n, 3072), left and right exchanged."""
     return np.ascontiguousarray(X.reshape(SHAPE)[..., ::-1]).reshape(X.shape)
+
+
+def variants(X: Array, *, flips: bool, shifts: int) -> Iterator[Array]:
+    """The images X (n, 3072), also mirrored with ``flips``, each moved in every way by up to ``shifts`` pixels."""
+    for images in (X, mirror(X)) if flips else (X,):
+        if not shifts:
+            yield images
+            continue
+        wide = np.pad(images.reshape(SHAPE), [(0, 0), (0, 0), (shifts, shifts), (shifts, shifts)], "reflect")
+        for down, right in itertools.product(range(2 * shifts + 1), repeat=2):
+            yield wide[..., down : down + 32, right : right + 32].reshape(X.shape)
 
 
 @dataclass(frozen=True)

@@ -244,7 +244,9 @@ def texts(value: Any) -> Any:
 
 
 def merged(shared: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings with a row's own laid over the shared ones, mapping by mapping."""
+    """Settings with a row's own laid over the shared ones, mapping by mapping; one of another kind takes their place."""
+    if "kind" in own and own["kind"] != shared.get("kind", own["kind"]):
+        return dict(own)
     both = {
         k: merged(shared[k], v) for k, v in own.items() if isinstance(v, Mapping) and isinstance(shared.get(k), Mapping)
     }
