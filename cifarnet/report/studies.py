@@ -244,7 +244,7 @@ def texts(value: Any) -> Any:
 
 
 def merged(shared: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings with a row's own laid over the shared ones, mapping by mapping; one of another kind takes their place."""
+    """Settings with a row's own laid over the shared ones, mapping by mapping; another kind of one takes its place."""
     if "kind" in own and own["kind"] != shared.get("kind", own["kind"]):
         return dict(own)
     both = {
