@@ -56,10 +56,14 @@ def shared(threads: int, sizes: Sequence[int], n: int) -> list[range]:
 
 
 class Batch(NamedTuple):
-    """Images: which rows of X (N, d) they are, and their labels (n,)."""
+    """Images: which rows of X (N, d) they are, and their labels (n,).
+
+    None stands for all rows. These are not copied, and are to stay as they are until the fourth batch after this one is
+    asked for.
+    """
 
     X: Array
-    rows: NDArray[np.intp]
+    rows: NDArray[np.intp] | None
     y: NDArray[np.integer]
 
 
@@ -75,13 +79,19 @@ class Share:
         rows = slice(tiles.start * h * m, tiles.stop * h * m)
         self.owned = slice(rows.start, rows.stop if tiles.stop < count else len(theta))
         self.W, self.gradient = (v[rows].reshape(-1, h, m) for v in (theta, gradient))
-        self.X, self.Z = np.empty((2, len(tiles), n, h), theta.dtype), Z[tiles.start : tiles.stop]
-        self.tiles, self.count = np.array(tiles)[:, None], count
+        self.tiles, self.count, self.Z = tiles, count, Z[tiles.start : tiles.stop]
+        self.memory = np.empty((2, len(tiles), n, h), theta.dtype)
+        self.X = list(self.memory)
 
     def gather(self, k: int, batch: Batch) -> None:
         """Fetch the inputs of batch k: tile i of row r of X is row r * count + i where each tile is a row."""
-        rows, inputs = batch.X.reshape(-1, self.X.shape[-1]), batch.rows * self.count + self.tiles
-        np.take(rows, inputs, axis=0, out=self.X[k % 2], mode="clip")  # "raise" would write through a copy
+        h, tiles = self.W.shape[1], self.tiles
+        if batch.rows is None:
+            whole = batch.X.reshape(len(batch.X), self.count, h).transpose(1, 0, 2)  # (count, n, h)
+            self.X[k % 2] = whole[tiles.start : tiles.stop]
+        else:
+            rows, inputs = batch.X.reshape(-1, h), batch.rows * self.count + np.array(tiles)[:, None]
+            np.take(rows, inputs, axis=0, out=self.memory[k % 2], mode="clip")  # "raise" would write through a copy
 
     def multiply(self, k: int) -> None:
         """X W1 of each tile (n, m)."""
@@ -182,9 +192,9 @@ class Team:
         assert batch
         self.mine.gather(self.k, batch)
         self.mine.multiply(self.k)
-        self.batches[(self.k + 2) % 3] = next(self.coming, None)
         for helper in self.helpers:
             helper.wait(helper.multiplied)
+        self.batches[(self.k + 2) % 3] = next(self.coming, None)  # what others prepare, they do while helpers wait
         np.add.reduce(self.Zs, axis=0, out=self.Z)
         return self.Z, batch.y
 

@@ -76,7 +76,7 @@ def plan(settings: Settings, dataset: Dataset | None = None) -> Plan:
     rule, remembered = optimiser(settings)
     jitter = None if t.jitter == Jitter() else unprepared
     if dataset is not None:
-        jitter = jitterer(t.jitter, dataset, stream(settings.seed, "jitter"))
+        jitter = jitterer(t.jitter, dataset, t.batch_size, stream(settings.seed, "jitter"))
     cycle = 2 * settings.steps(s.n_s) if isinstance(s, Cyclic) else s.epochs * settings.steps_per_epoch
     cycles, growth = (s.cycles, s.cycle_growth) if isinstance(s, Cyclic | Anneal) else (1, 1)
     return Plan(

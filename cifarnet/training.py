@@ -206,16 +206,16 @@ def altered(
 ) -> Generator[Batch, None, None]:
     """Batches with jitter and dropped inputs from update ``step`` on, each made while those before it are used.
 
-    Beside the two that a `Team` may be fetching and the one that is made, another one may still be worked on.
+    While one is made, the four before it are in the hands of a `Team`.
     """
-    places = itertools.cycle(np.empty((4, plan.batch_size, plan.sizes[0]), data.X.dtype))
+    places = itertools.cycle(np.empty((5, plan.batch_size, plan.sizes[0]), data.X.dtype))
 
     def make(batch: NDArray[np.intp], X: Array, step: int) -> Batch:
         np.take(data.X, batch, axis=0, out=X, mode="clip")
         if plan.jitter:
             plan.jitter(X, stream(plan.seed, "jitter", step))
         drop_inputs(X, plan, step)
-        return Batch(X, np.arange(len(batch)), data.y[batch])
+        return Batch(X, None, data.y[batch])
 
     with ThreadPoolExecutor(1) as pool:
         ahead: deque[Future[Batch]] = deque()

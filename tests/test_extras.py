@@ -11,7 +11,7 @@ from cifarnet.data import Split
 from cifarnet.parallel import shared
 from cifarnet.streams import stream
 from cifarnet.training import State, mask, train
-from tests.test_training import PLAN
+from tests.test_training import PLAN, slow_helpers
 
 
 @pytest.fixture(autouse=True)
@@ -75,6 +75,22 @@ def test_extras_on_two_threads_agree_with_one(name):
         list(train(start, data, data, plan, threads))
         thetas.append(start.theta)
     np.testing.assert_allclose(*thetas, rtol=0, atol=1e-5 if name != "adam" else 2e-3)
+
+
+def test_altered_batches_stay_as_they_are_while_they_are_used(monkeypatch):
+    """With a helper that is always late, the same bytes: no batch is written over before its last product."""
+    rng = np.random.default_rng(0)
+    data = Split(rng.standard_normal((400, 1000)).astype(np.float32), np.arange(400) % 10)
+    plan = replace(plan_with("dropout"), sizes=(1000, 300, 10), batch_size=40, eta=lambda t: 1e-3, updates=20)
+    assert plan.drop_input
+    thetas = []
+    for late in (False, True):
+        if late:
+            slow_helpers(monkeypatch)
+        start = state(plan)
+        list(train(start, data, data, plan, 2))
+        thetas.append(start.theta)
+    assert np.array_equal(*thetas)
 
 
 def test_momentum_decays_the_weights_through_its_velocity(toy):

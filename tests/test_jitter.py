@@ -11,9 +11,10 @@ from cifarnet.streams import stream
 MEAN, STD = np.linspace(0.3, 0.6, 3072).astype(np.float32), np.linspace(0.2, 0.4, 3072).astype(np.float32)
 
 
-def jitterer(**settings):
+def jitterer(n, **settings):
     bank = stream(1, "jitter").standard_normal(jitter.BANK, np.float32) * np.float32(settings.get("noise", 0))
-    return Jitterer(Jitter(**settings), MEAN, STD, bank)
+    wide = np.empty((n, 3, 32, 32 + 2 * settings.get("shift", 0)), np.float32)
+    return Jitterer(Jitter(**settings), MEAN, STD, bank, wide)
 
 
 def images(n, seed=0):
@@ -22,7 +23,7 @@ def images(n, seed=0):
 
 def jittered(X, **settings):
     changed = X.copy()
-    jitterer(**settings)(changed, stream(1, "jitter", 5))
+    jitterer(len(X), **settings)(changed, stream(1, "jitter", 5))
     return changed
 
 
@@ -73,5 +74,5 @@ def test_a_step_has_its_own_jitter_and_the_same_every_time():
     first = jittered(X, flip=True, shift=3)
     assert np.array_equal(first, jittered(X, flip=True, shift=3))
     other = X.copy()
-    jitterer(flip=True, shift=3)(other, stream(1, "jitter", 6))
+    jitterer(len(other), flip=True, shift=3)(other, stream(1, "jitter", 6))
     assert not np.array_equal(first, other)
