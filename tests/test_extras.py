@@ -17,7 +17,7 @@ from tests.test_training import PLAN, slow_helpers
 @pytest.fixture(autouse=True)
 def often(monkeypatch):
     """Averages take a sample at every second update."""
-    monkeypatch.setattr("cifarnet.training.EVERY", 2)
+    monkeypatch.setattr("cifarnet.training.plan.EVERY", 2)
 
 
 def state(plan=PLAN):

@@ -3,90 +3,23 @@
 import contextlib
 import itertools
 import math
-from collections import deque
-from collections.abc import Callable, Generator, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cifarnet import network
 from cifarnet.data import Split
 from cifarnet.errors import Diverged
-from cifarnet.evaluation import Losses, Scores, score
-from cifarnet.network import Array, Objective
-from cifarnet.optimisers import Optimiser, Update
+from cifarnet.evaluation import Scores, score
+from cifarnet.network import Array
+from cifarnet.optimisers import Update
 from cifarnet.parallel import Batch, Rule, Team
-from cifarnet.schedule import Place, place
-from cifarnet.streams import stream
+from cifarnet.training.batches import altered, endless, hidden_masks
+from cifarnet.training.plan import Plan
 
-EVERY = 20  # updates between two samples of an average; each one costs as much as a quarter of an update
 NUMERICS = 3  # raised by whoever changes what a training computes, be it in the last bit: no run goes on across it
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a training does, in update steps.
-
-    An epoch has floor(n / batch_size) updates: the images left over are not used in that epoch, as in the reports. A
-    measurement is due before the first update, ``per_cycle`` times in each cycle, and after the last update. The first
-    cycle has ``cycle`` updates, each following one ``growth`` times as many.
-
-    ``rule`` updates theta and remembers so many vectors; None is plain SGD. ``objective`` trains and ``losses`` are
-    measured. ``jitter`` changes the images of a batch in place. Over the last share ``average`` of each cycle theta is
-    averaged, every `EVERY` updates, and the mean is what the cycle ends with and the next one begins with.
-    """
-
-    sizes: tuple[int, ...]
-    eta: Callable[[int], float]
-    updates: int
-    cycle: int
-    per_cycle: int
-    batch_size: int
-    lam: float
-    shuffle: bool
-    seed: int
-    train_scores: bool = True  # of a hundred trials nobody reads them, and they take longer than the updates
-    train_cost: str = "all"
-    growth: int = 1
-    rule: Optimiser | None = None
-    remembered: int = 0
-    objective: Objective = network.CROSS_ENTROPY
-    losses: Losses = network.losses
-    drop_input: float = 0.0
-    drop_hidden: float = 0.0
-    jitter: Callable[[Array, np.random.Generator], None] | None = None
-    average: float = 0.0
-
-    @property
-    def from_batches(self) -> bool:
-        """Whether the training cost is recorded from the batches."""
-        return self.train_cost != "all"
-
-    def place(self, step: int) -> Place:
-        """Where the update lies that led to so many; the first one for none."""
-        return place(max(step - 1, 0), self.cycle, self.growth)
-
-    def measured(self, step: int) -> bool:
-        """Whether the curves have a point after so many updates."""
-        _, within, length = self.place(step)
-        passed = (within + 1) * self.per_cycle // length != within * self.per_cycle // length
-        return passed or step in (0, self.updates)
-
-    def ends_cycle(self, step: int) -> bool:
-        """Whether a cycle is over after so many updates."""
-        _, within, length = self.place(step)
-        return step > 0 and within + 1 == length
-
-    def sample(self, step: int) -> int:
-        """Which sample of the average theta is after so many updates: 1 is the first one of a cycle, 0 none."""
-        _, within, length = self.place(step)
-        left, window = length - within - 1, int(self.average * length)
-        if left >= window or left % EVERY:
-            return 0
-        return (window - 1) // EVERY - left // EVERY + 1
 
 
 @dataclass
@@ -152,20 +85,6 @@ class Record(NamedTuple):
         return row
 
 
-def batches(n: int, plan: Plan, step: int) -> Iterator[NDArray[np.intp]]:
-    """Indices of the images of each batch, from the batch of update ``step`` on to the end of that epoch."""
-    epoch, done = divmod(step, n // plan.batch_size)
-    order = stream(plan.seed, "shuffle", epoch).permutation(n) if plan.shuffle else np.arange(n)
-    for start in range(done * plan.batch_size, n - plan.batch_size + 1, plan.batch_size):
-        yield order[start : start + plan.batch_size]
-
-
-def endless(n: int, plan: Plan, step: int) -> Iterator[NDArray[np.intp]]:
-    """The batches of epoch after epoch, from that of update ``step`` on."""
-    for epoch in itertools.count(step // (n // plan.batch_size)):
-        yield from batches(n, plan, max(step, epoch * (n // plan.batch_size)))
-
-
 def train(state: State, data: Split, validation: Split, plan: Plan, threads: int = 1) -> Generator[Record, None, None]:
     """Update ``state`` in place, one mini-batch at a time; yield a record before the first update and after each.
 
@@ -199,50 +118,6 @@ def train(state: State, data: Split, validation: Split, plan: Plan, threads: int
             if plan.from_batches:
                 state.take_in(plan.train_cost, loss + float(penalty), loss)
             yield record(state, data, validation, plan, threads, loss)
-
-
-def altered(
-    data: Split, chosen: Iterator[NDArray[np.intp]], plan: Plan, step: int, threads: int
-) -> Generator[Batch, None, None]:
-    """Batches with jitter and dropped inputs from update ``step`` on, each made while those before it are used.
-
-    While one is made, the four before it are in the hands of a `Team`.
-    """
-    places = itertools.cycle(np.empty((5, plan.batch_size, plan.sizes[0]), data.X.dtype))
-
-    def make(batch: NDArray[np.intp], X: Array, step: int) -> Batch:
-        np.take(data.X, batch, axis=0, out=X, mode="clip")
-        if plan.jitter:
-            plan.jitter(X, stream(plan.seed, "jitter", step))
-        drop_inputs(X, plan, step)
-        return Batch(X, None, data.y[batch])
-
-    with ThreadPoolExecutor(1) as pool:
-        ahead: deque[Future[Batch]] = deque()
-        for arguments in zip(chosen, places, itertools.count(step)):
-            ahead.append(pool.submit(make, *arguments))
-            if len(ahead) > 1 or threads == 1:
-                yield ahead.popleft().result()
-        yield from (made.result() for made in ahead)
-
-
-def drop_inputs(X: Array, plan: Plan, step: int) -> None:
-    """What an update drops of its images X (n, d), in place."""
-    if plan.drop_input:
-        X *= mask(X.shape, plan.drop_input, stream(plan.seed, "dropout", step, 0))
-
-
-def hidden_masks(plan: Plan, step: int, n: int) -> list[Array] | None:
-    """What an update drops of each hidden layer."""
-    if not plan.drop_hidden:
-        return None
-    rng = stream(plan.seed, "dropout", step)
-    return [mask((n, m), plan.drop_hidden, rng) for m in plan.sizes[1:-1]]
-
-
-def mask(shape: tuple[int, ...], drop: float, rng: np.random.Generator) -> Array:
-    """0 with probability ``drop``, otherwise 1 / (1 - drop): inverted dropout (Srivastava et al. 2014, section 10)."""
-    return np.multiply(rng.random(shape, np.float32) >= drop, 1 / (1 - drop), dtype=np.float32)
 
 
 @np.errstate(over="ignore", invalid="ignore")  # what overflows makes the loss infinite or NaN, and that is checked
