@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 
-from cifarnet import gradcheck, network
+from cifarnet import gradcheck, gradients, network
 from cifarnet.config.settings import Settings
 from cifarnet.data import Split
-from cifarnet.experiment import gradient_problem
 
 METHODS = list(gradcheck.STEPS)
 
@@ -41,7 +40,7 @@ def test_a_step_across_a_kink_is_told_apart():
 
 def problem(toy, hidden=(6,), lam=0.1):
     settings = Settings(seed=1, data={"dims": 8}, network={"hidden": hidden}, training={"lambda": lam, "batch_size": 5})
-    return gradient_problem(settings, Split(toy.X.astype(float), toy.y), 20)
+    return gradients.problem(settings, Split(toy.X.astype(float), toy.y), 20)
 
 
 @pytest.mark.parametrize("hidden", [(), (6,), (6, 5)])
@@ -86,7 +85,7 @@ EXTRAS = {
 def with_extras(toy, name, hidden=(6, 5)):
     training = {"lambda": 0.1, "batch_size": 5} | EXTRAS[name]
     settings = Settings(seed=1, data={"dims": 8}, network={"hidden": hidden}, training=training)
-    checked = gradient_problem(settings, Split(toy.X.astype(float), toy.y), 20)
+    checked = gradients.problem(settings, Split(toy.X.astype(float), toy.y), 20)
     checked.theta[:] += 0.01  # with biases of 0, a node all of whose inputs are dropped lies on its kink
     return checked
 

@@ -30,9 +30,9 @@ ROOMS = {  # room: rooms of ours that it may import; errors and streams are ever
     "resume": {"config", "data", "training", "runs"},
     "experiment": {
         "model",
-        "resume", "config", "data", "network", "objectives", "gradcheck", "evaluation", "training", "planning", "runs",
-        "plots",
+        "resume", "config", "data", "network", "evaluation", "training", "planning", "runs", "plots",
     },
+    "gradients": {"config", "data", "network", "objectives", "gradcheck", "training", "planning"},
     "ensembles": {"config", "data", "network", "evaluation", "runs", "model", "plots", "experiment"},
     "range_test": {"config", "data", "schedule", "training", "runs", "plots", "experiment"},
     "search": {"resume", "config", "data", "evaluation", "training", "runs", "plots", "experiment"},
@@ -42,7 +42,7 @@ ROOMS = {  # room: rooms of ours that it may import; errors and streams are ever
     "export": {"network", "plots", "runs", "model", "library"},
     "estimator": {"network", "schedule", "data", "training"},
 }  # fmt: skip
-ROOMS["report"] = {"config", "experiment", "gradcheck", "runs", "plots", "page"}
+ROOMS["report"] = {"config", "experiment", "gradcheck", "gradients", "runs", "plots", "page"}
 ROOMS["cli"] = set(ROOMS)
 COMMON = {"errors", "streams", "version"}
 

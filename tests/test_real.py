@@ -4,7 +4,7 @@ from statistics import fmean
 
 import pytest
 
-from cifarnet import config, data, experiment, gradcheck
+from cifarnet import config, data, experiment, gradcheck, gradients
 from cifarnet.evaluation import score
 from cifarnet.training import train
 
@@ -20,7 +20,7 @@ def test_gradients_agree_on_20_images_of_20_inputs(real_data_dir, lam):
     settings = config.load(overrides=["data.dims=20", f"training.lambda={lam}"])
     images = data.load(settings.data, real_data_dir, dtype="float64").train
     for seed in range(5):
-        problem = experiment.gradient_problem(settings.model_copy(update={"seed": seed}), images, 20)
+        problem = gradients.problem(settings.model_copy(update={"seed": seed}), images, 20)
         for method, h in gradcheck.STEPS.items():
             for errors in problem.errors(list(problem.slopes(method, h))):
                 assert errors.norm_relative_error < NORM[method]

@@ -62,7 +62,7 @@ def gradcheck(
     """
     from tqdm import tqdm
 
-    from cifarnet import config, data, experiment, gradcheck
+    from cifarnet import config, data, experiment, gradcheck, gradients
     from cifarnet.errors import GradientCheckFailed
     from cifarnet.page import page_of
     from cifarnet.parallel import blas_threads
@@ -73,7 +73,7 @@ def gradcheck(
     settings = config.load(source, (*overrides, *chosen), seed=seed, label=label)
     warn_synthetic(settings.data.source)
     dataset = data.load(settings.data, data_dir, dtype="float64")
-    problem = experiment.gradient_problem(settings, dataset.train, samples, random_samples=random_samples)
+    problem = gradients.problem(settings, dataset.train, samples, random_samples=random_samples)
     run = experiment.start(settings, dataset, runs_dir, "gradcheck")
     rows: list[dict[str, Any]] = []
     with page_of(run), blas_threads(threads or 1):  # the products are small

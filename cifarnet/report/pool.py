@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from cifarnet import experiment
+from cifarnet import experiment, gradients
 from cifarnet.errors import Diverged
 from cifarnet.gradcheck import Errors
 from cifarnet.report.plan import Job
@@ -97,9 +97,7 @@ def trained(job: Job, dataset: Any, folder: Path) -> Generator[float, None, None
 def checked(job: Job, dataset: Any, folder: Path) -> Generator[float, None, None]:
     """One gradient check as a run folder: the errors of every parameter by every method, and the worst of them."""
     assert job.check
-    problem = experiment.gradient_problem(
-        job.settings, dataset.train, job.check.samples, random_samples=job.check.random
-    )
+    problem = gradients.problem(job.settings, dataset.train, job.check.samples, random_samples=job.check.random)
     run = experiment.start(job.settings, dataset, folder, "gradcheck", key=job.key, check=job.check.model_dump())
     found = dict[str, float]()
     try:
