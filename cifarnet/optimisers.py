@@ -75,18 +75,18 @@ class Update:
 
     rule: Optimiser
     theta: Array
-    gradient: Array
     moments: Array
     eta: float
     step: int
     weights: int
     decay: float
 
-    def __call__(self, part: slice) -> None:
-        """Update one slice, block by block."""
+    def __call__(self, part: slice, gradient: Array) -> None:
+        """Update one slice from that slice of the gradient, block by block."""
         for start in range(part.start, part.stop, BLOCK):
             block = slice(start, min(start + BLOCK, part.stop))
-            decayed = slice(start, max(start, min(block.stop, self.weights)))
+            g = gradient[start - part.start : block.stop - part.start]
             if self.decay:
-                self.gradient[decayed] += self.decay * self.theta[decayed]
-            self.rule(self.theta[block], self.gradient[block], self.moments[:, block], self.eta, self.step)
+                decayed = self.theta[start : max(start, min(block.stop, self.weights))]
+                g[: len(decayed)] += self.decay * decayed
+            self.rule(self.theta[block], g, self.moments[:, block], self.eta, self.step)

@@ -137,21 +137,21 @@ def update(state: State, team: Team, plan: Plan, buffers: network.Buffers) -> fl
     )
     if not math.isfinite(loss):
         raise diverged(state.step, eta, f"the loss of a batch is {loss}")
-    rule = descend(state, plan, buffers.theta, eta)
+    rule = descend(state, plan, eta)
     state.step += 1
     team.backward(G, averaged(rule, state, plan) if plan.average else rule)
     return float(loss)
 
 
-def descend(state: State, plan: Plan, gradient: Array, eta: float) -> Rule:
+def descend(state: State, plan: Plan, eta: float) -> Rule:
     """What updates a slice of theta from that slice of a gradient, which for plain SGD has the factor eta already."""
     weights, decay = network.weight_count(plan.sizes), 2 * plan.lam
     if plan.rule:
-        return Update(plan.rule, state.theta, gradient, state.moments, eta, state.step, weights, decay)
+        return Update(plan.rule, state.theta, state.moments, eta, state.step, weights, decay)
 
-    def rule(part: slice) -> None:
+    def rule(part: slice, gradient: Array) -> None:
         state.theta[part.start : min(part.stop, weights)] *= 1 - eta * decay
-        state.theta[part] -= gradient[part]
+        state.theta[part] -= gradient
 
     return rule
 
@@ -163,8 +163,8 @@ def averaged(rule: Rule, state: State, plan: Plan) -> Rule:
     """
     count, last = plan.sample(state.step), plan.ends_cycle(state.step)
 
-    def both(part: slice) -> None:
-        rule(part)
+    def both(part: slice, gradient: Array) -> None:
+        rule(part, gradient)
         theta, average = state.theta[part], state.average[part]
         average[:] = theta if count == 1 else average + (theta - average) / count
         if last:
