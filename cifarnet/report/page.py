@@ -288,6 +288,8 @@ def markdown(book: Book) -> str:
             for e in book.entries[chapter.study.id] if e.verdict != "setting"
         ]  # fmt: skip
         headers = ["exhibit", "row", "quantity", "reported", "mean", "std", "n", "difference", "verdict", "remark"]
+        if apart(book):
+            headers, rows = [*headers[:3], *headers[4:7]], [[*row[:3], *row[4:7]] for row in rows]
         out += [tabulate(rows, headers, tablefmt="github", disable_numparse=True), ""]
         out += [f"- {t.claim.says} *{t.verdict}* {t.claim.explanation}".rstrip() for t in chapter.claims] + [""]
     return "\n".join(out)
@@ -299,8 +301,8 @@ def closing(book: Book) -> str:
         return f"Nothing is compared: {book.incomparable}."
     head = summary(book)
     a = head["accuracies"]
-    compared = a["agrees"] + a["differs"]
-    return f"{a['agrees']} of {compared} accuracies agree; {head['claims_hold']} of {head['claims']} claims hold."
+    accuracies = f"{a['agrees']} of {a['agrees'] + a['differs']} accuracies agree; "
+    return f"{'' if apart(book) else accuracies}{head['claims_hold']} of {head['claims']} claims hold."
 
 
 def write(book: Book, folder: Path) -> Path:
