@@ -184,10 +184,14 @@ def describe(found: "Found") -> str:
     settings = study.trial_settings(study.trials[0])
     schedule = study.part
     eta = settings.training.schedule
+    values = {
+        "training.batch_size": f"batch size {settings.training.batch_size}, ",
+        "network.hidden": f"hidden {list(settings.network.hidden)}, ",
+    }
     return (
         f"{schedule.cycles} cycles of n_s {schedule.n_s}, eta {getattr(eta, 'eta_min', 0):g} to "
-        f"{getattr(eta, 'eta_max', 0):g}, batch size {settings.training.batch_size}, "
-        f"hidden {list(settings.network.hidden)}, {settings.data.n_train:,} training images, seed {study.settings.seed}"
+        f"{getattr(eta, 'eta_max', 0):g}, {''.join(text for key, text in values.items() if key not in study.names)}"
+        f"{settings.data.n_train:,} training images, seed {study.settings.seed}"
     )
 
 
