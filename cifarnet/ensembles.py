@@ -1,6 +1,7 @@
 """Several networks as one: those at the ends of a run's cycles, or of several runs, by mean probability and by vote."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -79,21 +80,17 @@ def evaluate(
         If a folder or the data cannot be read, or the runs have other images in this split.
     """
     team = members(paths, cycles=cycles)
+    for member in team if flips or shifts else ():
+        if member.settings.data.dims is not None:
+            raise RunError(f"{member.name}: has no whole images to mirror or to move (data.dims)")
     dataset = data.load(team[0].settings.data, data_dir)
     images: Split = getattr(dataset, split)
-    Ps = np.stack(
-        list(probabilities(team, dataset, split, data_dir, threads, flips=flips, shifts=shifts))
-    )  # (members, n, K)
+    seen = partial(variants, flips=flips, shifts=shifts)
+    Ps = np.stack(list(probabilities(team, dataset, split, data_dir, threads, seen)))  # (members, n, K)
     P, y = Ps.mean(axis=0), images.y
     losses = -np.log(np.maximum(P[np.arange(len(y)), y], np.finfo(P.dtype).tiny))
-    name = "-".join(
-        [
-            *(["flips"] * flips),
-            *([f"shifts-{shifts}"] if shifts else []),
-            *(["ensemble"] if len(team) > 1 else []),
-            split,
-        ]
-    )
+    named = {"flips": flips, f"shifts-{shifts}": shifts, "ensemble": len(team) > 1, split: True}
+    name = "-".join(word for word, there in named.items() if there)
     run = Run(paths[0], formats=formats)
     summary = experiment.show(run, name, team[0].settings, dataset, images, P, losses)
     if len(team) > 1:
@@ -118,11 +115,12 @@ def probabilities(
     split: str,
     data_dir: Path | None,
     threads: int,
-    *,
-    flips: bool,
-    shifts: int,
+    seen: Callable[[Array], Iterator[Array]],
 ) -> Iterator[Array]:
-    """What each member makes of the images (n, K), normalised as in its own training."""
+    """What each member makes of the images (n, K), normalised as in its own training: the mean over what it has seen.
+
+    ``seen`` are the variants of some images.
+    """
     settings, images = team[0].settings.data, getattr(dataset, split)
     y: NDArray[np.integer] = images.y
     for member in team:
@@ -131,12 +129,10 @@ def probabilities(
             images = getattr(data.load(settings, data_dir), split)
             if not np.array_equal(images.y, y):
                 raise RunError(f"{member.name}: has other {split} images than {team[0].name}; take --split test")
-        if (flips or shifts) and member.settings.data.dims is not None:
-            raise RunError(f"{member.name}: has no whole images to mirror or to move (data.dims)")
         theta, sizes = load(member.path, member.settings.sizes, member.file).theta, member.settings.sizes
         P = np.zeros((len(y), sizes[-1]), theta.dtype)
         for start in range(0, len(y), SEEN):
             some = slice(start, start + SEEN)
-            for count, X in enumerate(variants(images.X[some], flips=flips, shifts=shifts), 1):
+            for count, X in enumerate(seen(images.X[some]), 1):
                 P[some] += (evaluation.outcomes(theta, sizes, X, y[some], threads)[0] - P[some]) / count
         yield P
