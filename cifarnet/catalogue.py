@@ -17,6 +17,7 @@ from typing import Any
 
 from cifarnet import runs
 from cifarnet.errors import ConfigError, RunError
+from cifarnet.nested import flat
 
 FACTS = ("run", "kind", "label", "status", "started", "seconds")
 ACCURACIES = ("validation_accuracy", "test_accuracy")
@@ -40,7 +41,7 @@ class Entry:
     @cached_property
     def settings(self) -> dict[str, Any]:
         """Dotted keys and values of what was set."""
-        return dict(leaves(self.info.get("settings", {})))
+        return flat(self.info.get("settings", {}))
 
     @property
     def results(self) -> dict[str, float]:
@@ -58,15 +59,6 @@ class Entry:
         with contextlib.suppress(KeyError, TypeError, ValueError):
             return (now - datetime.fromisoformat(self.info["started"])).total_seconds()
         return float("inf")
-
-
-def leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """The values of nested settings with their dotted keys."""
-    for key, value in tree.items():
-        if isinstance(value, dict):
-            yield from leaves(value, f"{prefix}{key}.")
-        else:
-            yield prefix + key, value
 
 
 def entry(path: Path) -> Entry:

@@ -17,6 +17,7 @@ from cifarnet import network, plots
 from cifarnet.errors import ConfigError
 from cifarnet.library import LoadedRun
 from cifarnet.model import Model
+from cifarnet.nested import flat
 from cifarnet.runs import Run
 
 OPSET, IR_VERSION = 17, 8  # of 2022: read by everything that reads ONNX today
@@ -154,22 +155,14 @@ def drawn(run: LoadedRun, name: str) -> bytes:
 def tables(run: LoadedRun) -> dict[str, str]:
     """Settings and results, the records, and every weight matrix and bias as a table of its own."""
     info, records = run.info, run.records
-    about = [*leaves(info.get("settings", {}), "settings."), *leaves(info.get("results", {}), "results.")]
-    files = {"summary": written(["key", "value"], about)}
+    about = flat({"settings": info.get("settings", {}), "results": info.get("results", {})})
+    summary = [(key, json.dumps(value) if isinstance(value, (list, dict)) else value) for key, value in about.items()]
+    files = {"summary": written(["key", "value"], summary)}
     files["metrics"] = written(list(records), zip(*(column.tolist() for column in records.values()), strict=True))
     for name, values in network.named(run.model.theta, run.model.sizes).items():
         rows = values if values.ndim == 2 else values[:, None]
         files[name] = written([str(column) for column in range(rows.shape[1])], rows.tolist())
     return {f"export/{name}.csv": text for name, text in files.items()}
-
-
-def leaves(tree: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
-    """Nested values with dotted keys; lists as JSON."""
-    for key, value in tree.items():
-        if isinstance(value, dict):
-            yield from leaves(value, f"{prefix}{key}.")
-        else:
-            yield prefix + key, json.dumps(value) if isinstance(value, list) else value
 
 
 def written(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:

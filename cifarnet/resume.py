@@ -11,6 +11,7 @@ from cifarnet import config, data, runs
 from cifarnet.config.settings import Settings
 from cifarnet.data import Dataset
 from cifarnet.errors import RunError
+from cifarnet.nested import flat
 from cifarnet.runs import Run
 from cifarnet.training import NUMERICS, Plan, State
 
@@ -50,7 +51,7 @@ def take(path: Path, data_dir: Path | None = None, threads: int = 1) -> Resumed:
 
 def contradictions(run: Run, before: Mapping[str, Any], settings: Settings, dataset: Dataset) -> Iterator[str]:
     """What is not as it was when the run began, of all that its result follows from."""
-    was, now = config.flat(run.info.get("settings", {})), config.flat(config.plain(settings))
+    was, now = flat(run.info.get("settings", {})), flat(config.plain(settings))
     for key in [key for key in was | now if was.get(key) != now.get(key)]:
         yield f"{key} was {was.get(key)} and is {now.get(key)} (config.yaml)"
     if before.get("data", {}).get("fingerprint") != dataset.fingerprint:

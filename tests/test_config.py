@@ -18,9 +18,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from cifarnet.cli.config import config
-from cifarnet.config import Settings, dump, find, load, plain, resolve, saved, schema
+from cifarnet.config import Settings, dump, find, load, plain, resolve, saved, schema, shipped
 from cifarnet.config.document import scalar
-from cifarnet.config.reader import shipped
 from cifarnet.config.settings import LABEL, Cyclic
 
 CONFIGS = Path(__file__).parent.parent / "configs"

@@ -13,8 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cifarnet.config import dump, load
-from cifarnet.config.reader import leaves, plain
+from cifarnet.config.writer import plain
 from cifarnet.errors import ConfigError
+from cifarnet.nested import flat
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -294,7 +295,7 @@ def corpus() -> Iterator[tuple[str, int, str]]:
         whole = load(None, [f"training.schedule.kind={kind}", *(["network.init.std=1"] if kind == "step" else [])])
         lines = dump(whole).splitlines()
         places = [n for n, line in enumerate(lines) if not line.endswith(":")]
-        for n, key in zip(places, leaves(plain(whole)), strict=True):
+        for n, key in zip(places, flat(plain(whole)), strict=True):
             before, name, after = re.match(r"( *)(\w+)(: .*)", lines[n]).groups()  # type: ignore[union-attr]
             prefix = key.removesuffix(name)
             i = draw.randrange(len(name))
@@ -305,7 +306,7 @@ def corpus() -> Iterator[tuple[str, int, str]]:
                 name.upper(),
                 f"'{name} '",
             }:
-                if typo and prefix + typo not in leaves(plain(whole)):
+                if typo and prefix + typo not in flat(plain(whole)):
                     yield changed(lines, n, before + typo + after), n + 1, prefix + typo.strip("'").strip()
             yield changed(lines, n, lines[n] + "\n" + lines[n]), n + 2, key
             for junk in JUNK:
@@ -352,7 +353,7 @@ def test_any_bytes(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> 
 @given(
     st.lists(
         st.tuples(
-            st.sampled_from([*leaves(plain(load("assignment-1"))), "training", "data", "training.schedule", "x"]),
+            st.sampled_from([*flat(plain(load("assignment-1"))), "training", "data", "training.schedule", "x"]),
             yamlish,
         )
     )

@@ -22,7 +22,8 @@ from cifarnet.cli.data import data as data_command
 from cifarnet.config.settings import Data
 from cifarnet.data import Split, load, release, twin
 from cifarnet.data.dataset import gather, rows
-from cifarnet.data.release import BINARY, CLASSES, PYTHON, TEST, TRAINING, Batch, find
+from cifarnet.data.formats import BINARY, CLASSES, FORMATS, PYTHON, TEST, TRAINING
+from cifarnet.data.release import Batch, find
 from cifarnet.errors import DataError
 
 N = 40  # images in a batch of these tests
@@ -97,7 +98,7 @@ def test_order_of_places(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("form", ["folder", "itself", "archive", "archive itself"])
-@pytest.mark.parametrize("format", release.FORMATS, ids=lambda format: format.name)
+@pytest.mark.parametrize("format", FORMATS, ids=lambda format: format.name)
 def test_forms_give_the_same_data(tmp_path, form, format):
     """Folder or archive, Python or binary, given itself or by its parent: the same images, classes and fingerprint."""
     folder = write_python(tmp_path) if format is PYTHON else write_binary(tmp_path)

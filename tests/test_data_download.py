@@ -15,7 +15,7 @@ from cifarnet.cli.data import data as data_command
 from cifarnet.data import download as room
 from cifarnet.data import release
 from cifarnet.data.download import download
-from cifarnet.data.release import PYTHON
+from cifarnet.data.formats import PYTHON
 from cifarnet.errors import DataError
 
 FILES = {name: random.Random(name).randbytes(40_000) for name in PYTHON.files}

@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cifarnet.data import pickles, release
-from cifarnet.data.release import BINARY, PYTHON, Release
+from cifarnet.data.formats import BINARY, PYTHON
+from cifarnet.data.release import Release
 from cifarnet.errors import DataError
 
 N = 10

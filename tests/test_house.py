@@ -9,7 +9,7 @@ import cifarnet
 
 PACKAGE = Path(cifarnet.__file__).parent
 
-ROOMS = {  # room: rooms of ours that it may import; errors and streams are everybody's
+ROOMS = {  # room: rooms of ours that it may import; errors, nested and streams are everybody's
     "config": set(),
     "data": {"config"},
     "network": set(),
@@ -44,7 +44,7 @@ ROOMS = {  # room: rooms of ours that it may import; errors and streams are ever
 }  # fmt: skip
 ROOMS["report"] = {"config", "experiment", "gradcheck", "gradients", "runs", "plots", "page"}
 ROOMS["cli"] = set(ROOMS)
-COMMON = {"errors", "streams", "version"}
+COMMON = {"errors", "nested", "streams", "version"}
 
 
 def files(room):

@@ -17,8 +17,11 @@ from click.testing import CliRunner
 from cifarnet import config
 from cifarnet.cli.reproduce_report import reproduce_report
 from cifarnet.errors import ConfigError
-from cifarnet.report import compare, page, plan, studies
+from cifarnet.nested import flat
+from cifarnet.report import compare, plan, studies
+from cifarnet.report.book import Book
 from cifarnet.report.charts import ticks
+from cifarnet.report.numbers import Reported, quantity, resolution
 
 STUDY = """
 title: A seventh report
@@ -119,13 +122,13 @@ def numbers(folder):
 )
 def test_printed_numbers_mean_what_they_say(text, value, half):
     """Per cent, decimal commas, powers of ten; half a unit of the last digit is what the wording leaves open."""
-    assert studies.quantity(text) == pytest.approx(value, rel=1e-12)
-    assert text == "45,000" or studies.resolution(text) == pytest.approx(half, rel=1e-9)
+    assert quantity(text) == pytest.approx(value, rel=1e-12)
+    assert text == "45,000" or resolution(text) == pytest.approx(half, rel=1e-9)
 
 
 def test_times_are_seconds():
-    assert studies.quantity("2 min 39 sec") == 159
-    assert studies.quantity("3.08 minutes") == pytest.approx(184.8)
+    assert quantity("2 min 39 sec") == 159
+    assert quantity("3.08 minutes") == pytest.approx(184.8)
 
 
 def test_a_study_that_states_another_setting_than_it_uses_is_refused(folder):
@@ -176,7 +179,7 @@ def test_a_shipped_study_that_stands_apart_is_named():
 
 def settings_of(settings):
     """Every setting by its dotted key."""
-    return dict(studies.flat(settings.model_dump()))
+    return flat(settings.model_dump())
 
 
 def test_shipped_studies_share_their_trainings():
@@ -203,7 +206,7 @@ def test_the_key_is_of_what_a_result_depends_on(study):
 
 def one(study, value, text="46 %", **number):
     exhibit = study.exhibits[1]
-    reported = studies.Reported(text=text, **({"measure": "test_accuracy"} | number))
+    reported = Reported(text=text, **({"measure": "test_accuracy"} | number))
     return compare.compare(study, exhibit, exhibit.rows[0], reported, value, "")
 
 
@@ -328,7 +331,7 @@ def test_killed_and_started_again_gives_the_same_numbers(trained):
 def test_a_chart_says_in_words_what_it_shows(trained, study):
     """For readers who cannot see it: from where to where each line goes, and what the report has."""
     reports = trained / "runs" / "reports"
-    book = page.Book([study], plan.remembered(reports), reports)
+    book = Book([study], plan.remembered(reports), reports)
     chart = book.chapters[0].sections[1].figures[0].charts[2]
     assert chart.alt.startswith("accuracy: training from ")
     assert "reported 46.0 %" in chart.alt

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from cifarnet.report import compare, studies
+from cifarnet.report import compare, numbers, studies
 
 FOLDER = Path(__file__).parent.parent / "configs" / "reports"
 
@@ -64,7 +64,7 @@ TIMES = [
 
 
 def value(text):
-    return {"e-5": 1e-5, "e-3": 1e-3}.get(text) or studies.quantity(text)
+    return {"e-5": 1e-5, "e-3": 1e-3}.get(text) or numbers.quantity(text)
 
 
 def entries(name):

@@ -9,7 +9,7 @@ import click
 from cifarnet.cli import options
 
 if TYPE_CHECKING:
-    from cifarnet.report.page import Book
+    from cifarnet.report.book import Book
     from cifarnet.report.plan import Job
     from cifarnet.report.studies import Study
 
@@ -54,7 +54,7 @@ def reproduce_report(
       cifarnet reproduce-report --redraw
     """
     from cifarnet import data
-    from cifarnet.config.reader import folder as shipped
+    from cifarnet.config import folder as shipped
     from cifarnet.report import plan
     from cifarnet.report.studies import read_all
 
@@ -90,8 +90,9 @@ def reproduce_report(
 def draw(read: "list[Study]", folder: Path) -> "Book":
     """Write the page from the records."""
     from cifarnet.report import page, plan
+    from cifarnet.report.book import Book
 
-    book = page.Book(read, plan.remembered(folder), folder)
+    book = Book(read, plan.remembered(folder), folder)
     page.write(book, folder)
     return book
 

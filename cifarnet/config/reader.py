@@ -1,25 +1,26 @@
-"""From config file, environment, --set and flags to validated settings, each with its origin, and back to YAML."""
+"""From config file, environment, --set and flags to validated settings, each with its origin."""
 
 from __future__ import annotations
 
 import copy
-import difflib
 import logging
 import os
 import re
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
 from pydantic import ValidationError
 
 from cifarnet.config import document
 from cifarnet.config.document import Document, KeyPath
-from cifarnet.config.problems import FIELDS, MAX_SHOWN, describe, inside, legible, locate, quoted, shown
+from cifarnet.config.files import find
+from cifarnet.config.problems import describe, inside, legible, locate, quoted, shown
 from cifarnet.config.settings import LABEL, Settings
+from cifarnet.config.writer import plain
 from cifarnet.errors import ConfigError
+from cifarnet.nested import flat
 
 LOG = logging.getLogger(__name__)
 VARIABLE = "CIFARNET_SET"
@@ -94,7 +95,7 @@ def resolve(
             layers.lay({name: value}, Mark(3, 0, f"--{name}"))
     settings = layers.settings()
     marks = {".".join(map(str, path)): str(mark) for path, mark in layers.marks.items()}
-    return Resolved(settings, {key: marks.get(key, "default") for key in leaves(plain(settings))})
+    return Resolved(settings, {key: marks.get(key, "default") for key in flat(plain(settings))})
 
 
 def override(settings: Settings, values: Mapping[str, Any], name: str) -> Settings:
@@ -112,39 +113,6 @@ def override(settings: Settings, values: Mapping[str, Any], name: str) -> Settin
             value = {part: value}
         layers.lay(value, Mark(2, 0, name))
     return layers.settings()
-
-
-def find(source: str | Path) -> Path:
-    """The config file of this path, or else the shipped one of this name.
-
-    Raises
-    ------
-    ConfigError
-        There is neither.
-    """
-    path, name = Path(source), str(source).removesuffix(".yaml")
-    try:
-        if path.exists() and not path.is_dir():
-            return path
-    except (OSError, ValueError):  # a name that no file system takes: too long, or with a NUL in it
-        pass
-    configs = shipped()
-    if name in configs:
-        return configs[name]
-    near = difflib.get_close_matches(path.stem[:MAX_SHOWN], configs, 1)
-    hint = f"did you mean {near[0]}?" if near else f"name a YAML file, or one of {', '.join(configs)}"
-    raise ConfigError(legible(f"{quoted(str(source))}: no such config; {hint}"))
-
-
-def shipped() -> dict[str, Path]:
-    """The configs that come with cifarnet, by name."""
-    return {path.stem: path for path in sorted(folder().glob("*.yaml"))}
-
-
-def folder() -> Path:
-    """Where the shipped configs and studies are: inside the installed package, or beside it in the repository."""
-    package = Path(__file__).parent.parent
-    return package / "configs" if (package / "configs").is_dir() else package.parent / "configs"
 
 
 class Layers:
@@ -299,55 +267,3 @@ def remove(tree: dict[str, Any], paths: set[KeyPath] | frozenset[KeyPath]) -> No
             tree.clear()
         elif present(tree, path):
             del present(tree, path[:-1])[0][path[-1]]
-
-
-def plain(settings: Settings) -> dict[str, Any]:
-    """Settings as YAML and JSON have them, in the order of the models."""
-    return settings.model_dump(mode="json", by_alias=True)
-
-
-def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Plain settings with a dotted key for every value, to compare."""
-    found: dict[str, Any] = {}
-    for key, value in tree.items():
-        found |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) and value else {prefix + key: value}
-    return found
-
-
-def leaves(tree: Mapping[str, Any]) -> Iterator[str]:
-    """The dotted keys of all values that are no mappings."""
-    return iter(flat(tree))
-
-
-class Dumper(yaml.SafeDumper):
-    """A line a key, lists in brackets, quotes around text that a reader of YAML 1.1 or 1.2 would take for a number."""
-
-    def ignore_aliases(self, data: Any) -> bool:
-        return True
-
-    def represent_list(self, data: Any) -> yaml.SequenceNode:
-        return self.represent_sequence("tag:yaml.org,2002:seq", data, flow_style=True)
-
-    def represent_str(self, data: str) -> yaml.ScalarNode:
-        style = None if document.scalar(data) == data else '"'
-        return self.represent_scalar("tag:yaml.org,2002:str", data, style)
-
-
-Dumper.add_representer(list, Dumper.represent_list)
-Dumper.add_representer(str, Dumper.represent_str)
-
-
-def dump(settings: Settings) -> str:
-    """The settings as complete YAML, which loads back equal."""
-    return yaml.dump(plain(settings), Dumper=Dumper, sort_keys=False, width=10_000)
-
-
-def schema() -> dict[str, Any]:
-    """The JSON Schema of a config file, for editors."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | Settings.model_json_schema(by_alias=True)
-
-
-def keys() -> dict[str, str]:
-    """Every key that holds a value, with its description."""
-    held = {path[:-1] for path in FIELDS}
-    return {".".join(map(str, path)): field.description or "" for path, field in FIELDS.items() if path not in held}

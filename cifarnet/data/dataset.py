@@ -16,7 +16,8 @@ import numpy.typing as npt
 
 from cifarnet.config.settings import IMAGE_VALUES, Data
 from cifarnet.data import twin
-from cifarnet.data.release import CLASSES, TEST, TRAINING, Batch, Bytes, find
+from cifarnet.data.formats import CLASSES, TEST, TRAINING
+from cifarnet.data.release import Batch, Bytes, find
 
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import requests
 
-from cifarnet.data.release import PYTHON, Release, look, places, unpack
+from cifarnet.data.formats import PYTHON
+from cifarnet.data.release import Release, look, places, unpack
 from cifarnet.errors import DataError
 
 # The first three are known to be fast and to carry the official bytes; the source itself gives 50 to 80 kB a second.

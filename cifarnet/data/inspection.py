@@ -8,7 +8,8 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from cifarnet.data.release import TEST, TRAINING, Release
+from cifarnet.data.formats import TEST, TRAINING
+from cifarnet.data.release import Release
 from cifarnet.errors import DataError
 
 

@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cifarnet.config.settings import BATCH_IMAGES, IMAGE_VALUES
-from cifarnet.data.release import CLASSES, TEST, TRAINING, Batch, digest
+from cifarnet.data.formats import CLASSES, TEST, TRAINING
+from cifarnet.data.release import Batch, digest
 
 WAVES = 5  # cosines in each direction; waves x waves x three colours make a picture
 SIGNED = 13  # how strongly a class shows in a pattern that is as often inverted as not: no linear classifier sees it

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from statistics import mean, stdev
 from typing import Literal, NamedTuple
 
-from cifarnet.report.studies import Claim, Exhibit, Number, Reported, Row, Study, resolution
+from cifarnet.report.numbers import Number, Reported, resolution
+from cifarnet.report.studies import Claim, Exhibit, Row, Study
 
 Verdict = Literal["agrees", "differs", "cannot be compared", "setting", "not run"]
 ClaimVerdict = Literal["holds", "does not hold", "undecided", "not run", "cannot be compared"]

@@ -21,7 +21,7 @@ except ImportError:
 
 with instrumented:
     from cifarnet import config, model, runs
-    from cifarnet.data import release
+    from cifarnet.data import formats, release
     from cifarnet.errors import CifarnetError
 
 FOLDER = Path(tempfile.mkdtemp(prefix="cifarnet-fuzz-"))
@@ -42,7 +42,7 @@ def read_config(content: bytes) -> None:
 
 def read_batch(content: bytes) -> None:
     """The first byte chooses between a pickled and a binary batch."""
-    form = release.FORMATS[content[0] % 2] if content else release.PYTHON
+    form = formats.FORMATS[content[0] % 2] if content else formats.PYTHON
     name = "data_batch_1" + form.suffix
     (FOLDER / name).write_bytes(content[1:])
     release.Release(FOLDER, form).read("data_batch_1")
