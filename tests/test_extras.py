@@ -1,16 +1,19 @@
 """What can be added to the loop: optimisers, dropout, jitter, other losses, averages and cycles that grow."""
 
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from itertools import islice
 
 import numpy as np
 import pytest
 
 from cifarnet import network, objectives, optimisers
 from cifarnet.data import Split
+from cifarnet.errors import Diverged
 from cifarnet.parallel import shared
 from cifarnet.streams import stream
-from cifarnet.training import State, mask, train
+from cifarnet.training import State, Workspace, mask, train
 from tests.test_training import PLAN, slow_helpers
 
 
@@ -60,6 +63,35 @@ def test_an_extra_resumed_from_any_step_ends_with_the_same_bytes(toy, name):
     assert whole.theta.tobytes() == second.theta.tobytes()
     plain = trained(toy, replace(PLAN, eta=lambda t: 0.01))[0]
     assert (whole.theta.tobytes() == plain.theta.tobytes()) == (name == "growth")
+
+
+def test_trainings_that_take_turns_end_as_if_alone(toy):
+    """In one workspace, with every extra, other batches, and one that diverges: the same bytes and the same records."""
+    plans = [PLAN, *map(plan_with, EXTRAS), replace(PLAN, seed=PLAN.seed + 1), replace(PLAN, eta=lambda t: 1e30)]
+    workspace, found = Workspace(PLAN.sizes, PLAN.batch_size, 1, np.float32), [state(plan) for plan in plans]
+    turns = [train(one, toy, toy, plan, 1, workspace) for one, plan in zip(found, plans, strict=True)]
+    records = [[] for _ in turns]
+    for _ in range(PLAN.updates + 1):
+        for turn, seen in zip(turns, records, strict=True):
+            with suppress(Diverged):
+                seen.extend(islice(turn, 1))
+    for plan, one, seen in zip(plans, found, records, strict=True):
+        alone, expected = state(plan), []
+        with suppress(Diverged):
+            expected.extend(train(alone, toy, toy, plan))
+        assert one.theta.tobytes() == alone.theta.tobytes()
+        assert repr(seen) == repr(expected)
+
+
+@pytest.mark.parametrize(("seeds", "fetches"), [([1, 1, 1], 1), ([1, 2, 1], 3), ([1, 1, 2], 2)])
+def test_trainings_that_take_turns_fetch_their_batches_once(toy, monkeypatch, seeds, fetches):
+    """Where one has the same images as the one before it."""
+    workspace, taken, take = Workspace(PLAN.sizes, PLAN.batch_size, 1, np.float32), [], np.take
+    monkeypatch.setattr(np, "take", lambda *found, **rest: taken.append(1) or take(*found, **rest))
+    plans = [replace(PLAN, seed=seed, lam=lam) for lam, seed in enumerate(seeds)]
+    for _ in zip(*(train(state(plan), toy, toy, plan, 1, workspace) for plan in plans), strict=True):
+        pass
+    assert len(taken) == fetches * PLAN.updates
 
 
 @pytest.mark.parametrize("name", EXTRAS)

@@ -157,8 +157,26 @@ def test_a_search_writes_a_row_a_trial_and_the_best(run_search):
 
 
 def test_a_trial_is_the_same_bytes_for_any_number_of_jobs(run_search):
-    """One, two and four side by side: the same rows."""
+    """One, two and four side by side, the one with two that take turns: the same rows."""
     assert rows(run_search(jobs=1)[0]) == rows(run_search(jobs=2)[0]) == rows(run_search(jobs=4)[0])
+
+
+def test_trials_take_turns_where_they_are_alike_and_many():
+    """At most four, no more than leave two groups for each job, and never on several threads or with other seeds."""
+    settings = [config.load(None, [*TINY, f"seed={seed}"]) for seed in (1, 2) for _ in range(20)]
+
+    def sizes(count, jobs, threads=1):
+        workers = search.Workers(None, jobs, threads, None, None)
+        groups = list(workers.groups([*enumerate(settings[:count])]))
+        assert sorted(i for group in groups for i, _ in group) == list(range(count))
+        assert all(len({alone.seed for _, alone in group}) == 1 for group in groups)
+        return [len(group) for group in groups]
+
+    assert sizes(20, 2) == [4] * 5
+    assert sizes(8, 2) == [2] * 4
+    assert sizes(3, 1) == sizes(7, 2)[:3] == [1] * 3
+    assert sizes(20, 2, threads=2) == [1] * 20
+    assert sizes(23, 1) == [4, 4, 4, 4, 4, 3]
 
 
 def test_fine_goes_on_from_coarse(run_search):
@@ -273,7 +291,7 @@ def test_fail_fast_stops_at_the_first(run_search, tmp_path):
 def test_other_images_are_no_fault_of_a_trial(toy_data):
     """A fingerprint that differs is an error for the search, not an outcome."""
     with pytest.raises(DataError, match="fingerprint ffffffffffff, those of the search 000000000000"):
-        trials.run(config.load(None, TINY), 1, "0" * 64)
+        trials.run([config.load(None, TINY)], 1, "0" * 64)
 
 
 def resumed(path, toy_data, *, retry_failed=False):

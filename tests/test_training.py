@@ -154,17 +154,19 @@ def test_threads_end_before_the_interpreter_does():
     assert done.stdout == "1\n", done.stderr
 
 
-@pytest.mark.parametrize("method", ["gather", "multiply", "backward"])
-def test_an_error_in_a_thread_surfaces(toy, split, monkeypatch, method):
+@pytest.mark.parametrize(
+    ("part", "method"), [(parallel.Inputs, "fetch"), (parallel.Share, "multiply"), (parallel.Share, "backward")]
+)
+def test_an_error_in_a_thread_surfaces(toy, split, monkeypatch, part, method):
     """Whatever fails in a helper ends the training with that error, and no thread is left behind."""
-    before, original = threading.active_count(), getattr(parallel.Share, method)
+    before, original = threading.active_count(), getattr(part, method)
 
     def failing(share, *arguments):
         if share.tiles[0] == 1:
             raise MemoryError("no room")
         original(share, *arguments)
 
-    monkeypatch.setattr(parallel.Share, method, failing)
+    monkeypatch.setattr(part, method, failing)
     with pytest.raises(MemoryError, match="no room"):
         trained(toy, threads=4)
     assert threading.active_count() == before

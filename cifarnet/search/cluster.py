@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -45,7 +45,8 @@ def remote(address: str, threads: int, fingerprint: str, settings: Data) -> Iter
         check(client, address, fingerprint, settings)
         work = partial(run, threads=threads, fingerprint=fingerprint)
         executor = client.get_executor(pure=False)  # type: ignore[no-untyped-call]
-        yield Workers(executor, work, threading.Event())
+        jobs = sum(client.nthreads().values())  # type: ignore[no-untyped-call]
+        yield Workers(executor, jobs, threads, work, threading.Event())
 
 
 def check(client: Any, address: str, fingerprint: str, settings: Data) -> None:
@@ -68,9 +69,11 @@ def prepare(settings: Data, fingerprint: str) -> tuple[str, int]:
     return __version__, NUMERICS
 
 
-def run(settings: Settings, threads: int, fingerprint: str, before: Outcome | None = None) -> Outcome:
-    """In a worker: run a trial. The limit stays: other trials of this worker begin and end at any time."""
+def run(
+    group: Sequence[Settings], threads: int, fingerprint: str, before: Sequence[Outcome | None] = ()
+) -> list[Outcome]:
+    """In a worker: run a group of trials. The limit stays: others of this worker begin and end at any time."""
     from threadpoolctl import threadpool_limits
 
     threadpool_limits(1, user_api="blas")
-    return trials.run(settings, threads, fingerprint, before=before)
+    return trials.run(group, threads, fingerprint, before=before)

@@ -23,6 +23,8 @@ from cifarnet.search.workers import Workers
 PATIENCE = 0.1  # seconds after which a caller may leave again
 EARLIER = "earlier.json"  # what a fine search started from, so that the folder can be drawn alone
 
+Futures = dict[Future[list[Outcome]], list[Trial]]  # groups of trials that wait or run
+
 
 def start(study: Study, dataset: Dataset, runs_dir: Path, earlier: Found | None, threads: int = 1) -> Run:
     """Make the run folder of a search."""
@@ -74,24 +76,26 @@ def execute(
     DataError
         When a worker has not the images of the search.
     """
-    part, futures, paused = found.study.part, dict[Future[Outcome], Trial](), dict[Trial, Outcome]()
+    part, futures, paused = found.study.part, Futures(), dict[Trial, Outcome]()
     try:
         for cycles in range(1 if part.halving else part.cycles, part.cycles + 1):
-            for trial in found.missing():
-                settings = found.study.trial_settings(trial, None if cycles == part.cycles else cycles)
-                futures[workers.executor.submit(workers.work, settings, before=paused.get(trial))] = trial
+            last = cycles == part.cycles
+            todo = [(trial, found.study.trial_settings(trial, None if last else cycles)) for trial in found.missing()]
+            for group in workers.groups(todo):
+                before = [paused.get(trial) for trial, _ in group]
+                future = workers.executor.submit(workers.work, [settings for _, settings in group], before=before)
+                futures[future] = [trial for trial, _ in group]
             while futures:
                 for future in wait(futures, PATIENCE, FIRST_COMPLETED).done:
-                    trial, outcome = futures.pop(future), result(future)
-                    if outcome.bad or cycles == part.cycles:
+                    answers = outcomes(future, futures.pop(future))
+                    ended = [(trial, outcome) for trial, outcome in answers if outcome.bad or last]
+                    for trial, outcome in ended:
                         write(found, run, trial, outcome, cycles)
-                        yield trial, outcome
-                    else:
-                        paused[trial] = outcome
-                    if outcome.bad and fail_fast:
-                        raise RunError(
-                            f"trial {trial.index} {outcome.status}, and --fail-fast was given: {outcome.note}"
-                        )
+                    yield from ended
+                    if fail_fast:
+                        refuse(ended)
+                    if not last:
+                        paused |= dict(answers)
                 yield None
             for trial, outcome in hopeless(found, paused, cycles):
                 write(found, run, trial, outcome, cycles)
@@ -119,16 +123,23 @@ def hopeless(found: Found, paused: Mapping[Trial, Outcome], cycles: int) -> list
     ]
 
 
-def result(future: Future[Outcome]) -> Outcome:
-    """What a trial found; an error of those who run it, such as a worker lost again and again, fails the trial."""
+def outcomes(future: Future[list[Outcome]], trials: list[Trial]) -> list[tuple[Trial, Outcome]]:
+    """What trials found; an error of those who run them, such as a worker lost again and again, fails them."""
     try:
-        return future.result()
+        return list(zip(trials, future.result(), strict=True))
     except CifarnetError:
         raise
     except CancelledError as error:
         raise RunError("the scheduler dropped a trial: is it gone? --resume goes on with this search") from error
     except Exception as error:
-        return Outcome("failed", note=f"{type(error).__name__}: {error}")
+        return [(trial, Outcome("failed", note=f"{type(error).__name__}: {error}")) for trial in trials]
+
+
+def refuse(ended: list[tuple[Trial, Outcome]]) -> None:
+    """Raise RunError if one of these trials has failed or diverged."""
+    for trial, outcome in ended:
+        if outcome.bad:
+            raise RunError(f"trial {trial.index} {outcome.status}, and --fail-fast was given: {outcome.note}")
 
 
 def write(found: Found, run: Run, trial: Trial, outcome: Outcome, cycles: int) -> None:
@@ -148,17 +159,17 @@ def write(found: Found, run: Run, trial: Trial, outcome: Outcome, cycles: int) -
         run.log(f"trial {trial.index}, seed {trial.seed}: {outcome.note}")
 
 
-def stop(found: Found, run: Run, workers: Workers, futures: dict[Future[Outcome], Trial]) -> None:
+def stop(found: Found, run: Run, workers: Workers, futures: Futures) -> None:
     """Stop the trials that run and drop those that wait; write those that ended before they heard of it."""
     workers.stop.set()
     for future in futures:
         future.cancel()
     workers.executor.shutdown()
-    for future, trial in futures.items():
+    for future, trials in futures.items():
         if future.done() and not future.cancelled() and not future.exception():
-            outcome = future.result()
-            if outcome.bad or (outcome.status == "completed" and not found.study.part.halving):
-                write(found, run, trial, outcome, found.study.part.cycles)
+            for trial, outcome in zip(trials, future.result(), strict=True):
+                if outcome.bad or (outcome.status == "completed" and not found.study.part.halving):
+                    write(found, run, trial, outcome, found.study.part.cycles)
 
 
 def finish(found: Found, run: Run) -> None:

@@ -1,15 +1,16 @@
-"""One trial: settings become a row of figures. Nothing is written, so that trials run anywhere and side by side."""
+"""Trials: settings become rows of figures. Nothing is written, so that trials run anywhere and side by side."""
 
 from __future__ import annotations
 
 import math
 import threading
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Hashable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from dataclasses import replace as replaced
 from functools import lru_cache
+from itertools import zip_longest
 from pathlib import Path
 
 from cifarnet import data, experiment
@@ -18,7 +19,7 @@ from cifarnet.config.settings import Data
 from cifarnet.data import Dataset
 from cifarnet.errors import DataError, Diverged
 from cifarnet.evaluation import Scores
-from cifarnet.training import Record, State, train
+from cifarnet.training import Record, State, Workspace, train
 
 _loading = threading.Lock()
 
@@ -74,55 +75,87 @@ def images(settings: Data, fingerprint: str, data_dir: Path | None = None) -> Da
 
 
 def run(
-    settings: Settings,
+    group: Sequence[Settings],
     threads: int,
     fingerprint: str,
     data_dir: Path | None = None,
     stop: threading.Event | None = None,
-    before: Outcome | None = None,
-) -> Outcome:
-    """Train once, on so many threads of one BLAS thread each; an error of the training is an outcome.
+    before: Sequence[Outcome | None] = (),
+) -> list[Outcome]:
+    """Train each of a group, an update at a time in turn, on so many threads of one BLAS thread each.
 
-    With the outcome of the same training after fewer cycles, only what is left is done.
+    An error of a training is its outcome. With the outcomes of the same trainings after fewer cycles, only what is left
+    is done. The group is `alike`.
 
     Raises
     ------
     DataError
-        If the images here are not those of the search, or not to be had: no fault of the trial.
+        If the images here are not those of the search, or not to be had: no fault of the trials.
     """
-    split = images(settings.data, fingerprint, data_dir)
+    split = images(group[0].data, fingerprint, data_dir)
+    workspace = None
+    if threads == 1:
+        workspace = Workspace(group[0].sizes, group[0].training.batch_size, 1, split.train.X.dtype)
+    found = [Outcome("left")] * len(group)
+    turns = {
+        i: steps(settings, split, threads, workspace, earlier)
+        for i, (settings, earlier) in enumerate(zip_longest(group, before))
+    }
+    while turns and not (stop and stop.is_set()):
+        for i in list(turns):
+            try:
+                next(turns[i])
+            except StopIteration as end:
+                found[i] = end.value
+                del turns[i]
+    for turn in turns.values():
+        turn.close()
+    return found
+
+
+def alike(settings: Settings) -> Hashable:
+    """What trainings of one group have in common: images, memory, and for the sake of speed their batches."""
+    return settings.data, settings.sizes, settings.training.batch_size, settings.seed
+
+
+def steps(
+    settings: Settings, split: Dataset, threads: int, workspace: Workspace | None, before: Outcome | None
+) -> Generator[None, None, Outcome]:
+    """One training, an update at a time; returns its outcome."""
     before = before or Outcome("new", best_validation_accuracy=0, seconds=0)
     state = before.state or experiment.initial(settings)
     plan = replaced(experiment.plan(settings, split), train_scores=False)
-    points = train(state, split.train, split.validation, plan, threads)
-    started = time.perf_counter()
+    scores, watch = list[Scores](), Watch()
     try:
-        scores = list(measured(points, stop))
+        with closing(train(state, split.train, split.validation, plan, threads, workspace)) as points:
+            for point in watch.timed(points):
+                if point.validation:
+                    scores.append(point.validation)
+                yield
     except Diverged as error:
-        return Outcome("diverged", note=str(error), seconds=since(started))
+        return Outcome("diverged", note=str(error), seconds=round(watch.seconds, 3))
     except Exception as error:  # whatever it is, the other trials go on
-        return Outcome("failed", note=f"{type(error).__name__}: {error}", seconds=since(started))
-    if stop and stop.is_set():
-        return Outcome("left")
+        return Outcome("failed", note=f"{type(error).__name__}: {error}", seconds=round(watch.seconds, 3))
     return Outcome(
         "completed",
         validation_accuracy=scores[-1].accuracy,
         best_validation_accuracy=max(before.best_validation_accuracy, *(score.accuracy for score in scores)),
         validation_loss=scores[-1].loss,
-        seconds=round(before.seconds + since(started), 3),
+        seconds=round(before.seconds + watch.seconds, 3),
         state=state,
     )
 
 
-def measured(points: Generator[Record, None, None], stop: threading.Event | None) -> Iterator[Scores]:
-    """The validation scores of a training, up to a request to stop."""
-    with closing(points):
-        for point in points:
-            if point.validation:
-                yield point.validation
-            if stop and stop.is_set():
+class Watch:
+    """The seconds that a training takes, without those of the others in between."""
+
+    seconds = 0.0
+
+    def timed(self, points: Iterator[Record]) -> Iterator[Record]:
+        while True:
+            started = time.perf_counter()
+            point = next(points, None)
+            self.seconds += time.perf_counter() - started
+            if point is None:
                 return
-
-
-def since(started: float) -> float:
-    return round(time.perf_counter() - started, 3)
+            yield point

@@ -15,7 +15,7 @@ from cifarnet.errors import Diverged
 from cifarnet.evaluation import Scores, score
 from cifarnet.network import Array
 from cifarnet.optimisers import Update
-from cifarnet.parallel import Batch, Rule, Team
+from cifarnet.parallel import Batch, Rule, Team, Workspace
 from cifarnet.training.batches import altered, endless, hidden_masks
 from cifarnet.training.plan import Plan
 
@@ -85,7 +85,9 @@ class Record(NamedTuple):
         return row
 
 
-def train(state: State, data: Split, validation: Split, plan: Plan, threads: int = 1) -> Generator[Record, None, None]:
+def train(
+    state: State, data: Split, validation: Split, plan: Plan, threads: int = 1, workspace: Workspace | None = None
+) -> Generator[Record, None, None]:
     """Update ``state`` in place, one mini-batch at a time; yield a record before the first update and after each.
 
     The costs and accuracies are over all images of both splits, at the steps that `Plan.measured` names, unless the
@@ -96,23 +98,25 @@ def train(state: State, data: Split, validation: Split, plan: Plan, threads: int
     ----------
     threads
         At most so many share an update. The last bits depend on it. BLAS should be limited to one thread.
+    workspace
+        Memory for the updates, of one thread, if several trainings take turns on it; None allocates.
 
     Raises
     ------
     Diverged
         When a cost is not finite, with the step and eta.
     """
-    buffers = network.Buffers(plan.sizes, plan.batch_size, state.theta.dtype)
+    workspace = workspace or Workspace(plan.sizes, plan.batch_size, threads, state.theta.dtype)
     if state.step == 0:
         yield record(state, data, validation, plan, threads)
     chosen = itertools.islice(endless(len(data.y), plan, state.step), plan.updates - state.step)
     alters = bool(plan.jitter or plan.drop_input)
     todo = altered(data, chosen, plan, state.step, threads) if alters else (Batch(data.X, b, data.y[b]) for b in chosen)
-    team = Team(todo, state.theta, buffers.theta, plan.sizes, plan.batch_size, threads)
+    team = Team(todo, state.theta, workspace)
     with contextlib.closing(todo), team:
         for _ in range(plan.updates - state.step):
             penalty = network.penalty(state.theta, plan.sizes, plan.lam) if plan.from_batches else 0.0
-            loss = update(state, team, plan, buffers)
+            loss = update(state, team, plan, workspace.buffers)
             if plan.from_batches or plan.measured(state.step):
                 team.settle()
             if plan.from_batches:

@@ -55,26 +55,28 @@ def norms(*Ws: Any) -> list[float]:
     return [float(np.linalg.norm(np.asarray(W, dtype=np.float64))) for W in Ws]
 
 
-def ours(task: Task, threads: int) -> tuple[Trainer, Norms]:
-    """The product's own loop, on so many threads."""
-    from cifarnet.training import Plan, State, train
+def ours(task: Task, threads: int, turns: int = 1) -> tuple[Trainer, Norms]:
+    """The product's own loop, on so many threads; or so many trainings that take turns on one."""
+    from cifarnet.training import Plan, State, Workspace, train
 
-    sizes = (D, task.m, K)
+    sizes, split = (D, task.m, K), Split(task.X, task.y)
     plan = Plan(
         sizes=sizes, eta=ETA, updates=10**9, cycle=10**9, per_cycle=1, batch_size=task.batch, lam=LAM, shuffle=True,
         seed=SEED,
     )  # fmt: skip
-    state = State(network.initialise(sizes, "xavier", stream(SEED, "init")))
-    records = train(state, Split(task.X, task.y), Split(task.X[:10], task.y[:10]), plan, threads)
+    states = [State(network.initialise(sizes, "xavier", stream(SEED, "init"))) for _ in range(turns)]
+    workspace = Workspace(sizes, task.batch, threads, np.float32)
+    few = Split(task.X[:10], task.y[:10])
+    records = zip(*(train(state, split, few, plan, threads, workspace) for state in states), strict=True)
     next(records)
 
     def run(k: int) -> None:
-        for _ in islice(records, k):
+        for _ in islice(records, -(-k // turns)):
             pass
 
     def measure() -> list[float]:
         time.sleep(0.1)  # a thread may still be at the last update
-        return norms(*network.views(state.theta, sizes)[0])
+        return norms(*network.views(states[0].theta, sizes)[0])
 
     return run, measure
 
@@ -84,11 +86,11 @@ def cifarnet(task: Task) -> tuple[Trainer, Norms]:
 
 
 def cifarnet_search(task: Task) -> tuple[Trainer, Norms]:
-    """As many trainings as there are cores side by side; k updates are k of all of them together."""
+    """Trials as a search of many runs them: four take turns on each core. k updates are k of all of them together."""
     from concurrent.futures import ThreadPoolExecutor
 
     pool = ThreadPoolExecutor(CORES)
-    made = [ours(task, 1) for _ in range(CORES)]
+    made = [ours(task, 1, turns=4) for _ in range(CORES)]
 
     def run(k: int) -> None:
         list(pool.map(lambda one: one[0](-(-k // CORES)), made))
