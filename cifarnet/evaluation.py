@@ -37,20 +37,39 @@ def score(
     threads: int = 1,
     losses: Losses = network.losses,
 ) -> Scores:
-    """Evaluate on images X (n, d) with labels y (n,), on so many threads of one BLAS thread each.
+    """Evaluate on images X (n, d) with labels y (n,), on so many threads of one BLAS thread each."""
+    return score_all([theta], sizes, X, y, [lam], threads, losses)[0]
+
+
+def score_all(
+    thetas: Sequence[Array],
+    sizes: Sequence[int],
+    X: Array,
+    y: NDArray[np.integer],
+    lams: Sequence[float],
+    threads: int = 1,
+    losses: Losses = network.losses,
+) -> list[Scores]:
+    """Evaluate several networks of the same sizes, each with its lambda, in one pass over the images.
 
     Sums over blocks are in float64 and in order, so that they do not depend on the threads.
     """
     todo = list(blocks(len(X)))
-    loss, right = np.empty(len(todo)), np.empty(len(todo), int)
+    loss, right = np.empty((len(thetas), len(todo))), np.empty((len(thetas), len(todo)), int)
 
-    def measure(i: int, Z: Array) -> None:
-        right[i] = np.count_nonzero(Z.argmax(axis=1) == y[todo[i]])
-        loss[i] = losses(Z, y[todo[i]]).sum(dtype=np.float64)
+    def measure(j: int, i: int, Z: Array) -> None:
+        right[j, i] = np.count_nonzero(Z.argmax(axis=1) == y[todo[i]])
+        loss[j, i] = losses(Z, y[todo[i]]).sum(dtype=np.float64)
 
-    each_block(theta, sizes, X, measure, threads)
-    mean = float(loss.sum()) / len(X)
-    return Scores(mean + float(network.penalty(theta, sizes, lam)), mean, int(right.sum()) / len(X))
+    each_block(thetas, sizes, X, measure, threads)
+    found = zip(thetas, lams, loss, right.sum(axis=1).tolist(), strict=True)
+    return [total(theta, sizes, lam, sums, count, len(X)) for theta, lam, sums, count in found]
+
+
+def total(theta: Array, sizes: Sequence[int], lam: float, loss: Array, right: int, n: int) -> Scores:
+    """The scores of n images, so many of them classified rightly, from the sums of the losses of each block."""
+    mean = float(loss.sum()) / n
+    return Scores(mean + float(network.penalty(theta, sizes, lam)), mean, right / n)
 
 
 def outcomes(
@@ -65,30 +84,45 @@ def outcomes(
     todo = list(blocks(len(X)))
     P, loss = np.empty((len(X), sizes[-1]), theta.dtype), np.empty(len(X), theta.dtype)
 
-    def keep(i: int, Z: Array) -> None:
+    def keep(_: int, i: int, Z: Array) -> None:
         loss[todo[i]] = losses(Z.copy(), y[todo[i]])
         network.losses(Z, y[todo[i]])
         P[todo[i]] = Z
 
-    each_block(theta, sizes, X, keep, threads)
+    each_block([theta], sizes, X, keep, threads)
     return P, loss
 
 
-def each_block(theta: Array, sizes: Sequence[int], X: Array, use: Callable[[int, Array], None], threads: int) -> None:
-    """Call use(i, Z) with the logits of block i, for all blocks; each thread takes the next one that is left."""
+def scores(theta: Array, sizes: Sequence[int], lam: float, P: Array, losses: Array, y: NDArray[np.integer]) -> Scores:
+    """What `score` returns, from the probabilities P (n, K) and losses (n,) that `outcomes` returned."""
+    loss = np.array([losses[block].sum(dtype=np.float64) for block in blocks(len(y))])
+    return total(theta, sizes, lam, loss, int(np.count_nonzero(P.argmax(axis=1) == y)), len(y))
+
+
+def each_block(
+    thetas: Sequence[Array], sizes: Sequence[int], X: Array, use: Callable[[int, int, Array], None], threads: int
+) -> None:
+    """Call use(j, i, Z) with the logits of network j and block i, for all of them.
+
+    Each thread takes the next block that is left; the second network finds it in the cache.
+    """
     left = iter(list(enumerate(blocks(len(X)))))
 
     @np.errstate(over="ignore", invalid="ignore")  # a network may have diverged
     def work() -> None:
-        buffers, product = network.Buffers(sizes, BLOCK, theta.dtype), Product(sizes, theta.dtype)
-        Ws, bs = network.views(theta, sizes)
+        dtype = thetas[0].dtype
+        buffers, product = network.Buffers(sizes, BLOCK, dtype), Product(sizes, dtype)
+        layers = [network.views(theta, sizes) for theta in thetas]
         for i, block in left:
-            Z = product(X[block], Ws[0], buffers.values[0][: block.stop - block.start])
-            use(i, network.activate(Ws, bs, Z, buffers)[-1])
+            for j, (Ws, bs) in enumerate(layers):
+                Z = product(X[block], Ws[0], buffers.values[0][: block.stop - block.start])
+                use(j, i, network.activate(Ws, bs, Z, buffers)[-1])
 
     with ThreadPoolExecutor(threads) as pool:
-        for done in [pool.submit(work) for _ in range(threads)]:
-            done.result()
+        others = [pool.submit(work) for _ in range(threads - 1)]
+        work()  # a new thread in place of this one may find no core of its own for a while
+        for other in others:
+            other.result()
 
 
 def confusion(predicted: NDArray[np.integer], y: NDArray[np.integer], K: int) -> NDArray[np.int64]:

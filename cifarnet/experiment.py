@@ -4,6 +4,7 @@ import contextlib
 import threading
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from cifarnet import config, data, evaluation, network, plots, resume, runs
 from cifarnet.config.settings import Data, Settings
 from cifarnet.data import Dataset, Split
 from cifarnet.errors import Diverged, RunError
+from cifarnet.evaluation import Scores
 from cifarnet.model import load as load_model
 from cifarnet.network import Array
 from cifarnet.planning import initial as initial
@@ -117,11 +119,15 @@ def execute(
                 yield point
         last = last or record(state, dataset.train, dataset.validation, todo, threads)  # resumed after the last update
         run.write_arrays("model.npz", **model(settings, dataset, state))
-        if not lean:
-            draw(settings, run)
-        P, _ = evaluation.outcomes(state.theta, settings.sizes, *dataset.test, threads)
-        confuse(run, "test", P, dataset.test, dataset.classes)
-        run.finish("completed", results=results(settings, dataset, state, last, threads))
+        with ThreadPoolExecutor(1) as pool:
+            reading = pool.submit(lambda: dataset.test)  # while figures are drawn: figure-3 2.95 -> 2.7 s
+            if not lean:
+                draw(settings, run)
+            test = reading.result()
+        P, losses = evaluation.outcomes(state.theta, settings.sizes, *test, threads, measured(settings))
+        confuse(run, "test", P, test, dataset.classes)
+        on_test = evaluation.scores(state.theta, settings.sizes, settings.training.lam, P, losses, test.y)
+        run.finish("completed", results=results(settings, dataset, state, last, on_test, threads))
     except Diverged as error:
         run.finish("diverged", error=str(error), updates=state.step)
         raise
@@ -147,16 +153,15 @@ def confuse(run: Run, split: str, P: Array, images: Split, classes: Sequence[str
     return matrix
 
 
-def results(settings: Settings, dataset: Dataset, state: State, last: Record, threads: int) -> dict[str, Any]:
+def results(
+    settings: Settings, dataset: Dataset, state: State, last: Record, test: Scores, threads: int
+) -> dict[str, Any]:
     """The figures that a run is known by."""
-
-    def score(images: Split) -> evaluation.Scores:
-        return evaluation.score(
-            state.theta, settings.sizes, *images, settings.training.lam, threads, measured(settings)
-        )
-
-    train = last.train if settings.evaluation.train_cost == "all" else score(dataset.train)
-    scores = {"train": train, "validation": last.validation, "test": score(dataset.test)}
+    train = last.train
+    if settings.evaluation.train_cost != "all":
+        lam, losses = settings.training.lam, measured(settings)
+        train = evaluation.score(state.theta, settings.sizes, *dataset.train, lam, threads, losses)
+    scores = {"train": train, "validation": last.validation, "test": test}
     return {"seed": settings.seed, "updates": state.step} | {
         f"{split}_{name}": value for split, s in scores.items() if s for name, value in s._asdict().items()
     }

@@ -6,6 +6,7 @@ Threads of BLAS would hand every slice back and forth; `make bench` measures wha
 """
 
 import atexit
+import itertools
 import logging
 import os
 import threading
@@ -16,10 +17,9 @@ from types import TracebackType
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from cifarnet import network
 from cifarnet.network import Array
 from cifarnet.products import tile
 
@@ -68,84 +68,51 @@ class Batch(NamedTuple):
     rows: NDArray[np.intp] | None
     y: NDArray[np.integer]
 
-    def same(self, other: "Batch | None") -> bool:
-        """Whether its images are those of another one, both rows of X."""
-        return other is not None and self.X is other.X and np.array_equal(self.rows, other.rows)  # type: ignore[arg-type]
-
-
-class Inputs:
-    """The inputs of one thread, those of its tiles: of one batch, or of two, where one is fetched ahead.
-
-    Trainings that take turns have the same images in their batches where they have the same seed: the first fetches
-    them, and the others find them here. Two trainings on one thread, m = 50, batch 100: 880 -> 780 us an update.
-    """
-
-    def __init__(self, tiles: range, count: int, n: int, h: int, batches: int, dtype: DTypeLike) -> None:
-        self.tiles, self.count = tiles, count
-        self.memory = np.empty((batches, len(tiles), n, h), dtype)
-        self.X = list(self.memory)
-        self.held: list[Batch | None] = [None] * batches
-
-    def fetch(self, k: int, batch: Batch) -> None:
-        """Those of batch k: tile i of row r of X is row r * count + i where each tile is a row."""
-        place, tiles, h = k % len(self.X), self.tiles, self.memory.shape[-1]
-        if batch.rows is None:
-            whole = batch.X.reshape(len(batch.X), self.count, h).transpose(1, 0, 2)  # (count, n, h)
-            self.X[place] = whole[tiles.start : tiles.stop]
-            return
-        self.X[place] = self.memory[place]
-        if not batch.same(self.held[place]):
-            rows, inputs = batch.X.reshape(-1, h), batch.rows * self.count + np.array(tiles)[:, None]
-            np.take(rows, inputs, axis=0, out=self.X[place], mode="clip")  # "raise" would write through a copy
-            self.held[place] = batch
-
-    def of(self, k: int) -> Array:
-        """Those of batch k, (tiles, n, h)."""
-        return self.X[k % len(self.X)]
-
-
-class Workspace:
-    """All that an update writes to but theta: of one training, or of several of the same sizes that take turns."""
-
-    def __init__(self, sizes: Sequence[int], n: int, threads: int, dtype: DTypeLike) -> None:
-        self.sizes, self.buffers = sizes, network.Buffers(sizes, n, dtype)
-        self.tiles = shared(threads, sizes, n)
-        d, m = sizes[:2]
-        count = self.tiles[-1].stop
-        batches = min(len(self.tiles), 2)
-        self.Zs = np.empty((count, n, m), dtype)
-        self.Z: Array = np.empty_like(self.Zs[0])
-        self.inputs = [Inputs(tiles, count, n, d // count, batches, dtype) for tiles in self.tiles]
-        self.gradients = [gradient(len(tiles), d // count, m, dtype) for tiles in self.tiles]
-
-
-def gradient(tiles: int, h: int, m: int, dtype: DTypeLike) -> Array:
-    """Memory for the gradient of tiles of W1, or of a piece of the only one."""
-    pieces = 1 if tiles > 1 else next(p for p in range(1, h + 1) if h % p == 0 and h * m <= p * PIECE)
-    return np.empty((tiles, h // pieces, m), dtype)
-
 
 class Share:
-    """One thread's part in a training: its tiles and the slice of theta that they meet; the last has all the rest."""
+    """The tiles of one thread, so many inputs each, and the slice of each theta that they meet; the last has the rest.
 
-    def __init__(self, theta: Array, workspace: Workspace, thread: int) -> None:
-        self.tiles, sizes = workspace.tiles[thread], workspace.sizes
-        self.inputs, self.gradient = workspace.inputs[thread], workspace.gradients[thread]
-        self.Z = workspace.Zs[self.tiles.start : self.tiles.stop]
-        h, m = sizes[0] // len(workspace.Zs), sizes[1]
-        start, stop = self.tiles.start * h * m, self.tiles.stop * h * m
-        self.W = theta[start:stop].reshape(-1, h, m)
-        self.rest = slice(stop, stop if self.tiles.stop < len(workspace.Zs) else len(theta))
-        self.gradient_of_rest = workspace.buffers.theta[self.rest]
+    Where other threads have tiles too, batch k has place k modulo 2 for its inputs: the next ones are fetched while one
+    is worked on. G networks take turns: turn t is that of batch t // G and network t % G.
+    """
+
+    def __init__(
+        self, thetas: Sequence[Array], gradient: Array, Z: Array, tiles: range, sizes: Sequence[int], count: int
+    ) -> None:
+        _, n, m = Z.shape
+        h = sizes[0] // count  # inputs of a tile
+        start, stop = tiles.start * h * m, tiles.stop * h * m
+        self.tiles, self.count, self.h, self.Z = tiles, count, h, Z[tiles.start : tiles.stop]
+        self.Ws = [theta[start:stop].reshape(-1, h, m) for theta in thetas]
+        self.rest = slice(stop, stop if tiles.stop < count else len(gradient))
+        self.gradient_of_rest = gradient[self.rest]
+        pieces = 1 if len(tiles) > 1 else next(p for p in range(1, h + 1) if h % p == 0 and h * m <= p * PIECE)
+        self.gradient = np.empty((len(tiles), h // pieces, m), Z.dtype)
         self.parts = [slice(at, at + self.gradient.size) for at in range(start, stop, self.gradient.size)]
+        self.memory = np.empty((1 if len(tiles) == count else 2, len(tiles), n, h), Z.dtype)
+        self.X = list(self.memory)
 
-    def multiply(self, k: int) -> None:
+    def gather(self, k: int, batch: Batch) -> None:
+        """Fetch the inputs of batch k: tile i of row r of X is row r * count + i where each tile is a row."""
+        place, tiles = k % len(self.X), self.tiles
+        if batch.rows is None:
+            whole = batch.X.reshape(len(batch.X), self.count, self.h).transpose(1, 0, 2)  # (count, n, h)
+            self.X[place] = whole[tiles.start : tiles.stop]
+        else:
+            rows, inputs = batch.X.reshape(-1, self.h), batch.rows * self.count + np.array(tiles)[:, None]
+            np.take(rows, inputs, axis=0, out=self.memory[place], mode="clip")  # "raise" would write through a copy
+
+    def inputs(self, turn: int) -> Array:
+        """The inputs of a turn's batch, of each tile (n, h)."""
+        return self.X[turn // len(self.Ws) % len(self.X)]
+
+    def multiply(self, turn: int) -> None:
         """X W1 of each tile (n, m)."""
-        np.matmul(self.inputs.of(k), self.W, out=self.Z)
+        np.matmul(self.inputs(turn), self.Ws[turn % len(self.Ws)], out=self.Z)
 
-    def backward(self, k: int, G: Array, rule: Rule) -> None:
+    def backward(self, turn: int, G: Array, rule: Rule) -> None:
         """From G = dJ/dZ (n, m), the gradient of the rows of W1, and their update, some at a time."""
-        X, h = self.inputs.of(k), self.gradient.shape[1]
+        X, h = self.inputs(turn), self.gradient.shape[1]
         for i, part in enumerate(self.parts):
             np.matmul(X[..., i * h : (i + 1) * h].transpose(0, 2, 1), G, out=self.gradient)  # (tiles, h, m)
             rule(part, self.gradient.reshape(-1))
@@ -175,21 +142,23 @@ class Helper(threading.Thread):
 
     def work(self) -> None:
         """Until there is no batch or no order any more."""
-        k = 0
-        self.fetch(k)
-        while self.batches[k % 3]:
-            self.share.multiply(k)
+        self.fetch(0)
+        for turn in itertools.count():
+            k, i = divmod(turn, len(self.share.Ws))
+            if not self.batches[k % 3]:
+                return
+            self.share.multiply(turn)
             self.multiplied.put(None)
-            self.fetch(k + 1)
+            if i + 1 == len(self.share.Ws):
+                self.fetch(k + 1)
             if not (order := self.orders.get()):
                 return
-            self.share.backward(k, *order)
+            self.share.backward(turn, *order)
             self.updated.put(None)
-            k += 1
 
     def fetch(self, k: int) -> None:
         if batch := self.batches[k % 3]:
-            self.share.inputs.fetch(k, batch)
+            self.share.gather(k, batch)
 
     def wait(self, news: "SimpleQueue[None]") -> None:
         """Until it is done with the next batch; raises what failed on the way."""
@@ -199,17 +168,29 @@ class Helper(threading.Thread):
 
 
 class Team:
-    """The threads of one training, the caller the last of them. Sums are in a fixed order: the same bytes every time.
+    """The threads of one training, or of several on the same batches that take turns; the caller is the last of them.
 
-    Between `backward` and `settle`, or the end, the others may still be updating theta.
+    Sums are in a fixed order: the same bytes every time. Between `backward` and `settle`, or the end, the others may
+    still be updating a theta.
     """
 
-    def __init__(self, batches: Iterator[Batch], theta: Array, workspace: Workspace) -> None:
-        self.Zs, self.Z = workspace.Zs, workspace.Z
-        self.coming = batches
+    def __init__(
+        self,
+        batches: Iterator[Batch],
+        thetas: Sequence[Array],
+        gradient: Array,
+        sizes: Sequence[int],
+        n: int,
+        threads: int,
+    ) -> None:
+        shares = shared(threads, sizes, n)
+        count = shares[-1].stop
+        self.Zs = np.empty((count, n, sizes[1]), gradient.dtype)
+        self.Z: Array = np.empty_like(self.Zs[0])
+        self.coming, self.networks = batches, len(thetas)
         self.batches = [next(batches, None), next(batches, None), None]  # batch k in place k modulo 3
-        self.k = self.settled = 0
-        *others, self.mine = [Share(theta, workspace, thread) for thread in range(len(workspace.tiles))]
+        self.turn = self.settled = 0
+        *others, self.mine = [Share(thetas, gradient, self.Zs, tiles, sizes, count) for tiles in shares]
         self.helpers = [Helper(share, self.batches) for share in others]
 
     def __enter__(self) -> "Team":
@@ -231,27 +212,30 @@ class Team:
             helper.join()
 
     def forward(self) -> tuple[Array, NDArray[np.integer]]:
-        """Z = X W1 (n, m) of the next batch, and its labels (n,)."""
-        batch = self.batches[self.k % 3]
+        """Z = X W1 (n, m) of the next turn, and the labels (n,) of its batch."""
+        k, i = divmod(self.turn, self.networks)
+        batch = self.batches[k % 3]
         assert batch
-        self.mine.inputs.fetch(self.k, batch)
-        self.mine.multiply(self.k)
+        if i == 0:
+            self.mine.gather(k, batch)
+        self.mine.multiply(self.turn)
         for helper in self.helpers:
             helper.wait(helper.multiplied)
-        self.batches[(self.k + 2) % 3] = next(self.coming, None)  # what others prepare, they do while helpers wait
+        if i == 0:
+            self.batches[(k + 2) % 3] = next(self.coming, None)  # what others prepare, they do while helpers wait
         np.add.reduce(self.Zs, axis=0, out=self.Z)
         return self.Z, batch.y
 
     def backward(self, G: Array, rule: Rule) -> None:
-        """Update all of theta by a rule: its slice of each thread. G is to stay as it is until `forward` returns."""
+        """Update a theta by a rule: its slice of each thread. G is to stay as it is until `forward` returns."""
         for helper in self.helpers:
             helper.orders.put((G, rule))
-        self.mine.backward(self.k, G, rule)
-        self.k += 1
+        self.mine.backward(self.turn, G, rule)
+        self.turn += 1
 
     def settle(self) -> None:
-        """Wait until theta is updated."""
+        """Wait until every theta is updated."""
         for helper in self.helpers:
-            for _ in range(self.k - self.settled):
+            for _ in range(self.turn - self.settled):
                 helper.wait(helper.updated)
-        self.settled = self.k
+        self.settled = self.turn

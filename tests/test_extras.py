@@ -1,9 +1,7 @@
 """What can be added to the loop: optimisers, dropout, jitter, other losses, averages and cycles that grow."""
 
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from itertools import islice
 
 import numpy as np
 import pytest
@@ -13,7 +11,7 @@ from cifarnet.data import Split
 from cifarnet.errors import Diverged
 from cifarnet.parallel import shared
 from cifarnet.streams import stream
-from cifarnet.training import State, Workspace, mask, train
+from cifarnet.training import State, mask, train, train_abreast
 from tests.test_training import PLAN, slow_helpers
 
 
@@ -27,7 +25,8 @@ def state(plan=PLAN):
     """The state before the first update, with room for what the plan remembers."""
     theta = network.initialise(plan.sizes, "he", stream(plan.seed, "init"))
     moments = np.zeros((plan.remembered, len(theta)), np.float32)
-    return State(theta, 0, moments, np.zeros(bool(plan.average) * len(theta), np.float32))
+    average = np.zeros(bool(plan.average) * len(theta), np.float32)
+    return State(theta, 0, moments, average, np.zeros(3 * plan.from_batches))
 
 
 def trained(data, plan=PLAN):
@@ -65,33 +64,42 @@ def test_an_extra_resumed_from_any_step_ends_with_the_same_bytes(toy, name):
     assert (whole.theta.tobytes() == plain.theta.tobytes()) == (name == "growth")
 
 
-def test_trainings_that_take_turns_end_as_if_alone(toy):
-    """In one workspace, with every extra, other batches, and one that diverges: the same bytes and the same records."""
-    plans = [PLAN, *map(plan_with, EXTRAS), replace(PLAN, seed=PLAN.seed + 1), replace(PLAN, eta=lambda t: 1e30)]
-    workspace, found = Workspace(PLAN.sizes, PLAN.batch_size, 1, np.float32), [state(plan) for plan in plans]
-    turns = [train(one, toy, toy, plan, 1, workspace) for one, plan in zip(found, plans, strict=True)]
-    records = [[] for _ in turns]
-    for _ in range(PLAN.updates + 1):
-        for turn, seen in zip(turns, records, strict=True):
-            with suppress(Diverged):
-                seen.extend(islice(turn, 1))
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("name", ["nothing", "batches", *EXTRAS])
+def test_trainings_abreast_end_as_if_alone(toy, monkeypatch, name, threads):
+    """With every extra and any number of threads, beside one that diverges: the same bytes and the same records."""
+    monkeypatch.setattr("cifarnet.parallel.HANDOVER", 1)  # as many threads as are asked for
+    plan = replace(PLAN, **EXTRAS.get(name, {}), train_cost="running_mean" if name == "batches" else "all")
+    etas = (0.01, 0.02, 1e30, 0.005)
+    plans = [replace(plan, eta=lambda t, eta=eta: eta, lam=eta / 2 if eta < 1 else 0.0) for eta in etas]
+    found = [state(plan) for plan in plans]
+    records = list(zip(*train_abreast(found, toy, toy, plans, threads), strict=True))
     for plan, one, seen in zip(plans, found, records, strict=True):
         alone, expected = state(plan), []
-        with suppress(Diverged):
-            expected.extend(train(alone, toy, toy, plan))
+        try:
+            expected.extend(train(alone, toy, toy, plan, threads))
+        except Diverged as error:
+            assert plan is plans[2]
+            assert {str(latest) for latest in seen[len(expected) :]} == {str(error)}
+        assert repr(list(seen[: len(expected)])) == repr(expected)
         assert one.theta.tobytes() == alone.theta.tobytes()
-        assert repr(seen) == repr(expected)
+        assert one.step == alone.step
 
 
-@pytest.mark.parametrize(("seeds", "fetches"), [([1, 1, 1], 1), ([1, 2, 1], 3), ([1, 1, 2], 2)])
-def test_trainings_that_take_turns_fetch_their_batches_once(toy, monkeypatch, seeds, fetches):
-    """Where one has the same images as the one before it."""
-    workspace, taken, take = Workspace(PLAN.sizes, PLAN.batch_size, 1, np.float32), [], np.take
+def test_trainings_abreast_fetch_each_batch_once(toy, monkeypatch):
+    """However many they are."""
+    taken, take = [], np.take
     monkeypatch.setattr(np, "take", lambda *found, **rest: taken.append(1) or take(*found, **rest))
-    plans = [replace(PLAN, seed=seed, lam=lam) for lam, seed in enumerate(seeds)]
-    for _ in zip(*(train(state(plan), toy, toy, plan, 1, workspace) for plan in plans), strict=True):
-        pass
-    assert len(taken) == fetches * PLAN.updates
+    list(train_abreast([state(PLAN) for _ in range(3)], toy, toy, [PLAN] * 3))
+    assert len(taken) == PLAN.updates
+
+
+def test_trainings_abreast_go_on_from_one_step(toy):
+    """Or the first of them would set the pace."""
+    ahead = state(PLAN)
+    list(train(ahead, toy, toy, replace(PLAN, updates=3)))
+    with pytest.raises(ValueError, match="the same step"):
+        list(train_abreast([ahead, state(PLAN)], toy, toy, [PLAN, PLAN]))
 
 
 @pytest.mark.parametrize("name", EXTRAS)

@@ -157,13 +157,14 @@ def test_a_search_writes_a_row_a_trial_and_the_best(run_search):
 
 
 def test_a_trial_is_the_same_bytes_for_any_number_of_jobs(run_search):
-    """One, two and four side by side, the one with two that take turns: the same rows."""
+    """One, two and four side by side, the one with two abreast: the same rows."""
     assert rows(run_search(jobs=1)[0]) == rows(run_search(jobs=2)[0]) == rows(run_search(jobs=4)[0])
 
 
-def test_trials_take_turns_where_they_are_alike_and_many():
+def test_trials_are_trained_abreast_where_they_are_alike_and_many():
     """At most four, no more than leave two groups for each job, and never on several threads or with other seeds."""
-    settings = [config.load(None, [*TINY, f"seed={seed}"]) for seed in (1, 2) for _ in range(20)]
+    variants = itertools.product((1, 2), range(20))
+    settings = [config.load(None, [*TINY, f"seed={seed}", f"training.lambda={i / 100}"]) for seed, i in variants]
 
     def sizes(count, jobs, threads=1):
         workers = search.Workers(None, jobs, threads, None, None)
@@ -174,9 +175,25 @@ def test_trials_take_turns_where_they_are_alike_and_many():
 
     assert sizes(20, 2) == [4] * 5
     assert sizes(8, 2) == [2] * 4
-    assert sizes(3, 1) == sizes(7, 2)[:3] == [1] * 3
+    assert sizes(7, 2) == [1] * 7
     assert sizes(20, 2, threads=2) == [1] * 20
     assert sizes(23, 1) == [4, 4, 4, 4, 4, 3]
+
+
+def test_of_a_group_only_the_one_that_fails_fails(toy_data, monkeypatch):
+    """The others are trained again, alone."""
+    group = [config.load(None, [*TINY, f"training.lambda={lam}"]) for lam in (0.1, 0.2, 0.3)]
+    train = trials.train_abreast
+
+    def failing(states, data, validation, plans, threads):
+        if any(plan.lam == 0.2 for plan in plans):
+            raise MemoryError("no room")
+        return train(states, data, validation, plans, threads)
+
+    monkeypatch.setattr(trials, "train_abreast", failing)
+    found = trials.run(group, 1, toy_data.fingerprint)
+    assert [outcome.status for outcome in found] == ["completed", "failed", "completed"]
+    assert found[1].note == "MemoryError: no room"
 
 
 def test_fine_goes_on_from_coarse(run_search):
@@ -332,12 +349,12 @@ def test_a_row_cut_short_is_run_again(run_search, toy_data):
 def test_failed_trials_are_retried_on_request(run_search, toy_data, monkeypatch):
     """A trial that fails for a passing reason is left as it is by a resume, and run again with retry_failed."""
     whole, _ = run_search()
-    true = trials.train
-    monkeypatch.setattr(trials, "train", lambda state, *rest: (_ for _ in ()).throw(MemoryError("no memory")))
+    true = trials.train_abreast
+    monkeypatch.setattr(trials, "train_abreast", lambda *_: (_ for _ in ()).throw(MemoryError("no memory")))
     path, found = run_search()
     assert found.ended("failed") == [0, 1, 2, 3]
     assert not (path / "best.yaml").exists()
-    monkeypatch.setattr(trials, "train", true)
+    monkeypatch.setattr(trials, "train_abreast", true)
     assert resumed(path, toy_data) == []
     assert resumed(path, toy_data, retry_failed=True) == [0, 1, 2, 3]
     assert rows(path) == rows(whole)

@@ -15,8 +15,8 @@ from cifarnet.config import Settings
 from cifarnet.config.settings import BATCH_IMAGES
 from cifarnet.data import Split
 from cifarnet.search.study import Found
-from cifarnet.search.workers import turns
-from cifarnet.training import Workspace, train
+from cifarnet.search.workers import group_size
+from cifarnet.training import train_abreast
 
 UPDATES, BLANKS = 60, 1000
 
@@ -28,7 +28,7 @@ def estimate(found: Found, jobs: int, threads: int) -> float:
         return 0.0
     jobs = min(jobs, len(missing))
     longest = max(missing, key=lambda settings: settings.sizes)
-    measured = partial(measure, group=turns(len(missing), jobs, threads), threads=threads)
+    measured = partial(measure, group=group_size(len(missing), jobs, threads), threads=threads)
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(jobs) as executor:
         update, image = np.mean(list(executor.map(measured, [longest] * jobs)), axis=0)
     return float(sum(cost(settings, update, image) for settings in missing) / jobs)
@@ -42,13 +42,12 @@ def cost(settings: Settings, update: float, image: float) -> float:
 
 
 def measure(settings: Settings, group: int, threads: int) -> tuple[float, float]:
-    """Seconds of one update, and of the measurement of one image after the last, for a group that takes turns."""
+    """Seconds of one update, and of the measurement of one image after the last, of a group abreast."""
     short = {"training.schedule.n_s": UPDATES // 2, "training.schedule.cycles": 1, "evaluation.per_cycle": 1}
     plan = replace(experiment.plan(config.override(settings, short, "--dry-run")), jitter=None)  # there are no images
     n = max(BLANKS, plan.batch_size)
     blank = Split(np.zeros((n, settings.data.d), np.float32), np.zeros(n, np.int64))
-    workspace = Workspace(plan.sizes, plan.batch_size, threads, np.float32) if threads == 1 else None
-    trainings = [train(experiment.initial(settings), blank, blank, plan, threads, workspace) for _ in range(group)]
-    times = [time.perf_counter() / group for _ in zip(*trainings, strict=True)]
+    states = [experiment.initial(settings) for _ in range(group)]
+    times = [time.perf_counter() / group for _ in train_abreast(states, blank, blank, [plan] * group, threads)]
     update = (times[-2] - times[0]) / (UPDATES - 1)
     return update, max(times[-1] - times[-2] - update, 0) / (2 * n)

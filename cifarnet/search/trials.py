@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Generator, Hashable, Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
+from copy import deepcopy
 from dataclasses import dataclass
 from dataclasses import replace as replaced
 from functools import lru_cache
-from itertools import zip_longest
 from pathlib import Path
 
 from cifarnet import data, experiment
@@ -19,7 +19,7 @@ from cifarnet.config.settings import Data
 from cifarnet.data import Dataset
 from cifarnet.errors import DataError, Diverged
 from cifarnet.evaluation import Scores
-from cifarnet.training import Record, State, Workspace, train
+from cifarnet.training import State, train_abreast
 
 _loading = threading.Lock()
 
@@ -44,6 +44,9 @@ class Outcome:
     def bad(self) -> bool:
         """Whether the trial has no result."""
         return self.status in ("failed", "diverged")
+
+
+NEW = Outcome("new", best_validation_accuracy=0, seconds=0)
 
 
 def dataset(settings: Data, data_dir: Path | None = None) -> Dataset:
@@ -82,10 +85,9 @@ def run(
     stop: threading.Event | None = None,
     before: Sequence[Outcome | None] = (),
 ) -> list[Outcome]:
-    """Train each of a group, an update at a time in turn, on so many threads of one BLAS thread each.
+    """Train a group that is `alike`, on so many threads of one BLAS thread each; errors of a training are outcomes.
 
-    An error of a training is its outcome. With the outcomes of the same trainings after fewer cycles, only what is left
-    is done. The group is `alike`.
+    With the outcomes of the same trainings after fewer cycles, only what is left is done.
 
     Raises
     ------
@@ -93,69 +95,54 @@ def run(
         If the images here are not those of the search, or not to be had: no fault of the trials.
     """
     split = images(group[0].data, fingerprint, data_dir)
-    workspace = None
-    if threads == 1:
-        workspace = Workspace(group[0].sizes, group[0].training.batch_size, 1, split.train.X.dtype)
-    found = [Outcome("left")] * len(group)
-    turns = {
-        i: steps(settings, split, threads, workspace, earlier)
-        for i, (settings, earlier) in enumerate(zip_longest(group, before))
-    }
-    while turns and not (stop and stop.is_set()):
-        for i in list(turns):
-            try:
-                next(turns[i])
-            except StopIteration as end:
-                found[i] = end.value
-                del turns[i]
-    for turn in turns.values():
-        turn.close()
-    return found
-
-
-def alike(settings: Settings) -> Hashable:
-    """What trainings of one group have in common: images, memory, and for the sake of speed their batches."""
-    return settings.data, settings.sizes, settings.training.batch_size, settings.seed
-
-
-def steps(
-    settings: Settings, split: Dataset, threads: int, workspace: Workspace | None, before: Outcome | None
-) -> Generator[None, None, Outcome]:
-    """One training, an update at a time; returns its outcome."""
-    before = before or Outcome("new", best_validation_accuracy=0, seconds=0)
-    state = before.state or experiment.initial(settings)
-    plan = replaced(experiment.plan(settings, split), train_scores=False)
-    scores, watch = list[Scores](), Watch()
+    earlier = [outcome or NEW for outcome in before or [None] * len(group)]
     try:
-        with closing(train(state, split.train, split.validation, plan, threads, workspace)) as points:
-            for point in watch.timed(points):
-                if point.validation:
-                    scores.append(point.validation)
-                yield
-    except Diverged as error:
-        return Outcome("diverged", note=str(error), seconds=round(watch.seconds, 3))
+        return abreast(group, earlier, split, threads, stop)
     except Exception as error:  # whatever it is, the other trials go on
-        return Outcome("failed", note=f"{type(error).__name__}: {error}", seconds=round(watch.seconds, 3))
-    return Outcome(
-        "completed",
-        validation_accuracy=scores[-1].accuracy,
-        best_validation_accuracy=max(before.best_validation_accuracy, *(score.accuracy for score in scores)),
-        validation_loss=scores[-1].loss,
-        seconds=round(before.seconds + watch.seconds, 3),
-        state=state,
-    )
+        if len(group) == 1:
+            return [Outcome("failed", note=f"{type(error).__name__}: {error}")]
+        alone = zip(group, earlier, strict=True)
+        return [run([settings], threads, fingerprint, data_dir, stop, [outcome])[0] for settings, outcome in alone]
 
 
-class Watch:
-    """The seconds that a training takes, without those of the others in between."""
+def alike(settings: Settings) -> str:
+    """What the trainings of a group have in common: all their settings but eta and lambda."""
+    schedule = settings.training.schedule.model_copy(update={"eta_min": 0, "eta_max": 0})
+    training = settings.training.model_copy(update={"lam": 0, "schedule": schedule})
+    return settings.model_copy(update={"training": training}).model_dump_json()
 
-    seconds = 0.0
 
-    def timed(self, points: Iterator[Record]) -> Iterator[Record]:
-        while True:
-            started = time.perf_counter()
-            point = next(points, None)
-            self.seconds += time.perf_counter() - started
-            if point is None:
-                return
-            yield point
+def abreast(
+    group: Sequence[Settings], before: Sequence[Outcome], split: Dataset, threads: int, stop: threading.Event | None
+) -> list[Outcome]:
+    """Train a group; the seconds of a trial are its share of those of the group."""
+    states = [deepcopy(o.state) or experiment.initial(s) for s, o in zip(group, before, strict=True)]
+    plans = [replaced(experiment.plan(settings, split), train_scores=False) for settings in group]
+    scores, found, started = [list[Scores]() for _ in group], dict[int, Outcome](), time.perf_counter()
+
+    def seconds() -> float:
+        return round((time.perf_counter() - started) / len(group), 3)
+
+    with closing(train_abreast(states, split.train, split.validation, plans, threads)) as points:
+        for latest in points:
+            for i, point in enumerate(latest):
+                if isinstance(point, Diverged):
+                    found.setdefault(i, Outcome("diverged", note=str(point), seconds=seconds()))
+                elif point.validation:
+                    scores[i].append(point.validation)
+            if len(found) == len(group):
+                break
+            if stop and stop.is_set():
+                return [found.get(i, Outcome("left")) for i in range(len(group))]
+    return [
+        found.get(i)
+        or Outcome(
+            "completed",
+            validation_accuracy=scores[i][-1].accuracy,
+            best_validation_accuracy=max(before[i].best_validation_accuracy, *(s.accuracy for s in scores[i])),
+            validation_loss=scores[i][-1].loss,
+            seconds=round(before[i].seconds + seconds(), 3),
+            state=states[i],
+        )
+        for i in range(len(group))
+    ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
@@ -16,11 +16,10 @@ from cifarnet.search.study import Trial
 from cifarnet.search.trials import Outcome
 
 
-def turns(trials: int, jobs: int, threads: int) -> int:
-    """How many trials take turns on a thread, as they share the fetching of images.
+def group_size(trials: int, jobs: int, threads: int) -> int:
+    """How many trials are trained abreast: at most four, and of few trials fewer, so that there are rows on the way.
 
-    On two cores (m = 50, batch 100), an update and core: 475 us alone, 425 in pairs, 405 in fours and in eights. Of few
-    trials fewer, so that there are two groups for each thread, and rows on the way.
+    Each thread has two groups or more. Trials that have several threads are trained alone.
     """
     return max(1, min(4, trials // (2 * jobs))) if threads == 1 else 1
 
@@ -38,9 +37,9 @@ class Workers(NamedTuple):
     stop: threading.Event
 
     def groups(self, todo: Sequence[tuple[Trial, Settings]]) -> Iterator[list[tuple[Trial, Settings]]]:
-        """The trials, those of a group with all in common that `trials.run` asks for."""
-        size = turns(len(todo), self.jobs, self.threads)
-        together: dict[Hashable, list[tuple[Trial, Settings]]] = {}
+        """The trials in groups of which each is trained abreast."""
+        size = group_size(len(todo), self.jobs, self.threads)
+        together: dict[str, list[tuple[Trial, Settings]]] = {}
         for trial, settings in todo:
             together.setdefault(trials.alike(settings), []).append((trial, settings))
         for group in together.values():

@@ -3,7 +3,7 @@
 import contextlib
 import itertools
 import math
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple
 
@@ -12,10 +12,10 @@ import numpy as np
 from cifarnet import network
 from cifarnet.data import Split
 from cifarnet.errors import Diverged
-from cifarnet.evaluation import Scores, score
+from cifarnet.evaluation import Scores, score_all
 from cifarnet.network import Array
 from cifarnet.optimisers import Update
-from cifarnet.parallel import Batch, Rule, Team, Workspace
+from cifarnet.parallel import Batch, Rule, Team
 from cifarnet.training.batches import altered, endless, hidden_masks
 from cifarnet.training.plan import Plan
 
@@ -85,9 +85,21 @@ class Record(NamedTuple):
         return row
 
 
-def train(
-    state: State, data: Split, validation: Split, plan: Plan, threads: int = 1, workspace: Workspace | None = None
-) -> Generator[Record, None, None]:
+@dataclass
+class Training:
+    """One of those abreast: its state and plan, the loss of its last batch, and its last record, or how it diverged."""
+
+    state: State
+    plan: Plan
+    loss: float = math.nan
+    latest: Record | Diverged | None = None
+
+    @property
+    def over(self) -> bool:
+        return isinstance(self.latest, Diverged)
+
+
+def train(state: State, data: Split, validation: Split, plan: Plan, threads: int = 1) -> Generator[Record, None, None]:
     """Update ``state`` in place, one mini-batch at a time; yield a record before the first update and after each.
 
     The costs and accuracies are over all images of both splits, at the steps that `Plan.measured` names, unless the
@@ -98,35 +110,57 @@ def train(
     ----------
     threads
         At most so many share an update. The last bits depend on it. BLAS should be limited to one thread.
-    workspace
-        Memory for the updates, of one thread, if several trainings take turns on it; None allocates.
 
     Raises
     ------
     Diverged
         When a cost is not finite, with the step and eta.
     """
-    workspace = workspace or Workspace(plan.sizes, plan.batch_size, threads, state.theta.dtype)
-    if state.step == 0:
-        yield record(state, data, validation, plan, threads)
-    chosen = itertools.islice(endless(len(data.y), plan, state.step), plan.updates - state.step)
+    with contextlib.closing(train_abreast([state], data, validation, [plan], threads)) as points:
+        for (point,) in points:
+            yield proper(point)
+
+
+def train_abreast(
+    states: Sequence[State], data: Split, validation: Split, plans: Sequence[Plan], threads: int = 1
+) -> Generator[list[Record | Diverged], None, None]:
+    """Train several networks on the same batches, an update of each in turn, and yield the records of all.
+
+    Images are fetched once for all of them: two trainings on each of two cores, m = 50, batch 100: 480 -> 425 us an
+    update, and to evaluate 10,000 images 44 -> 36 ms. Each ends as if it had been trained alone, byte for byte; one
+    that has diverged has that error in place of its records. The plans differ in eta and lambda alone.
+
+    Raises
+    ------
+    ValueError
+        If the states are not of one step.
+    """
+    if len({state.step for state in states}) > 1:
+        raise ValueError("trainings abreast go on from the same step")
+    group = [Training(state, plan) for state, plan in zip(states, plans, strict=True)]
+    plan, before = plans[0], states[0].step
+    buffers = network.Buffers(plan.sizes, plan.batch_size, states[0].theta.dtype)
+    if before == 0:
+        yield records(group, 0, data, validation, threads)
+    chosen = itertools.islice(endless(len(data.y), plan, before), plan.updates - before)
     alters = bool(plan.jitter or plan.drop_input)
-    todo = altered(data, chosen, plan, state.step, threads) if alters else (Batch(data.X, b, data.y[b]) for b in chosen)
-    team = Team(todo, state.theta, workspace)
+    todo = altered(data, chosen, plan, before, threads) if alters else (Batch(data.X, b, data.y[b]) for b in chosen)
+    thetas = [state.theta for state in states]
+    team = Team(todo, thetas, buffers.theta, plan.sizes, plan.batch_size, threads)
     with contextlib.closing(todo), team:
-        for _ in range(plan.updates - state.step):
-            penalty = network.penalty(state.theta, plan.sizes, plan.lam) if plan.from_batches else 0.0
-            loss = update(state, team, plan, workspace.buffers)
-            if plan.from_batches or plan.measured(state.step):
+        for step in range(before, plan.updates):
+            for training in group:
+                update(training, team, buffers)
+            if plan.from_batches or plan.measured(step + 1):
                 team.settle()
-            if plan.from_batches:
-                state.take_in(plan.train_cost, loss + float(penalty), loss)
-            yield record(state, data, validation, plan, threads, loss)
+            yield records(group, step + 1, data, validation, threads)
 
 
 @np.errstate(over="ignore", invalid="ignore")  # what overflows makes the loss infinite or NaN, and that is checked
-def update(state: State, team: Team, plan: Plan, buffers: network.Buffers) -> float:
-    """theta -= eta * gradient of J on the team's next batch; return the batch's loss before it."""
+def update(training: Training, team: Team, buffers: network.Buffers) -> None:
+    """theta -= eta * gradient of J on the team's next batch; one that has diverged lets its turn go by."""
+    state, plan = training.state, training.plan
+    penalty = float(network.penalty(state.theta, plan.sizes, plan.lam)) if plan.from_batches else 0.0
     eta = plan.eta(state.step)
     Z, y = team.forward()
     loss, G = network.loss_and_delta(
@@ -139,12 +173,21 @@ def update(state: State, team: Team, plan: Plan, buffers: network.Buffers) -> fl
         objective=plan.objective,
         masks=hidden_masks(plan, state.step, len(y)),
     )
-    if not math.isfinite(loss):
-        raise diverged(state.step, eta, f"the loss of a batch is {loss}")
+    if not (training.over or math.isfinite(loss)):
+        training.latest = diverged(state.step, eta, f"the loss of a batch is {loss}")
+    if training.over:
+        team.backward(G, stay)
+        return
     rule = descend(state, plan, eta)
     state.step += 1
     team.backward(G, averaged(rule, state, plan) if plan.average else rule)
-    return float(loss)
+    training.loss = float(loss)
+    if plan.from_batches:
+        state.take_in(plan.train_cost, training.loss + penalty, training.loss)
+
+
+def stay(part: slice, gradient: Array) -> None:
+    """The rule that updates nothing."""
 
 
 def descend(state: State, plan: Plan, eta: float) -> Rule:
@@ -177,32 +220,60 @@ def averaged(rule: Rule, state: State, plan: Plan) -> Rule:
     return both if count else rule
 
 
-def record(
-    state: State, data: Split, validation: Split, plan: Plan, threads: int = 1, batch_loss: float = math.nan
-) -> Record:
-    """The record after ``state.step`` updates, with scores where they are due."""
-    step, eta = state.step, plan.eta(state.step)
-    point = Record(step, step / (len(data.y) // plan.batch_size), plan.place(step).cycle + 1, eta, batch_loss)
-    return measure(point, state, data, validation, plan, threads) if plan.measured(step) else point
+def record(state: State, data: Split, validation: Split, plan: Plan, threads: int = 1) -> Record:
+    """The record after ``state.step`` updates, with scores where they are due; raises `Diverged`."""
+    (point,) = records([Training(state, plan)], state.step, data, validation, threads)
+    return proper(point)
+
+
+def proper(point: Record | Diverged) -> Record:
+    """The record, or else the error is raised."""
+    if isinstance(point, Diverged):
+        raise point
+    return point
+
+
+def records(
+    group: Sequence[Training], step: int, data: Split, validation: Split, threads: int
+) -> list[Record | Diverged]:
+    """The records of all after so many updates, with scores where they are due."""
+    plan, left = group[0].plan, [training for training in group if not training.over]
+    for training in left:
+        epoch, cycle = step / (len(data.y) // plan.batch_size), plan.place(step).cycle + 1
+        training.latest = Record(step, epoch, cycle, training.plan.eta(step), training.loss)
+    if left and plan.measured(step):
+        measure(left, data, validation, threads)
+    return [training.latest for training in group if training.latest]
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def measure(point: Record, state: State, data: Split, validation: Split, plan: Plan, threads: int) -> Record:
-    """The record with its scores."""
-    train = recorded(state, data, plan, threads)
-    after = score(state.theta, plan.sizes, *validation, plan.lam, threads, plan.losses)
-    if not all(math.isfinite(s.cost) for s in (train, after) if s):
-        on_training = f"{train.cost} on training and " if train else ""
-        raise diverged(point.step, point.eta, f"the cost is {on_training}{after.cost} on validation images")
-    return point._replace(train=train, validation=after)
+def measure(group: Sequence[Training], data: Split, validation: Split, threads: int) -> None:
+    """Add the scores to the records.
 
-
-def recorded(state: State, data: Split, plan: Plan, threads: int) -> Scores | None:
-    """The training scores as the plan has them: of all images, of the batches so far (no accuracy then), or none."""
+    Those on training images are as the plan has them: of all images, of the batches so far (no accuracy then), or none.
+    """
+    plan, thetas = group[0].plan, [training.state.theta for training in group]
+    lams = [training.plan.lam for training in group]
+    trains: Sequence[Scores | None] = [None] * len(group)
     if plan.from_batches:
-        _, cost, loss = state.recorded.tolist()
-        return Scores(cost, loss, math.nan) if state.step else None
-    return score(state.theta, plan.sizes, *data, plan.lam, threads, plan.losses) if plan.train_scores else None
+        trains = [of_batches(training.state) for training in group]
+    elif plan.train_scores:
+        trains = score_all(thetas, plan.sizes, *data, lams, threads, plan.losses)
+    afters = score_all(thetas, plan.sizes, *validation, lams, threads, plan.losses)
+    for training, train, after in zip(group, trains, afters, strict=True):
+        point = training.latest
+        assert isinstance(point, Record)
+        training.latest = point._replace(train=train, validation=after)
+        if not all(math.isfinite(s.cost) for s in (train, after) if s):
+            on_training = f"{train.cost} on training and " if train else ""
+            what = f"the cost is {on_training}{after.cost} on validation images"
+            training.latest = diverged(point.step, point.eta, what)
+
+
+def of_batches(state: State) -> Scores | None:
+    """The scores of the batches so far."""
+    _, cost, loss = state.recorded.tolist()
+    return Scores(cost, loss, math.nan) if state.step else None
 
 
 def diverged(step: int, eta: float, what: str) -> Diverged:

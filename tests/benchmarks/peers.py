@@ -55,23 +55,21 @@ def norms(*Ws: Any) -> list[float]:
     return [float(np.linalg.norm(np.asarray(W, dtype=np.float64))) for W in Ws]
 
 
-def ours(task: Task, threads: int, turns: int = 1) -> tuple[Trainer, Norms]:
-    """The product's own loop, on so many threads; or so many trainings that take turns on one."""
-    from cifarnet.training import Plan, State, Workspace, train
+def ours(task: Task, threads: int, abreast: int = 1) -> tuple[Trainer, Norms]:
+    """The product's own loop, on so many threads, of so many trainings abreast."""
+    from cifarnet.training import Plan, State, train_abreast
 
     sizes, split = (D, task.m, K), Split(task.X, task.y)
     plan = Plan(
         sizes=sizes, eta=ETA, updates=10**9, cycle=10**9, per_cycle=1, batch_size=task.batch, lam=LAM, shuffle=True,
         seed=SEED,
     )  # fmt: skip
-    states = [State(network.initialise(sizes, "xavier", stream(SEED, "init"))) for _ in range(turns)]
-    workspace = Workspace(sizes, task.batch, threads, np.float32)
-    few = Split(task.X[:10], task.y[:10])
-    records = zip(*(train(state, split, few, plan, threads, workspace) for state in states), strict=True)
+    states = [State(network.initialise(sizes, "xavier", stream(SEED, "init"))) for _ in range(abreast)]
+    records = train_abreast(states, split, Split(task.X[:10], task.y[:10]), [plan] * abreast, threads)
     next(records)
 
     def run(k: int) -> None:
-        for _ in islice(records, -(-k // turns)):
+        for _ in islice(records, -(-k // abreast)):
             pass
 
     def measure() -> list[float]:
@@ -86,11 +84,11 @@ def cifarnet(task: Task) -> tuple[Trainer, Norms]:
 
 
 def cifarnet_search(task: Task) -> tuple[Trainer, Norms]:
-    """Trials as a search of many runs them: four take turns on each core. k updates are k of all of them together."""
+    """Trials as a search of many runs them, four abreast on each core; k updates are k of all of them together."""
     from concurrent.futures import ThreadPoolExecutor
 
     pool = ThreadPoolExecutor(CORES)
-    made = [ours(task, 1, turns=4) for _ in range(CORES)]
+    made = [ours(task, 1, abreast=4) for _ in range(CORES)]
 
     def run(k: int) -> None:
         list(pool.map(lambda one: one[0](-(-k // CORES)), made))
