@@ -40,7 +40,7 @@ torture: .venv/installed ## break things for a quarter of an hour, all that `mak
 readme: .venv/installed ## run what README.md shows and write the output into it
 	$(BIN)/python tests/readme.py
 
-bench: .venv/installed ## speed beside the machine's limit and other libraries: pip install '.[bench]' first
+bench: .venv/installed ## speed beside the machine's limit and other libraries: pip install -e '.[bench]' first
 	$(BIN)/python tests/benchmarks/bench.py
 
 dist: .venv/installed ## wheel and sdist under dist/, each tried in new environments with every Python that is here

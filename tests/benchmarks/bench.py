@@ -156,7 +156,7 @@ def main(rounds: int, sizes: str, parts: str, runs_dir: Path) -> None:
     if "updates" in parts:
         names = [name for name in PEERS if installed(name)]
         for name in PEERS.keys() - names:
-            click.echo(f"{name} is left out: {NEEDS[name]} is not installed (pip install '.[bench]')")
+            click.echo(f"{name} is left out: {NEEDS[name]} is not installed (pip install -e '.[bench]')")
         peers = {name: Peer(name) for name in names}
         results["updates"] = []
         for m, batch in map(size, sizes.split()):
