@@ -40,6 +40,15 @@ def test_the_student_s_loop_does_the_same_work(modules, monkeypatch):
     assert norms[0] != pytest.approx(peers.norms(*task.Ws), rel=1e-5)
 
 
+def test_the_pieces_of_a_command_are_timed(modules):
+    """The images are read, and measuring is a part of a training that has measurements."""
+    import end_to_end
+
+    small = ["data={source: synthetic, limit: 500, dims: 20}", "training.schedule.n_s=5"]
+    assert end_to_end.script(end_to_end.LOAD, "data.source=synthetic")()["printed"] > 0
+    assert 0.02 < end_to_end.script(end_to_end.BOOKKEEPING, "figure-3", *small)()["printed"] < 1
+
+
 def test_the_script_writes_what_it_prints(modules, monkeypatch, tmp_path):
     """With stand-ins that take 1, 2 and 4 times the limit's time: the ratios, results.json and both figures."""
     _, bench = modules

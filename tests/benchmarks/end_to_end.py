@@ -25,21 +25,20 @@ print(time.perf_counter() - started)
 """
 BOOKKEEPING = """
 import sys, time
-from cifarnet import config, data, experiment, training
+from cifarnet import config, data, experiment
 from cifarnet.parallel import blas_threads, cores
+from cifarnet.training import loop
 settings = config.load(sys.argv[1], sys.argv[2:])
-images, measured, score = data.load(settings.data), [], training.score
+images, measured, measure = data.load(settings.data), [], loop.measure
 def timed(*arguments):
     started = time.perf_counter()
-    try:
-        return score(*arguments)
-    finally:
-        measured.append(time.perf_counter() - started)
-training.score = timed
+    measure(*arguments)
+    measured.append(time.perf_counter() - started)
+loop.measure = timed
 with blas_threads(1):
     started = time.perf_counter()
     state, plan = experiment.initial(settings), experiment.plan(settings)
-    for _ in training.train(state, images.train, images.validation, plan, cores()):
+    for _ in loop.train(state, images.train, images.validation, plan, cores()):
         pass
 print(sum(measured) / (time.perf_counter() - started))
 """
