@@ -298,6 +298,21 @@ def test_a_diverged_trial_is_recorded_and_stops_nothing(run_search):
     assert "trial 1, seed 42: diverged: " in (path / "log.txt").read_text()
 
 
+def test_a_diverged_trial_of_a_group_is_told_before_the_others_end(run_search, toy_data):
+    """It pauses them: they go on from there, and end as if it had not been with them."""
+    etas = "search.over.training.schedule.eta_max.values=[0.1, 1e30, 0.2, 0.3]"
+    settings = config.load(None, (*TINY, etas), label="tiny")
+    found = Found(design(settings, "coarse", general=True), [])
+    group = [found.study.trial_settings(trial) for trial in found.study.trials]
+    first = trials.run(group, 1, toy_data.fingerprint)
+    assert [outcome.status for outcome in first] == ["paused", "diverged", "paused", "paused"]
+    path, _ = run_search(etas, general=True, jobs=1)
+    alone, _ = run_search(etas.replace(" 1e30,", ""), general=True, jobs=4)
+    assert [row["status"] for row in rows(path)] == ["completed", "diverged", "completed", "completed"]
+    values = [[(row["eta_max"], row["validation_loss"]) for row in rows(found)] for found in (path, alone)]
+    assert [value for value in values[0] if value[0] != "1e+30"] == values[1]
+
+
 def test_fail_fast_stops_at_the_first(run_search, tmp_path):
     """The error names the trial; the run is marked failed."""
     with pytest.raises(RunError, match="trial 0 diverged, and --fail-fast was given"):

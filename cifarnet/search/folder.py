@@ -11,6 +11,7 @@ from statistics import fmean
 from typing import Any
 
 from cifarnet import config, experiment, plots, resume, runs
+from cifarnet.config import Settings
 from cifarnet.data import Dataset
 from cifarnet.errors import CifarnetError, RunError
 from cifarnet.runs import Run
@@ -23,7 +24,8 @@ from cifarnet.search.workers import Workers
 PATIENCE = 0.1  # seconds after which a caller may leave again
 EARLIER = "earlier.json"  # what a fine search started from, so that the folder can be drawn alone
 
-Futures = dict[Future[list[Outcome]], list[Trial]]  # groups of trials that wait or run
+Group = list[tuple[Trial, Settings]]  # trained abreast
+Futures = dict[Future[list[Outcome]], Group]  # of those that wait or run
 
 
 def start(study: Study, dataset: Dataset, runs_dir: Path, earlier: Found | None, threads: int = 1) -> Run:
@@ -77,25 +79,30 @@ def execute(
         When a worker has not the images of the search.
     """
     part, futures, paused = found.study.part, Futures(), dict[Trial, Outcome]()
+
+    def submit(group: Group) -> None:
+        before = [paused.get(trial) for trial, _ in group]
+        futures[workers.executor.submit(workers.work, [settings for _, settings in group], before=before)] = group
+
     try:
         for cycles in range(1 if part.halving else part.cycles, part.cycles + 1):
             last = cycles == part.cycles
             todo = [(trial, found.study.trial_settings(trial, None if last else cycles)) for trial in found.missing()]
             for group in workers.groups(todo):
-                before = [paused.get(trial) for trial, _ in group]
-                future = workers.executor.submit(workers.work, [settings for _, settings in group], before=before)
-                futures[future] = [trial for trial, _ in group]
+                submit(group)
             while futures:
                 for future in wait(futures, PATIENCE, FIRST_COMPLETED).done:
-                    answers = outcomes(future, futures.pop(future))
-                    ended = [(trial, outcome) for trial, outcome in answers if outcome.bad or last]
-                    for trial, outcome in ended:
+                    group = futures.pop(future)
+                    answers = outcomes(future, group)
+                    ended = {t: o for t, o in answers.items() if o.bad or (last and o.status == "completed")}
+                    for trial, outcome in ended.items():
                         write(found, run, trial, outcome, cycles)
-                    yield from ended
+                    yield from ended.items()
                     if fail_fast:
                         refuse(ended)
-                    if not last:
-                        paused |= dict(answers)
+                    paused |= {trial: outcome for trial, outcome in answers.items() if trial not in ended}
+                    if going := [(trial, settings) for trial, settings in group if answers[trial].status == "paused"]:
+                        submit(going)
                 yield None
             for trial, outcome in hopeless(found, paused, cycles):
                 write(found, run, trial, outcome, cycles)
@@ -123,21 +130,22 @@ def hopeless(found: Found, paused: Mapping[Trial, Outcome], cycles: int) -> list
     ]
 
 
-def outcomes(future: Future[list[Outcome]], trials: list[Trial]) -> list[tuple[Trial, Outcome]]:
+def outcomes(future: Future[list[Outcome]], group: Group) -> dict[Trial, Outcome]:
     """What trials found; an error of those who run them, such as a worker lost again and again, fails them."""
+    trials = [trial for trial, _ in group]
     try:
-        return list(zip(trials, future.result(), strict=True))
+        return dict(zip(trials, future.result(), strict=True))
     except CifarnetError:
         raise
     except CancelledError as error:
         raise RunError("the scheduler dropped a trial: is it gone? --resume goes on with this search") from error
     except Exception as error:
-        return [(trial, Outcome("failed", note=f"{type(error).__name__}: {error}")) for trial in trials]
+        return dict.fromkeys(trials, Outcome("failed", note=f"{type(error).__name__}: {error}"))
 
 
-def refuse(ended: list[tuple[Trial, Outcome]]) -> None:
+def refuse(ended: Mapping[Trial, Outcome]) -> None:
     """Raise RunError if one of these trials has failed or diverged."""
-    for trial, outcome in ended:
+    for trial, outcome in ended.items():
         if outcome.bad:
             raise RunError(f"trial {trial.index} {outcome.status}, and --fail-fast was given: {outcome.note}")
 
@@ -165,9 +173,9 @@ def stop(found: Found, run: Run, workers: Workers, futures: Futures) -> None:
     for future in futures:
         future.cancel()
     workers.executor.shutdown()
-    for future, trials in futures.items():
+    for future, group in futures.items():
         if future.done() and not future.cancelled() and not future.exception():
-            for trial, outcome in zip(trials, future.result(), strict=True):
+            for trial, outcome in outcomes(future, group).items():
                 if outcome.bad or (outcome.status == "completed" and not found.study.part.halving):
                     write(found, run, trial, outcome, found.study.part.cycles)
 

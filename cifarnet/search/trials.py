@@ -18,8 +18,7 @@ from cifarnet.config import Settings
 from cifarnet.config.settings import Data
 from cifarnet.data import Dataset
 from cifarnet.errors import DataError, Diverged
-from cifarnet.evaluation import Scores
-from cifarnet.training import State, train_abreast
+from cifarnet.training import Record, State, train_abreast
 
 _loading = threading.Lock()
 
@@ -28,8 +27,8 @@ _loading = threading.Lock()
 class Outcome:
     """What a trial found; accuracies are shares of 1 of the validation images, NaN what was not measured.
 
-    status is completed, diverged, failed, or left for a trial that was ended by a request; note says why. state is that
-    after the last update, to go on from.
+    status is completed, diverged, failed, left for a trial that was ended by a request, or paused for one of a group in
+    which another has diverged; note says why. state is that after the last update, to go on from.
     """
 
     status: str
@@ -115,34 +114,39 @@ def alike(settings: Settings) -> str:
 def abreast(
     group: Sequence[Settings], before: Sequence[Outcome], split: Dataset, threads: int, stop: threading.Event | None
 ) -> list[Outcome]:
-    """Train a group; the seconds of a trial are its share of those of the group."""
+    """Train a group, until a training diverges: the others are then paused, so that it is told at once.
+
+    The seconds of a trial are its share of those of the group.
+    """
     states = [deepcopy(o.state) or experiment.initial(s) for s, o in zip(group, before, strict=True)]
     plans = [replaced(experiment.plan(settings, split), train_scores=False) for settings in group]
-    scores, found, started = [list[Scores]() for _ in group], dict[int, Outcome](), time.perf_counter()
-
-    def seconds() -> float:
-        return round((time.perf_counter() - started) / len(group), 3)
-
+    outcomes, status, started = list(before), "completed", time.perf_counter()
     with closing(train_abreast(states, split.train, split.validation, plans, threads)) as points:
         for latest in points:
-            for i, point in enumerate(latest):
-                if isinstance(point, Diverged):
-                    found.setdefault(i, Outcome("diverged", note=str(point), seconds=seconds()))
-                elif point.validation:
-                    scores[i].append(point.validation)
-            if len(found) == len(group):
+            outcomes = [after(outcome, point) for outcome, point in zip(outcomes, latest, strict=True)]
+            if any(outcome.bad for outcome in outcomes):
+                status = "paused"
                 break
             if stop and stop.is_set():
-                return [found.get(i, Outcome("left")) for i in range(len(group))]
+                return [Outcome("left")] * len(group)
+    share = (time.perf_counter() - started) / len(group)
     return [
-        found.get(i)
-        or Outcome(
-            "completed",
-            validation_accuracy=scores[i][-1].accuracy,
-            best_validation_accuracy=max(before[i].best_validation_accuracy, *(s.accuracy for s in scores[i])),
-            validation_loss=scores[i][-1].loss,
-            seconds=round(before[i].seconds + seconds(), 3),
-            state=states[i],
+        replaced(
+            outcome,
+            status=outcome.status if outcome.bad else status,
+            seconds=round(outcome.seconds + share, 3),
+            state=None if outcome.bad else state,
         )
-        for i in range(len(group))
+        for outcome, state in zip(outcomes, states, strict=True)
     ]
+
+
+def after(outcome: Outcome, point: Record | Diverged) -> Outcome:
+    """The outcome with one more point of the training."""
+    if isinstance(point, Diverged):
+        return Outcome("diverged", note=str(point), seconds=outcome.seconds)
+    if not point.validation:
+        return outcome
+    _, loss, accuracy = point.validation
+    best = max(outcome.best_validation_accuracy, accuracy)
+    return replaced(outcome, validation_accuracy=accuracy, best_validation_accuracy=best, validation_loss=loss)
