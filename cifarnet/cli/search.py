@@ -147,19 +147,19 @@ def follow(found: "Found", ended: "Iterator[tuple[Trial, Outcome] | None]", *, q
     """Show how a search goes: one bar, and a line as each trial ends; the lines alone if there is no terminal."""
     from tqdm import tqdm
 
-    total, hidden = len(found.study.trials), quiet or not sys.stderr.isatty()
-    with tqdm(total=total, initial=len(found.rows), unit="trial", disable=hidden) as bar:
-        for end in filter(None, ended):
+    total, before, hidden = len(found.study.trials), len(found.rows), quiet or not sys.stderr.isatty()
+    with tqdm(total=total, initial=before, unit="trial", disable=hidden) as bar:
+        for count, end in enumerate(filter(None, ended), before + 1):
             if not quiet or end[1].bad:
-                bar.write(line(found, *end), file=sys.stderr)
+                bar.write(line(found, count, *end), file=sys.stderr)
             bar.update()
 
 
-def line(found: "Found", trial: "Trial", outcome: "Outcome") -> str:
-    """One trial that has ended."""
+def line(found: "Found", count: int, trial: "Trial", outcome: "Outcome") -> str:
+    """One trial that has ended, so many with it."""
     values = "  ".join(f"{name} {trial.values[key]:<10.5g}" for key, name in found.study.names.items())
     seed = f"  seed {trial.seed}" if found.study.part.seeds > 1 else ""
-    start = f"[{len(found.rows)}/{len(found.study.trials)}] trial {trial.index}{seed}  {values}"
+    start = f"[{count}/{len(found.study.trials)}] trial {trial.index}{seed}  {values}"
     if outcome.status != "completed":
         return f"{start}  {outcome.status.upper()}: {outcome.note}"
     return f"{start}  validation accuracy {outcome.validation_accuracy:.2%}  {outcome.seconds:.1f} s"
