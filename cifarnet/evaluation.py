@@ -94,7 +94,7 @@ def outcomes(
 
 
 def scores(theta: Array, sizes: Sequence[int], lam: float, P: Array, losses: Array, y: NDArray[np.integer]) -> Scores:
-    """What `score` returns, from the probabilities P (n, K) and losses (n,) that `outcomes` returned."""
+    """What `score` returns, from the P (n, K) and losses (n,) of `outcomes`; where P rounds, logits may be a tie."""
     loss = np.array([losses[block].sum(dtype=np.float64) for block in blocks(len(y))])
     return total(theta, sizes, lam, loss, int(np.count_nonzero(P.argmax(axis=1) == y)), len(y))
 

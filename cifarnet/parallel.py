@@ -120,7 +120,7 @@ class Share:
 
 
 class Helper(threading.Thread):
-    """A thread that sees to a share, batch after batch, each time as far as it can get without the caller."""
+    """A thread that sees to a share, turn after turn, each time as far as it can get without the caller."""
 
     def __init__(self, share: Share, batches: list[Batch | None]) -> None:
         super().__init__(daemon=True)  # never in the way of the end of the process
@@ -161,7 +161,7 @@ class Helper(threading.Thread):
             self.share.gather(k, batch)
 
     def wait(self, news: "SimpleQueue[None]") -> None:
-        """Until it is done with the next batch; raises what failed on the way."""
+        """Until it is done with the next turn; raises what failed on the way."""
         news.get()
         if self.error:
             raise self.error

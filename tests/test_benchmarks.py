@@ -23,21 +23,41 @@ def modules(monkeypatch):
         sys.modules.pop(name)
 
 
+def task(peers, k):
+    X, y = np.random.default_rng(0).standard_normal((300, peers.D), np.float32), np.arange(300) % 10
+    sizes = (peers.D, 8, peers.K)
+    start = peers.network.initialise(sizes, "xavier", peers.stream(peers.SEED, "init"))
+    return peers.Task(8, 50, k, X, y, peers.network.views(start, sizes)[0])
+
+
 def test_the_student_s_loop_does_the_same_work(modules, monkeypatch):
     """After 6 updates from the same weights, in the same order, with the same eta and L2, the weights' norms agree."""
     peers, _ = modules
     monkeypatch.setattr(peers, "N", 300)
-    X, y = np.random.default_rng(0).standard_normal((300, peers.D), np.float32), np.arange(300) % 10
-    sizes = (peers.D, 8, peers.K)
-    start = peers.network.initialise(sizes, "xavier", peers.stream(peers.SEED, "init"))
-    task = peers.Task(8, 50, 6, X, y, peers.network.views(start, sizes)[0])
-    norms = []
+    same, norms = task(peers, 6), []
     for peer in (peers.cifarnet, peers.naive):
-        train, measure = peer(task)
+        train, measure = peer(same)
         train(6)
         norms.append(measure())
     assert norms[0] == pytest.approx(norms[1], rel=1e-5)
-    assert norms[0] != pytest.approx(peers.norms(*task.Ws), rel=1e-5)
+    assert norms[0] != pytest.approx(peers.norms(*same.Ws), rel=1e-5)
+
+
+def test_a_search_is_timed_by_the_updates_of_all(modules, monkeypatch):
+    """Seven updates on two cores are one of each of eight trainings, and seven eighths of that time."""
+    peers, _ = modules
+    monkeypatch.setattr(peers, "N", 300)
+    monkeypatch.setattr(peers, "CORES", 2)
+    clock = iter([0.0, 8.0])
+    monkeypatch.setattr(peers.time, "perf_counter", lambda: next(clock))
+    train, measure = peers.cifarnet_search(task(peers, 7))
+    train(7)
+    assert train.seconds == 7
+    monkeypatch.undo()
+    monkeypatch.setattr(peers, "N", 300)
+    one, measure_one = peers.cifarnet(task(peers, 1))
+    one(1)
+    assert measure() == pytest.approx(measure_one(), rel=1e-6)
 
 
 def test_the_pieces_of_a_command_are_timed(modules):

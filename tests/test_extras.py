@@ -66,24 +66,36 @@ def test_an_extra_resumed_from_any_step_ends_with_the_same_bytes(toy, name):
 
 @pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("name", ["nothing", "batches", *EXTRAS])
-def test_trainings_abreast_end_as_if_alone(toy, monkeypatch, name, threads):
-    """With every extra and any number of threads, beside one that diverges: the same bytes and the same records."""
+def test_trainings_abreast_are_as_if_alone(toy, monkeypatch, name, threads):
+    """With every extra and any number of threads: the same bytes and the same records."""
     monkeypatch.setattr("cifarnet.parallel.HANDOVER", 1)  # as many threads as are asked for
     plan = replace(PLAN, **EXTRAS.get(name, {}), train_cost="running_mean" if name == "batches" else "all")
-    etas = (0.01, 0.02, 1e30, 0.005)
-    plans = [replace(plan, eta=lambda t, eta=eta: eta, lam=eta / 2 if eta < 1 else 0.0) for eta in etas]
+    plans = [replace(plan, eta=lambda t, eta=eta: eta, lam=eta / 2) for eta in (0.01, 0.02, 0.005)]
     found = [state(plan) for plan in plans]
     records = list(zip(*train_abreast(found, toy, toy, plans, threads), strict=True))
     for plan, one, seen in zip(plans, found, records, strict=True):
-        alone, expected = state(plan), []
-        try:
-            expected.extend(train(alone, toy, toy, plan, threads))
-        except Diverged as error:
-            assert plan is plans[2]
-            assert {str(latest) for latest in seen[len(expected) :]} == {str(error)}
-        assert repr(list(seen[: len(expected)])) == repr(expected)
+        alone = state(plan)
+        assert repr(list(seen)) == repr(list(train(alone, toy, toy, plan, threads)))
         assert one.theta.tobytes() == alone.theta.tobytes()
-        assert one.step == alone.step
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("after", [1, 5])
+def test_trainings_abreast_end_where_one_diverges(toy, monkeypatch, threads, after):
+    """The others are as if alone up to there, and go on to the same end."""
+    monkeypatch.setattr("cifarnet.parallel.HANDOVER", 1)
+    plans = [PLAN, replace(PLAN, eta=lambda t: 1e30 if t >= after else 0.01), replace(PLAN, lam=0.1)]
+    found = [state(plan) for plan in plans]
+    *records, (first, second, third) = train_abreast(found, toy, toy, plans, threads)
+    with pytest.raises(Diverged) as error:
+        list(train(state(plans[1]), toy, toy, plans[1], threads))
+    assert str(second) == str(error.value)
+    assert first.step == third.step == len(records) > after
+    list(train_abreast([found[0], found[2]], toy, toy, [plans[0], plans[2]], threads))
+    for plan, one in zip(plans[::2], found[::2], strict=True):
+        alone = state(plan)
+        list(train(alone, toy, toy, plan, threads))
+        assert one.theta.tobytes() == alone.theta.tobytes()
 
 
 def test_trainings_abreast_fetch_each_batch_once(toy, monkeypatch):

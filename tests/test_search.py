@@ -10,7 +10,7 @@ from cifarnet import config, runs, search
 from cifarnet.config.search import Axis, Fine, Stage
 from cifarnet.data import Dataset
 from cifarnet.errors import ConfigError, DataError, RunError
-from cifarnet.search import space, trials
+from cifarnet.search import space, trials, workers
 from cifarnet.search.study import Found, design
 
 TINY = (
@@ -161,39 +161,52 @@ def test_a_trial_is_the_same_bytes_for_any_number_of_jobs(run_search):
     assert rows(run_search(jobs=1)[0]) == rows(run_search(jobs=2)[0]) == rows(run_search(jobs=4)[0])
 
 
-def test_trials_are_trained_abreast_where_they_are_alike_and_many():
-    """At most four, no more than leave two groups for each job, and never on several threads or with other seeds."""
-    variants = itertools.product((1, 2), range(20))
-    settings = [config.load(None, [*TINY, f"seed={seed}", f"training.lambda={i / 100}"]) for seed, i in variants]
+@pytest.mark.parametrize(
+    ("trials", "jobs", "threads", "sizes"),
+    [
+        (8, 2, 1, [2, 2, 2, 2]),
+        (20, 2, 1, [3, 3, 4, 3, 3, 4]),
+        (16, 1, 1, [4, 4, 4, 4]),
+        (3, 2, 1, [1, 1, 1]),
+        (5, 1, 1, [2, 3]),
+        (20, 2, 2, [1] * 20),
+        (0, 2, 1, []),
+    ],
+)
+def test_jobs_have_as_many_groups_each(trials, jobs, threads, sizes):
+    """Of at most four, two or more for each job; trials on several threads are alone."""
+    todo = [(i, config.load(None, [*TINY, f"training.lambda={i / 100}"])) for i in range(trials)]
+    groups = workers.groups(todo, jobs, threads)
+    assert [len(group) for group in groups] == sizes
+    assert [one for group in groups for one in group] == todo
 
-    def sizes(count, jobs, threads=1):
-        workers = search.Workers(None, jobs, threads, None, None)
-        groups = list(workers.groups([*enumerate(settings[:count])]))
-        assert sorted(i for group in groups for i, _ in group) == list(range(count))
-        assert all(len({alone.seed for _, alone in group}) == 1 for group in groups)
-        return [len(group) for group in groups]
 
-    assert sizes(20, 2) == [4] * 5
-    assert sizes(8, 2) == [2] * 4
-    assert sizes(7, 2) == [1] * 7
-    assert sizes(20, 2, threads=2) == [1] * 20
-    assert sizes(23, 1) == [4, 4, 4, 4, 4, 3]
+def test_trials_that_differ_in_more_than_eta_and_lambda_are_not_trained_abreast():
+    """Here by the seed and the width: a group for each."""
+    todo = []
+    for i in range(24):
+        changes = [f"seed={i % 2}", f"network.hidden=[{5 + i % 3}]", f"training.schedule.eta_max={1 + i}"]
+        todo.append((i, config.load(None, [*TINY, *changes])))
+    groups = workers.groups(todo, 1, 1)
+    assert [sorted({i % 6 for i, _ in group}) for group in groups] == [[k] for k in range(6) for _ in range(2)]
+    assert {len(group) for group in groups} == {2}
 
 
-def test_of_a_group_only_the_one_that_fails_fails(toy_data, monkeypatch):
-    """The others are trained again, alone."""
-    group = [config.load(None, [*TINY, f"training.lambda={lam}"]) for lam in (0.1, 0.2, 0.3)]
-    train = trials.train_abreast
+def test_of_a_group_only_the_one_that_fails_fails(run_search, monkeypatch):
+    """Each is then trained alone, and the others have the rows that they would have had."""
+    whole, train = rows(run_search()[0]), trials.train_abreast
 
     def failing(states, data, validation, plans, threads):
-        if any(plan.lam == 0.2 for plan in plans):
+        if any(plan.lam == float(whole[1]["lambda"]) for plan in plans):
             raise MemoryError("no room")
         return train(states, data, validation, plans, threads)
 
     monkeypatch.setattr(trials, "train_abreast", failing)
-    found = trials.run(group, 1, toy_data.fingerprint)
-    assert [outcome.status for outcome in found] == ["completed", "failed", "completed"]
-    assert found[1].note == "MemoryError: no room"
+    path, _ = run_search(jobs=1)
+    table = rows(path)
+    assert [row["status"] for row in table] == ["completed", "failed", "completed", "completed"]
+    assert [table[i] for i in (0, 2, 3)] == [whole[i] for i in (0, 2, 3)]
+    assert "trial 1, seed 42: MemoryError: no room" in (path / "log.txt").read_text()
 
 
 def test_fine_goes_on_from_coarse(run_search):
@@ -320,6 +333,15 @@ def test_fail_fast_stops_at_the_first(run_search, tmp_path):
     assert runs.read_json(runs.find("latest", tmp_path / "runs") / "run.json")["status"] == "failed"
 
 
+def test_fail_fast_stops_at_the_first_of_a_group(run_search, tmp_path):
+    """One abreast of another has diverged: its row is written, the other's not, and no other group begins."""
+    etas = "search.over.training.schedule.eta_max.values=[0.1, 1e30, 0.2, 0.3]"
+    with pytest.raises(RunError, match="trial 1 diverged, and --fail-fast was given"):
+        run_search(etas, general=True, jobs=1, fail_fast=True)
+    [row] = rows(runs.find("latest", tmp_path / "runs"))
+    assert (row["index"], row["status"]) == ("1", "diverged")
+
+
 def test_other_images_are_no_fault_of_a_trial(toy_data):
     """A fingerprint that differs is an error for the search, not an outcome."""
     with pytest.raises(DataError, match="fingerprint ffffffffffff, those of the search 000000000000"):
@@ -386,6 +408,16 @@ def test_halving_stops_the_worst_after_each_cycle(run_search):
         whole[int(row["index"])] for row in stopped if row["status"] == "completed"
     ]
     assert {row["status"] for row in stopped if row["cycles"] != "3"} == {"stopped"}
+
+
+def test_a_halving_search_is_the_same_abreast(run_search):
+    """Groups of four, then of those that are left, beside one that diverges: the rows of trials that are alone."""
+    etas = "search.over.training.schedule.eta_max.values=[0.1, 1e30, 0.2, 0.3, 0.05, 0.4, 0.15, 0.25]"
+    abreast, alone = (
+        rows(run_search(etas, "search.coarse={cycles: 3, halving: 2}", general=True, jobs=jobs)[0]) for jobs in (1, 8)
+    )
+    assert abreast == alone
+    assert sorted(row["status"] for row in alone) == ["completed"] * 2 + ["diverged"] + ["stopped"] * 5
 
 
 @pytest.mark.parametrize("rows_left", range(5))

@@ -30,7 +30,7 @@ search_options = together(
         shell_complete=completion.run_names,
         help="The search that a fine one starts from.",
     ),
-    click.option("--jobs", type=click.IntRange(min=1), help="Trials side by side; by default one a core."),
+    click.option("--jobs", type=click.IntRange(min=1), help="Groups of trials at a time; by default one a core."),
     click.option(
         "--scheduler", metavar="ADDRESS", help="Run the trials on this Dask cluster, such as tcp://HOST:8786."
     ),
@@ -174,7 +174,7 @@ def plan(found: "Found", seconds: float, jobs: int) -> str:
     trials = table(rows, ["trial", "seed", *study.names.values()], floatfmt=".5g")
     return (
         f"{trials}\n{len(rows)} trainings: {describe(found)}\n"
-        f"about {seconds:.0f} s with {jobs} side by side, and some seconds to read the images"
+        f"about {seconds:.0f} s with {jobs} jobs, and some seconds to read the images"
     )
 
 

@@ -14,7 +14,7 @@ from cifarnet.config.settings import Data
 from cifarnet.errors import ConfigError, DataError, RunError
 from cifarnet.search import trials
 from cifarnet.search.trials import Outcome
-from cifarnet.search.workers import Workers
+from cifarnet.search.workers import Group, Workers
 from cifarnet.training import NUMERICS
 
 TIMEOUT = 10  # seconds for a scheduler to answer and for a first worker to be there
@@ -45,8 +45,12 @@ def remote(address: str, threads: int, fingerprint: str, settings: Data) -> Iter
         check(client, address, fingerprint, settings)
         work = partial(run, threads=threads, fingerprint=fingerprint)
         executor = client.get_executor(pure=False)  # type: ignore[no-untyped-call]
-        jobs = sum(client.nthreads().values())  # type: ignore[no-untyped-call]
-        yield Workers(executor, jobs, threads, work, threading.Event())
+        yield Workers(executor, alone, work, threading.Event())
+
+
+def alone(todo: Group) -> list[Group]:
+    """Each trial by itself: how many workers there will be is not known, and one that is lost costs no other trial."""
+    return [[one] for one in todo]
 
 
 def check(client: Any, address: str, fingerprint: str, settings: Data) -> None:

@@ -11,7 +11,6 @@ from statistics import fmean
 from typing import Any
 
 from cifarnet import config, experiment, plots, resume, runs
-from cifarnet.config import Settings
 from cifarnet.data import Dataset
 from cifarnet.errors import CifarnetError, RunError
 from cifarnet.runs import Run
@@ -19,12 +18,11 @@ from cifarnet.search import halving
 from cifarnet.search.space import LAMBDA
 from cifarnet.search.study import CYCLES, PLAN, TABLE, Found, Study, Trial, read
 from cifarnet.search.trials import Outcome
-from cifarnet.search.workers import Workers
+from cifarnet.search.workers import Group, Workers
 
 PATIENCE = 0.1  # seconds after which a caller may leave again
 EARLIER = "earlier.json"  # what a fine search started from, so that the folder can be drawn alone
 
-Group = list[tuple[Trial, Settings]]  # trained abreast
 Futures = dict[Future[list[Outcome]], Group]  # of those that wait or run
 
 
@@ -78,10 +76,10 @@ def execute(
     DataError
         When a worker has not the images of the search.
     """
-    part, futures, paused = found.study.part, Futures(), dict[Trial, Outcome]()
+    part, futures, so_far = found.study.part, Futures(), dict[Trial, Outcome]()
 
     def submit(group: Group) -> None:
-        before = [paused.get(trial) for trial, _ in group]
+        before = [so_far.get(trial) for trial, _ in group]
         futures[workers.executor.submit(workers.work, [settings for _, settings in group], before=before)] = group
 
     try:
@@ -100,11 +98,14 @@ def execute(
                     yield from ended.items()
                     if fail_fast:
                         refuse(ended)
-                    paused |= {trial: outcome for trial, outcome in answers.items() if trial not in ended}
-                    if going := [(trial, settings) for trial, settings in group if answers[trial].status == "paused"]:
-                        submit(going)
+                    so_far |= {trial: outcome for trial, outcome in answers.items() if trial not in ended}
+                    if paused := [one for one in group if answers[one[0]].status == "paused"]:
+                        submit(paused)
+                    for one in group:
+                        if answers[one[0]].status == "alone":
+                            submit([one])
                 yield None
-            for trial, outcome in hopeless(found, paused, cycles):
+            for trial, outcome in hopeless(found, so_far, cycles):
                 write(found, run, trial, outcome, cycles)
                 yield trial, outcome
         finish(found, run)
@@ -116,17 +117,17 @@ def execute(
         raise
 
 
-def hopeless(found: Found, paused: Mapping[Trial, Outcome], cycles: int) -> list[tuple[Trial, Outcome]]:
+def hopeless(found: Found, so_far: Mapping[Trial, Outcome], cycles: int) -> list[tuple[Trial, Outcome]]:
     """The trials that successive halving stops after so many cycles, of those that could go on."""
-    waiting = [trial for trial in found.missing() if trial in paused]
+    waiting = [trial for trial in found.missing() if trial in so_far]
     by_index: dict[int, list[float]] = {}
     for trial in waiting:
-        by_index.setdefault(trial.index, []).append(paused[trial].validation_accuracy)
+        by_index.setdefault(trial.index, []).append(so_far[trial].validation_accuracy)
     accuracy = {index: fmean(values) for index, values in by_index.items()}
     staying = halving.kept(found, accuracy, cycles)
     note = f"not among the best {len(staying)} after {cycles} of {found.study.part.cycles} cycles"
     return [
-        (trial, replaced(paused[trial], status="stopped", note=note)) for trial in waiting if trial.index not in staying
+        (trial, replaced(so_far[trial], status="stopped", note=note)) for trial in waiting if trial.index not in staying
     ]
 
 

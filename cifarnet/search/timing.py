@@ -15,23 +15,23 @@ from cifarnet.config import Settings
 from cifarnet.config.settings import BATCH_IMAGES
 from cifarnet.data import Split
 from cifarnet.search.study import Found
-from cifarnet.search.workers import group_size
+from cifarnet.search.workers import groups
 from cifarnet.training import train_abreast
 
 UPDATES, BLANKS = 60, 1000
 
 
 def estimate(found: Found, jobs: int, threads: int) -> float:
-    """Seconds for the trials that are missing, so many side by side, without the reading of the images."""
-    missing = [found.study.trial_settings(trial) for trial in found.missing()]
-    if not missing:
+    """Seconds for the trials that are missing, with so many jobs, without the reading of the images."""
+    todo = groups([(trial, found.study.trial_settings(trial)) for trial in found.missing()], jobs, threads)
+    if not todo:
         return 0.0
-    jobs = min(jobs, len(missing))
-    longest = max(missing, key=lambda settings: settings.sizes)
-    measured = partial(measure, group=group_size(len(missing), jobs, threads), threads=threads)
+    jobs = min(jobs, len(todo))
+    largest = max(todo, key=lambda group: (group[0][1].sizes, len(group)))
+    measured = partial(measure, group=len(largest), threads=threads)
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(jobs) as executor:
-        update, image = np.mean(list(executor.map(measured, [longest] * jobs)), axis=0)
-    return float(sum(cost(settings, update, image) for settings in missing) / jobs)
+        update, image = np.mean(list(executor.map(measured, [largest[0][1]] * jobs)), axis=0)
+    return float(sum(cost(settings, update, image) for group in todo for _, settings in group) / jobs)
 
 
 def cost(settings: Settings, update: float, image: float) -> float:

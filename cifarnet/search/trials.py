@@ -27,8 +27,9 @@ _loading = threading.Lock()
 class Outcome:
     """What a trial found; accuracies are shares of 1 of the validation images, NaN what was not measured.
 
-    status is completed, diverged, failed, left for a trial that was ended by a request, or paused for one of a group in
-    which another has diverged; note says why. state is that after the last update, to go on from.
+    status is completed, diverged, failed, or left for a trial that was ended by a request; note says why. In a group it
+    is paused for the others where one has diverged, and alone for all where one has failed, as it is not known which.
+    state is that after the last update, to go on from.
     """
 
     status: str
@@ -84,9 +85,9 @@ def run(
     stop: threading.Event | None = None,
     before: Sequence[Outcome | None] = (),
 ) -> list[Outcome]:
-    """Train a group that is `alike`, on so many threads of one BLAS thread each; errors of a training are outcomes.
+    """Train a group with `common` settings, on so many threads of one BLAS thread each; errors are outcomes.
 
-    With the outcomes of the same trainings after fewer cycles, only what is left is done.
+    With the outcomes of the same trainings after fewer updates, only what is left is done.
 
     Raises
     ------
@@ -95,16 +96,17 @@ def run(
     """
     split = images(group[0].data, fingerprint, data_dir)
     earlier = [outcome or NEW for outcome in before or [None] * len(group)]
+    started = time.perf_counter()
     try:
         return abreast(group, earlier, split, threads, stop)
     except Exception as error:  # whatever it is, the other trials go on
-        if len(group) == 1:
-            return [Outcome("failed", note=f"{type(error).__name__}: {error}")]
-        alone = zip(group, earlier, strict=True)
-        return [run([settings], threads, fingerprint, data_dir, stop, [outcome])[0] for settings, outcome in alone]
+        if len(group) > 1:
+            return [replaced(outcome, status="alone") for outcome in earlier]
+        seconds = round(time.perf_counter() - started, 3)
+        return [Outcome("failed", note=f"{type(error).__name__}: {error}", seconds=seconds)]
 
 
-def alike(settings: Settings) -> str:
+def common(settings: Settings) -> str:
     """What the trainings of a group have in common: all their settings but eta and lambda."""
     schedule = settings.training.schedule.model_copy(update={"eta_min": 0, "eta_max": 0})
     training = settings.training.model_copy(update={"lam": 0, "schedule": schedule})
@@ -120,15 +122,13 @@ def abreast(
     """
     states = [deepcopy(o.state) or experiment.initial(s) for s, o in zip(group, before, strict=True)]
     plans = [replaced(experiment.plan(settings, split), train_scores=False) for settings in group]
-    outcomes, status, started = list(before), "completed", time.perf_counter()
+    outcomes, started = list(before), time.perf_counter()
     with closing(train_abreast(states, split.train, split.validation, plans, threads)) as points:
         for latest in points:
             outcomes = [after(outcome, point) for outcome, point in zip(outcomes, latest, strict=True)]
-            if any(outcome.bad for outcome in outcomes):
-                status = "paused"
-                break
             if stop and stop.is_set():
                 return [Outcome("left")] * len(group)
+    status = "paused" if any(outcome.bad for outcome in outcomes) else "completed"
     share = (time.perf_counter() - started) / len(group)
     return [
         replaced(

@@ -32,8 +32,10 @@ settings = config.load(sys.argv[1], sys.argv[2:])
 images, measured, measure = data.load(settings.data), [], loop.measure
 def timed(*arguments):
     started = time.perf_counter()
-    measure(*arguments)
-    measured.append(time.perf_counter() - started)
+    try:
+        return measure(*arguments)
+    finally:
+        measured.append(time.perf_counter() - started)
 loop.measure = timed
 with blas_threads(1):
     started = time.perf_counter()

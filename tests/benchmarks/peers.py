@@ -1,7 +1,7 @@
 """The same training in each library: `python peers.py NAME` answers lines of JSON, so that one script drives them all.
 
 {"m": 50, "batch": 100, "k": 200} makes a network of m hidden nodes and its images, trains k updates to warm up, and
-answers the norms of its weights; {"times": 5} trains k more 5 times and answers the seconds. All start from the same
+answers the norms of its weights; {"times": 5} trains 5 k more and answers the seconds. All start from the same
 weights and take the same batches, the same eta at each step (scikit-learn: the mean of them) and the same L2 term.
 """
 
@@ -252,6 +252,7 @@ def limit(task: Task) -> tuple[Trainer, Norms]:
 
 PEERS = {f.__name__: f for f in (limit, cifarnet, cifarnet_search, naive, pytorch, pytorch_by_hand, jax, sklearn)}
 ONE_BLAS_THREAD = {"cifarnet", "cifarnet_search"}
+BY_K = {"limit", "jax", "sklearn"}  # one product a call, compiled for k updates, epochs of k updates
 
 
 def flop(m: int, batch: int) -> int:
