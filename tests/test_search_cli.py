@@ -64,7 +64,7 @@ def test_dry_run_lists_the_trials_and_writes_nothing(cifarnet, tmp_path):
     printed = cifarnet("search-lambda", "coarse", "--config", "search", *TINY, "--dry-run").stdout
     assert "lambda" in printed
     assert "4 trainings: 2 cycles of n_s 20" in printed
-    assert re.search(r"\nabout \d+ s with 2 side by side", printed)
+    assert re.search(r"\nabout \d+ s with 2 jobs", printed)
     assert not (tmp_path / "runs").exists()
 
 
