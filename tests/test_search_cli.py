@@ -63,8 +63,11 @@ def test_dry_run_lists_the_trials_and_writes_nothing(cifarnet, tmp_path):
     """Their lambdas, and an estimate of the time."""
     printed = cifarnet("search-lambda", "coarse", "--config", "search", *TINY, "--dry-run").stdout
     assert "lambda" in printed
-    assert "4 trainings: 2 cycles of n_s 20" in printed
+    assert "4 trainings: cycles 2, n_s 20, eta_min 1e-05, eta_max 0.1, " in printed
     assert re.search(r"\nabout \d+ s with 2 jobs", printed)
+    over = ("--set", "search.over.training.schedule.eta_max.values=[0.1, 0.2]")
+    printed = cifarnet("search", "coarse", "--config", "search", *TINY, *over, "--dry-run").stdout
+    assert "2 trainings: cycles 2, n_s 20, eta_min 1e-05, batch size" in printed  # what all have in common
     assert not (tmp_path / "runs").exists()
 
 

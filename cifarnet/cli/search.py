@@ -182,17 +182,18 @@ def describe(found: "Found") -> str:
     """The settings that all trials share."""
     study = found.study
     settings = study.trial_settings(study.trials[0])
-    schedule = study.part
-    eta = settings.training.schedule
+    eta, schedule = settings.training.schedule, "training.schedule"
     values = {
-        "training.batch_size": f"batch size {settings.training.batch_size}, ",
-        "network.hidden": f"hidden {list(settings.network.hidden)}, ",
+        f"{schedule}.cycles": f"cycles {study.part.cycles}",
+        f"{schedule}.n_s": f"n_s {study.part.n_s}",
+        f"{schedule}.eta_min": f"eta_min {getattr(eta, 'eta_min', 0):g}",
+        f"{schedule}.eta_max": f"eta_max {getattr(eta, 'eta_max', 0):g}",
+        "training.batch_size": f"batch size {settings.training.batch_size}",
+        "network.hidden": f"hidden {list(settings.network.hidden)}",
+        "data": f"{settings.data.n_train:,} training images",
+        "seed": f"seed {study.settings.seed}",
     }
-    return (
-        f"{schedule.cycles} cycles of n_s {schedule.n_s}, eta {getattr(eta, 'eta_min', 0):g} to "
-        f"{getattr(eta, 'eta_max', 0):g}, {''.join(text for key, text in values.items() if key not in study.names)}"
-        f"{settings.data.n_train:,} training images, seed {study.settings.seed}"
-    )
+    return ", ".join(text for key, text in values.items() if key not in study.names)
 
 
 def next_command(study: "Study", path: Path) -> str:

@@ -12,8 +12,8 @@ from cifarnet.cli.search import search_options, search_over
 def search_lambda(**options: Any) -> None:
     """Try values of lambda, coarse and then fine, and rank them by validation accuracy.
 
-    Trials run on --jobs threads, up to four abreast on each (one at a time on several: --threads); the results do not
-    depend on that. best.yaml in the run folder is the final training with the best lambda.
+    Trials run in --jobs groups, each on one thread and up to four abreast, or with --threads alone on so many; the
+    results do not depend on the jobs. best.yaml in the run folder is the final training with the best lambda.
 
     \b
     Examples:
