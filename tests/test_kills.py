@@ -115,6 +115,16 @@ def test_a_second_signal_ends_a_run_at_once(folder):
     assert status(folder) == "stale"
 
 
+def test_a_kill_before_the_page_is_whole_leaves_nothing_to_do(whole, folder):
+    """The run is completed by then; to resume it writes the page, and removes what was left of it."""
+    Process(folder, *TRAIN).end(code=0)
+    page = runs.find("latest", folder) / "run.html"
+    page.rename(page.with_name(".run.html.1-2.part"))
+    go_on(folder).end(code=0)
+    assert page.read_text().rstrip().endswith("</html>")
+    assert contents(folder) == whole
+
+
 @pytest.mark.parametrize("limit", [100_000])
 def test_a_file_size_limit_gives_a_clear_error(folder, limit):
     """A write that the system truly refuses: one line, exit code 1, the files before it whole, and it goes on later."""

@@ -47,7 +47,7 @@ def train(
       cifarnet train --config figure-3 --set training.lambda=0.001 --seed 1
       cifarnet train --resume latest
     """
-    from cifarnet import config, library, planning
+    from cifarnet import config, library, page, planning
     from cifarnet.cli.progress import follow
 
     if name is not None:
@@ -55,6 +55,7 @@ def train(
             raise click.UsageError("--resume goes with no --config, --set, --seed, --label or --dry-run")
         found = library.load(name, runs_dir)
         if found.status == "completed":
+            page.mend(found.path)
             click.echo(f"{found.path} is completed: there is nothing to resume", err=True)
             report(found.path, found.info, as_json)
             return

@@ -31,6 +31,14 @@ def write(path: Path) -> Path:
     return path / "run.html"
 
 
+def mend(path: Path) -> None:
+    """Write the page of a completed run if its process was killed before it could, where the folder can be written."""
+    if not (path / "run.html").exists():
+        with contextlib.suppress(RunError):
+            runs.Run(path).sweep()
+            write(path)
+
+
 @contextlib.contextmanager
 def page_of(run: runs.Run) -> Iterator[None]:
     """Write the page of a run when the work on it ends; a run that is left before its end says so."""

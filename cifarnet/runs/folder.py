@@ -94,18 +94,20 @@ class Run:
 
     def go_on(self, step: int, what: str = "updates") -> None:
         """Begin to write a folder that another process left; what it left half written is removed."""
-        for folder in (
-            self.path,
-            *(inner for inner in self.path.iterdir() if inner.is_dir() and not inner.is_symlink()),
-        ):
-            for part in folder.glob(".*.part"):
-                disk.remove(part)
+        self.sweep()
         for grown in (*self.path.glob("*.csv"), *self.path.glob("log.txt")):
             disk.cut(grown)
         for outdated in ("ended", "error", "updates"):
             self.info.pop(outdated, None)
         self.log(f"resumed after {step} {what}")
         self.update(status="running", **me(), resumed=[*self.info.get("resumed", []), step])
+
+    def sweep(self) -> None:
+        """Remove what another process left half written."""
+        inner = (folder for folder in self.path.iterdir() if folder.is_dir() and not folder.is_symlink())
+        for folder in (self.path, *inner):
+            for part in folder.glob(".*.part"):
+                disk.remove(part)
 
     def finish(self, status: str, **info: Any) -> None:
         """Set the final status: completed, interrupted, diverged or failed; whoever comes next may take the folder."""
