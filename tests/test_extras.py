@@ -98,6 +98,16 @@ def test_trainings_abreast_end_where_one_diverges(toy, monkeypatch, threads, aft
         assert one.theta.tobytes() == alone.theta.tobytes()
 
 
+def test_trainings_abreast_end_where_one_begins_without_a_finite_cost(toy):
+    """Before any update."""
+    found = [state(PLAN), state(PLAN)]
+    found[1].theta[0] = np.inf
+    [(first, second)] = train_abreast(found, toy, toy, [PLAN, PLAN])
+    assert first.step == 0
+    assert "after 0 updates" in str(second)
+    assert found[0].theta.tobytes() == state(PLAN).theta.tobytes()
+
+
 def test_trainings_abreast_fetch_each_batch_once(toy, monkeypatch):
     """However many they are."""
     taken, take = [], np.take

@@ -146,13 +146,13 @@ def train_abreast(
     team = Team(todo, thetas, buffers.theta, plan.sizes, plan.batch_size, threads)
     with contextlib.closing(todo), team:
         for step in range(before, plan.updates):
+            if any(training.error for training in group):
+                return
             for training in group:
                 update(training, team, buffers)
             if plan.from_batches or plan.measured(step + 1):
                 team.settle()
             yield records(group, step + 1, data, validation, threads)
-            if any(training.error for training in group):
-                return
 
 
 @np.errstate(over="ignore", invalid="ignore")  # what overflows makes the loss infinite or NaN, and that is checked
