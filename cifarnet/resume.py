@@ -36,8 +36,7 @@ def take(path: Path, data_dir: Path | None = None, threads: int = 1) -> Resumed:
     """
     run = runs.take(path)
     try:
-        if run.info["kind"] != "train":
-            raise RunError(f"{path}: a {run.info['kind']} run, not a training; only trainings are resumed like this")
+        check_kind(path, run.info)
         settings = config.saved(path / "config.yaml")
         dataset = data.load(settings.data, data_dir)
         before = runs.read_environment(path)
@@ -47,6 +46,12 @@ def take(path: Path, data_dir: Path | None = None, threads: int = 1) -> Resumed:
     except BaseException:
         run.release()
         raise
+
+
+def check_kind(path: Path, info: Mapping[str, Any]) -> None:
+    """Raise RunError if a run is no training."""
+    if info["kind"] != "train":
+        raise RunError(f"{path}: a {info['kind']} run, not a training; only trainings are resumed like this")
 
 
 def contradictions(run: Run, before: Mapping[str, Any], settings: Settings, dataset: Dataset) -> Iterator[str]:

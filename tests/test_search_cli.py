@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -57,6 +58,14 @@ def test_coarse_then_fine_then_the_final_training(cifarnet, tmp_path):
     final = json.loads(cifarnet(*fine["next"].split()[1:], "--json").stdout)
     assert final["status"] == "completed"
     assert config.load(tmp_path / final["run"] / "config.yaml").training.lam == fine["best"]["lambda"]
+
+
+def test_a_completed_search_is_not_taken_for_a_training(cifarnet):
+    """`train --resume` says what it is, and writes nothing."""
+    run = Path(json.loads(cifarnet("search-lambda", "coarse", "--config", "search", *TINY, "--json").stdout)["run"])
+    (run / "run.html").unlink()
+    assert "a search run, not a training" in cifarnet("train", "--resume", str(run), code=1).stderr
+    assert not (run / "run.html").exists()
 
 
 def test_dry_run_lists_the_trials_and_writes_nothing(cifarnet, tmp_path):

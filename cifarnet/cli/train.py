@@ -47,13 +47,14 @@ def train(
       cifarnet train --config figure-3 --set training.lambda=0.001 --seed 1
       cifarnet train --resume latest
     """
-    from cifarnet import config, library, page, planning
+    from cifarnet import config, library, page, planning, resume
     from cifarnet.cli.progress import follow
 
     if name is not None:
         if overrides or dry_run or any(value is not None for value in (source, seed, label)):
             raise click.UsageError("--resume goes with no --config, --set, --seed, --label or --dry-run")
         found = library.load(name, runs_dir)
+        resume.check_kind(found.path, found.info)
         if found.status == "completed":
             page.mend(found.path)
             click.echo(f"{found.path} is completed: there is nothing to resume", err=True)
