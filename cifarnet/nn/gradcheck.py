@@ -14,7 +14,7 @@ TOLERANCES = {"forward": 1e-5, "centred": 1e-8, "complex-step": 1e-13}  # norm-w
 EPS = 1e-15  # below it a relative error compares rounding with rounding
 
 
-class Slope(NamedTuple):
+class Derivative(NamedTuple):
     """One numerical derivative, and whether the steps taken for it crossed a kink of the cost."""
 
     coordinate: int
@@ -40,7 +40,7 @@ class Errors(NamedTuple):
     kink_max_absolute_error: float
 
 
-def slopes(probe: Probe, theta: Vector, method: str, h: float) -> Iterator[Slope]:
+def derivatives(probe: Probe, theta: Vector, method: str, h: float) -> Iterator[Derivative]:
     """Yield the derivative of a cost by each coordinate of theta in turn.
 
     Parameters
@@ -58,16 +58,16 @@ def slopes(probe: Probe, theta: Vector, method: str, h: float) -> Iterator[Slope
         at[i] = theta[i] + h * (1j if method == "complex-step" else 1)
         above, side_above = probe(at)
         if method == "complex-step":
-            slope = Slope(i, above.imag / h, False)
+            found = Derivative(i, above.imag / h, False)
         elif method == "forward":
-            slope = Slope(i, (above - here) / h, not np.array_equal(side, side_above))
+            found = Derivative(i, (above - here) / h, not np.array_equal(side, side_above))
         else:
             at[i] = theta[i] - h
             below, side_below = probe(at)
             crossed = not (np.array_equal(side, side_above) and np.array_equal(side, side_below))
-            slope = Slope(i, (above - below) / (2 * h), crossed)
+            found = Derivative(i, (above - below) / (2 * h), crossed)
         at[i] = theta[i]
-        yield slope
+        yield found
 
 
 def compare(
@@ -78,9 +78,9 @@ def compare(
 
 
 def errors(name: str, ga: Vector, gn: Vector, crossed: NDArray[np.bool_]) -> Errors:
-    """The errors of one parameter's gradients, of the same shape each."""
-    apart = np.abs(ga - gn)
-    kept, relative = apart[~crossed], (apart / np.maximum(EPS, np.abs(ga) + np.abs(gn)))[~crossed]
+    """Return the errors of one parameter's gradients, of the same shape each."""
+    absolute = np.abs(ga - gn)
+    kept, relative = absolute[~crossed], (absolute / np.maximum(EPS, np.abs(ga) + np.abs(gn)))[~crossed]
     norms = float(np.linalg.norm(ga[~crossed]) + np.linalg.norm(gn[~crossed]))
     return Errors(
         name,
@@ -91,5 +91,5 @@ def errors(name: str, ga: Vector, gn: Vector, crossed: NDArray[np.bool_]) -> Err
         mean_signed_error=abs(float((ga - gn)[~crossed].mean())) if len(kept) else 0.0,
         n=ga.size,
         kinks=int(crossed.sum()),
-        kink_max_absolute_error=float(apart[crossed].max(initial=0)),
+        kink_max_absolute_error=float(absolute[crossed].max(initial=0)),
     )

@@ -1,0 +1,1 @@
+"""The mathematics: network, losses, optimizers, schedules, augmentation and gradient checks."""
