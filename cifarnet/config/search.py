@@ -1,104 +1,107 @@
-"""What a search tries: the coarse stage, the fine one, what is searched, and the training that the best one gets."""
+"""What a search tries: the coarse stage, the fine one, what is searched, and the training that the best trial gets."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints, field_validator
+from pydantic import BeforeValidator, Field, StringConstraints, field_validator, model_validator
 
-from cifarnet.config.model import Batch, Count, Model, Steps, as_tuple, instead
+from cifarnet.nn.schedules import N_S
+from cifarnet.nn.setting import WHOLE, Count, Setting, Steps, as_tuple, message
 
+LIST = BeforeValidator(as_tuple)
 Number = int | float
-Trials = Annotated[int, Field(ge=1, le=10_000)]
+Lambda = Annotated[float, Field(ge=0)]
 Exponent = Annotated[float, Field(ge=-30, le=30)]
-STEPS = instead("must be a whole number of steps, at least 1, or text such as 2 epochs")
+Batches = Annotated[tuple[Annotated[int, Field(ge=1, le=5), WHOLE], ...], Field(min_length=1), LIST]
+BATCHES = message("must be all, or a list of batches 1 to 5, such as [1, 3]")
+HELD_OUT = message("must be a number of images to hold out, at least 1, or a list of batches 1 to 5")
 
 
-class Axis(Model):
+class Axis(Setting):
     """One searched setting: 10^l with l in an interval, an interval itself, or a list of values."""
 
-    log10: tuple[Exponent, Exponent] | None = Field(
-        None,
-        description="10^l, l in this interval.",
-        json_schema_extra=instead("must be two numbers, such as [-5, -1]"),
+    log10: Annotated[tuple[Exponent, Exponent], LIST] | None = Field(
+        None, description="10^l, l from here.", json_schema_extra=message("must be two numbers, such as [-5, -1]")
     )
-    linear: tuple[float, float] | None = Field(
-        None, description="From this interval.", json_schema_extra=instead("must be [low, high], such as [20, 200]")
+    linear: Annotated[tuple[float, float], LIST] | None = Field(
+        None, description="From this interval.", json_schema_extra=message("must be [low, high], such as [20, 200]")
     )
-    values: Annotated[tuple[Number, ...], Field(min_length=1, max_length=10_000)] | None = Field(
-        None, description="These values.", json_schema_extra=instead("must be a list of numbers, such as [50, 100]")
+    values: Annotated[tuple[Number, ...], Field(min_length=1, max_length=10_000), LIST] | None = Field(
+        None, description="These values.", json_schema_extra=message("must be a list of numbers, such as [50, 100]")
     )
 
-    _tuples = field_validator("log10", "linear", "values", mode="before")(as_tuple)
 
-
-class Stage(Model):
+class Stage(Setting):
     """How many trials, how long each, and where in the space."""
 
-    trials: Trials = 8
-    cycles: Count = 2
-    n_s: Steps = Field("2 epochs", description="As in the schedule.", json_schema_extra=STEPS)
+    trials: Annotated[int, Field(ge=1, le=10_000), WHOLE] = Field(8, description="How many settings are tried.")
+    cycles: Count = Field(2, description="Length of each training.")
+    n_s: Steps = Field("2 epochs", description="Half a cycle, as in the schedule.", json_schema_extra=N_S)
     sampling: Literal["uniform", "grid", "halton"] = Field(
         "uniform", description="uniform: at random; grid: evenly, ends included; halton: at random, but evenly spread."
     )
-    seeds: Annotated[int, Field(ge=1, le=100)] = Field(
+    seeds: Annotated[int, Field(ge=1, le=100), WHOLE] = Field(
         1, description="Trainings of each trial, with the seeds seed, seed + 1, ...; ranked by their mean."
     )
-    halving: Annotated[int, Field(ge=2, le=100)] | None = Field(
-        None,
-        description="Stop hopeless trials: after each cycle but the last, one in so many goes on, the best ones.",
-        json_schema_extra=instead("must be a whole number from 2 to 100, or null"),
-    )
-    values: Annotated[tuple[Annotated[float, Field(ge=0)], ...], Field(min_length=1, max_length=10_000)] | None = Field(
+    values: Annotated[tuple[Lambda, ...], Field(min_length=1, max_length=10_000), LIST] | None = Field(
         None,
         description="Exactly these lambdas instead of sampled ones.",
-        json_schema_extra=instead("must be a list of lambdas, such as [0.001, 0.01]"),
+        json_schema_extra=message("must be a list of lambdas, such as [0.001, 0.01]"),
     )
 
-    _tuples = field_validator("values", mode="before")(as_tuple)
+    @model_validator(mode="before")
+    @classmethod
+    def _without_halving(cls, values: Any) -> Any:
+        """Accept the null that saved configs have for a key that is gone."""
+        unused = isinstance(values, dict) and values.get("halving", 0) is None
+        return {key: value for key, value in values.items() if key != "halving"} if unused else values
 
 
 class Coarse(Stage):
     """The first look: lambda = 10^l, l in [l_min, l_max]."""
 
-    l_min: Exponent = -5.0
-    l_max: Exponent = -1.0
+    l_min: Exponent = Field(-5.0, description="Lower end of l.")
+    l_max: Exponent = Field(-1.0, description="Upper end of l.")
 
 
 class Fine(Stage):
     """The closer look: more cycles on a range that an earlier search found, or a given one."""
 
-    cycles: Count = 4
+    cycles: Count = Field(4, description="Length of each training.")
     range: Literal["between best two"] | Annotated[str, StringConstraints(pattern=r"^best [1-9][0-9]{0,3}$")] = Field(
         "best 3",
         description="best K: spanned by the K best earlier trials, widened by half their mean distance on both sides, "
         "within the earlier range; or between best two.",
-        json_schema_extra=instead("must be text such as best 3, or between best two"),
+        json_schema_extra=message("must be text such as best 3, or between best two"),
     )
     l_min: Exponent | None = Field(None, description="With l_max: this range, whatever the earlier search found.")
-    l_max: Exponent | None = None
+    l_max: Exponent | None = Field(None, description="With l_min.")
     include_best: bool = Field(True, description="The first trial is the earlier best, trained for longer.")
 
 
-class Final(Model):
-    """The training of best.yaml."""
+class Final(Setting):
+    """The training of best.yaml. A split that `data` states, and this does not, is kept."""
 
-    train: Literal["all"] | Annotated[tuple[Batch, ...], Field(min_length=1)] = "all"
-    validation: Count = 1000
-    cycles: Count = 3
-    n_s: Steps = Field("4 epochs", description="As in the schedule.", json_schema_extra=STEPS)
+    train: Literal["all"] | Batches = Field("all", description="Training batches.", json_schema_extra=BATCHES)
+    validation: Count | Batches = Field(
+        1000,
+        description="How many of the training images are held out, or validation batches.",
+        json_schema_extra=HELD_OUT,
+    )
+    cycles: Count = Field(3, description="Length of the training.")
+    n_s: Steps = Field("4 epochs", description="Half a cycle, as in the schedule.", json_schema_extra=N_S)
 
-    _tuples = field_validator("train", mode="before")(as_tuple)
 
-
-class Search(Model):
-    """What `search-lambda` and `search` do."""
+class Search(Setting):
+    """What `search-lambda` and `search` do. A schedule that `training.schedule` states, and this does not, is kept."""
 
     over: dict[str, Axis] = Field(
         {},
-        description="For `search`: the settings to try, by dotted key, each with log10, linear or values.",
-        json_schema_extra=instead("must be dotted keys of numbers, such as network.hidden: {values: [50, 100]}"),
+        description="For `search`: what to try, by dotted key; each has log10: [low, high] (10^l, l from low to high), "
+        "linear: [low, high], or values: [...].",
+        json_schema_extra=message("must be dotted keys of numbers, such as network.hidden: {values: [50, 100]}"),
     )
     coarse: Coarse = Coarse()
     fine: Fine = Fine()
@@ -106,31 +109,14 @@ class Search(Model):
 
     @field_validator("over", mode="before")
     @classmethod
-    def _dotted(cls, value: Any) -> Any:
-        return dict(dotted(value)) if isinstance(value, dict) else value
+    def _by_dotted_key(cls, value: Any) -> Any:
+        return dict(axes(value)) if isinstance(value, dict) else value
 
 
-def dotted(tree: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Axes by dotted key, from {training.lambda: axis} and from {training: {lambda: axis}}, as --set writes it."""
+def axes(tree: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield axes by dotted key, from {training.lambda: axis} and from {training: {lambda: axis}} (of --set)."""
     for key, value in tree.items():
-        if isinstance(value, dict) and not set(value) & set(Axis.model_fields) and value:
-            yield from dotted(value, f"{prefix}{key}.")
+        if isinstance(value, dict) and value and not set(value) & set(Axis.model_fields):
+            yield from axes(value, f"{prefix}{key}.")
         else:
             yield prefix + key, value
-
-
-def contradictions(search: Search) -> Iterator[tuple[tuple[str, ...], Any, str]]:
-    """What is wrong with a search whose every value is fine by itself: keys, value, what would be right."""
-    for name, stage in ("coarse", search.coarse), ("fine", search.fine):
-        low, high = stage.l_min, stage.l_max
-        keys = (f"search.{name}.l_min", f"search.{name}.l_max")
-        if (low is None) != (high is None):
-            yield keys, low, "must be given together with l_max, or neither of them"
-        elif low is not None and high is not None and low > high:
-            yield keys, low, f"must be at most l_max, which is {high:g}"
-    for key, axis in search.over.items():
-        given = [name for name in Axis.model_fields if getattr(axis, name) is not None]
-        if len(given) != 1:
-            yield ("search.over",), key, "must have one of log10, linear and values"
-        if any(low > high for low, high in filter(None, (axis.log10, axis.linear))):
-            yield ("search.over",), key, "must have the lower end of its interval first"

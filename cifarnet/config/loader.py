@@ -1,0 +1,233 @@
+"""From config file, environment, --set and flags to validated settings, and where each value comes from."""
+
+from __future__ import annotations
+
+import difflib
+import logging
+import os
+import re
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pydantic import ValidationError
+
+from cifarnet.config.document import Document, KeyPath, dotted, flatten, leaves, parse_yaml, read_yaml, write_yaml
+from cifarnet.config.keys import NEW, OLD, current_key, keys_of
+from cifarnet.config.problems import describe, legible, quoted
+from cifarnet.config.schema import LABEL, Settings
+from cifarnet.errors import ConfigError
+
+LOG = logging.getLogger(__name__)
+VARIABLE = "CIFARNET_SET"
+
+
+class Resolved(NamedTuple):
+    """Settings, and for every dotted key where its value comes from: default, figure-3.yaml:7, --set, ..."""
+
+    settings: Settings
+    origins: dict[str, str]
+
+
+class Mark(NamedTuple):
+    """Where a value comes from. A higher layer wins: 0 the file, 1 the environment, 2 --set, 3 a flag."""
+
+    layer: int
+    line: int
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.name}:{self.line}" if self.line else self.name
+
+
+def load(source: str | Path | Mapping[str, Any] | None = None, overrides: Sequence[str] = (), **flags: Any) -> Settings:
+    """Return the settings of a config file and of what goes over it: CIFARNET_SET, overrides, flags.
+
+    Parameters
+    ----------
+    source
+        A file, the name of a shipped config such as figure-3, or a mapping like one; None for the defaults.
+    overrides
+        Texts such as "training.lambda=0.001". Mappings are merged key by key; of two values for one key the later
+        wins. Where a kind is changed, keys of a lower layer that the new kind does not have are dropped.
+    **flags
+        Top-level settings such as seed=1, which win over everything else; None means not given.
+
+    Raises
+    ------
+    ConfigError
+        With a line for every value that is wrong or, once all are right, for all that contradict each other.
+    """
+    return resolve(source, overrides, **flags).settings
+
+
+def resolve(
+    source: str | Path | Mapping[str, Any] | None = None, overrides: Sequence[str] = (), **flags: Any
+) -> Resolved:
+    """Return what `load` does, with the origin of every value."""
+    layers = Layers()
+    if isinstance(source, Mapping):
+        layers.lay(source, Mark(0, 0, "dict"))
+    elif source is not None:
+        layers.lay_file(find(source))
+    layers.lay_environment(os.environ.get(VARIABLE, ""))
+    layers.lay_words(overrides, Mark(2, 0, "--set"))
+    for name, value in flags.items():
+        if value is not None:
+            layers.lay({name: value}, Mark(3, 0, f"--{name}"))
+    settings = layers.settings()
+    return Resolved(settings, {key: str(layers.marks.get(key, "default")) for key in flatten(plain(settings))})
+
+
+def load_saved(path: Path) -> Settings:
+    """Return the settings that a run folder keeps, whatever the environment says; raise ConfigError as `load`."""
+    layers = Layers()
+    layers.lay_file(path)
+    return layers.settings()
+
+
+def override(settings: Settings, values: Mapping[str, Any], name: str) -> Settings:
+    """Return the settings with other values at dotted keys; ``name`` is their origin in a ConfigError."""
+    layers = Layers()
+    layers.lay(plain(settings), Mark(0, 0, "settings"))
+    for key, value in values.items():
+        layers.lay(value, Mark(2, 0, name), tuple(key.split(".")))
+    return layers.settings()
+
+
+def plain(settings: Settings) -> dict[str, Any]:
+    """Return settings as YAML and JSON have them, in the order of the classes."""
+    return settings.model_dump(mode="json", by_alias=True)
+
+
+def dump(settings: Settings) -> str:
+    """Return the settings as complete YAML, which loads back equal."""
+    return write_yaml(plain(settings))
+
+
+def find(source: str | Path) -> Path:
+    """Return the config file of this path, or else the shipped one of this name; raise ConfigError without either."""
+    path, configs = Path(source), shipped()
+    with suppress(OSError, ValueError):  # a name that no file system takes
+        if path.exists() and not path.is_dir():
+            return path
+    if (name := str(source).removesuffix(".yaml")) in configs:
+        return configs[name]
+    near = difflib.get_close_matches(path.stem, configs, 1)
+    hint = f"did you mean {near[0]}?" if near else f"name a YAML file, or one of {', '.join(configs)}"
+    raise ConfigError(legible(f"{quoted(str(source))}: no such config; {hint}"))
+
+
+def shipped() -> dict[str, Path]:
+    """Return the configs that come with cifarnet, by name."""
+    return {path.stem: path for path in sorted(folder().glob("*.yaml"))}
+
+
+def folder() -> Path:
+    """Return where the shipped configs and studies are: in the installed package, or beside it in the repository."""
+    package = Path(__file__).parent.parent
+    return package / "configs" if (package / "configs").is_dir() else package.parent / "configs"
+
+
+class Layers:
+    """Plain values laid over each other, where each comes from by its dotted key, and what is wrong."""
+
+    def __init__(self) -> None:
+        self.tree: dict[str, Any] = {}
+        self.marks: dict[str, Mark] = {}
+        self.problems: list[tuple[Mark, str]] = []
+
+    def lay_file(self, path: Path) -> None:
+        """Lay the values of a config file; its name is the label if it can be one and the file has none."""
+        LOG.info("config %s", path)
+        mark = Mark(0, 0, path.name)
+        try:
+            found = read_yaml(path)
+        except OSError as error:
+            raise ConfigError(legible(f"{path}: cannot be read: {error}")) from error
+        if re.fullmatch(LABEL, path.stem):
+            self.lay({"label": path.stem}, mark)
+        self.lay_text(found, mark)
+        if self.problems and not isinstance(found.value, dict):
+            raise self.error()
+
+    def lay_environment(self, text: str) -> None:
+        mark = Mark(1, 0, VARIABLE)
+        try:
+            self.lay_words(shlex.split(text), mark)
+        except ValueError as error:
+            self.report(mark, f"{error}; write KEY=VALUE words, quoted as in a shell")
+
+    def lay_words(self, words: Iterable[str], mark: Mark) -> None:
+        """Lay texts such as training.lambda=0.001."""
+        for word in words:
+            key, equals, text = word.partition("=")
+            if equals and all(path := tuple(key.split("."))):
+                self.lay_text(parse_yaml(text), mark, path)
+            else:
+                self.report(mark, f"{quoted(word)} is not KEY=VALUE, such as training.lambda=0.001")
+
+    def lay_text(self, found: Document, mark: Mark, path: KeyPath = ()) -> None:
+        """Lay what a text says, and report what is wrong with it."""
+        for line, inner, sentence in found.problems:
+            key = f"{dotted((*path, *inner))}: " if path or inner else ""
+            self.report(mark._replace(line=0 if path else line), key + sentence)
+        if isinstance(found.value, dict) or (path and not found.problems):
+            self.lay(found.value, mark, path, {} if path else found.lines)
+        elif found.value is not None:
+            self.report(mark, f"{quoted(found.value)} is no config; write keys and values, such as seed: 1")
+
+    def lay(self, value: Any, mark: Mark, path: KeyPath = (), lines: Mapping[KeyPath, int] = {}) -> None:
+        """Put a value over what is at a path, mappings key by key."""
+        if {dotted(inner[:2]) for inner, _ in leaves(value, path)} >= {OLD, NEW}:
+            self.report(mark, f"{OLD} is the old name of {NEW}; give one of them")
+        for written, leaf in leaves(value, path):
+            *parents, key = (current_key(str(part)) for part in written)
+            node = self.tree
+            for parent in parents:
+                if not isinstance(node.get(parent), dict):
+                    node[parent] = {}
+                node = node[parent]
+            if leaf != {} or not isinstance(node.get(key), dict):
+                node[key] = leaf or {} if isinstance(leaf, Mapping) else leaf
+            for n in range(1, len(written) + 1):
+                self.marks[current_key(dotted(written[:n]))] = mark._replace(line=lines.get(written[:n], 0))
+            if key == "kind" and mark.layer:
+                self.drop_other_kinds(node, dotted(tuple(parents)), str(leaf), mark.layer)
+
+    def drop_other_kinds(self, node: dict[str, Any], place: str, kind: str, layer: int) -> None:
+        """Take out the keys of lower layers that the kind does not have; an unknown kind is an error of its own."""
+        for key in set(node) - keys_of(kind) if keys_of(kind) else ():
+            if self.marks[f"{place}.{key}"].layer < layer:
+                del node[key]
+
+    def settings(self) -> Settings:
+        """Return what the layers say together, or raise ConfigError with a line for everything that is wrong."""
+        try:
+            settings = Settings.model_validate(self.tree, by_alias=True, by_name=False)
+        except ValidationError as error:
+            self.report_errors(error.errors(include_url=False))
+        else:
+            if not self.problems:
+                return settings
+        raise self.error()
+
+    def report_errors(self, errors: list[Any]) -> None:
+        """Report values that are wrong or, once there are none, values that contradict each other."""
+        if errors[0]["type"] != "contradictions":
+            for path, text in describe(errors, self.tree).items():
+                self.report(self.mark([dotted(path[:n]) for n in range(len(path), 0, -1)]), text)
+        elif not self.problems:
+            for keys, value, sentence in errors[0]["ctx"]["found"]:
+                self.report(self.mark(keys), f"{keys[0]} = {quoted(value)}: {sentence}")
+
+    def mark(self, keys: Sequence[str]) -> Mark:
+        return next((self.marks[key] for key in keys if key in self.marks), Mark(0, 0, "settings"))
+
+    def report(self, mark: Mark, text: str) -> None:
+        self.problems.append((mark, text))
+
+    def error(self) -> ConfigError:
+        return ConfigError("\n".join(legible(f"{mark}: {text}") for mark, text in sorted(self.problems)))

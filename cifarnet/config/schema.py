@@ -1,0 +1,234 @@
+"""The settings of an experiment: frozen, validated, with the names that the course uses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+from pydantic import AliasChoices, Field, StringConstraints, ValidationInfo, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+from cifarnet.config.search import BATCHES, HELD_OUT, LIST, Batches, Lambda, Search
+from cifarnet.nn.augmentation import Augmentation
+from cifarnet.nn.dropout import Dropout
+from cifarnet.nn.losses import L2, CrossEntropy, Hinge, Loss
+from cifarnet.nn.optimizers import SGD, AnyOptimizer
+from cifarnet.nn.schedules import Anneal, AnySchedule, Cyclic, Schedule
+from cifarnet.nn.setting import WHOLE, Count, Rate, Setting, Share, message
+
+BATCH_IMAGES = 10_000  # in each of the five training batches
+IMAGE_VALUES = 3072  # 32 x 32 x 3
+CLASSES = 10
+GROWING = 20  # cycles that grow; each ten times as long as the one before, they would outlast any lifetime
+LABEL = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+
+
+class Data(Setting):
+    """Which images train, which validate, and how their pixels are scaled."""
+
+    source: Literal["cifar10", "synthetic"] = Field("cifar10", description="The real images, or synthetic data.")
+    train: Literal["all"] | Batches = Field((1,), description="Training batches.", json_schema_extra=BATCHES)
+    validation: Count | Batches = Field(
+        (2,),
+        description="Validation batches, or how many of the training images are held out.",
+        json_schema_extra=HELD_OUT,
+    )
+    holdout_seed: Annotated[int, Field(ge=0), WHOLE] | None = Field(
+        None, description="Hold out images drawn with this seed instead of the last ones in official order."
+    )
+    limit: Count | None = Field(None, description="Train on this many images only, the first ones.")
+    dims: Annotated[int, Field(ge=1, le=IMAGE_VALUES), WHOLE] | None = Field(
+        None, description="Use this many inputs only, the first ones."
+    )
+    normalize: Literal["standardize", "centre", "scale"] = Field(
+        "standardize",
+        description="standardize: (x - mean) / std of the training images; centre: x / 255 - mean; scale: x / 255.",
+    )
+
+    @property
+    def batches(self) -> tuple[int, ...]:
+        return (1, 2, 3, 4, 5) if self.train == "all" else self.train
+
+    @property
+    def n_train(self) -> int:
+        held_out = self.validation if isinstance(self.validation, int) else 0
+        n = len(self.batches) * BATCH_IMAGES - held_out
+        return n if self.limit is None else min(n, self.limit)
+
+    @property
+    def n_validation(self) -> int:
+        v = self.validation
+        return v if isinstance(v, int) else BATCH_IMAGES * len(v)
+
+    @property
+    def d(self) -> int:
+        return self.dims or IMAGE_VALUES
+
+
+class Gaussian(Setting):
+    """Normally distributed weights."""
+
+    std: Rate = Field(description="Standard deviation of every weight.")
+
+
+class Network(Setting):
+    """The hidden layers and how their weights start."""
+
+    hidden: Annotated[tuple[Annotated[int, Field(ge=1, le=100_000), WHOLE], ...], LIST] = Field(
+        (50,), description="Nodes of each hidden layer; [] is the one-layer network."
+    )
+    init: Literal["xavier", "he"] | Gaussian = Field(
+        "xavier",
+        description="xavier: std 1/sqrt(d_in); he: std sqrt(2/d_in); or {std: s}.",
+        json_schema_extra=message("must be xavier, he, or a standard deviation such as {std: 0.01}"),
+    )
+
+
+class Training(Setting):
+    """The mini-batch loop."""
+
+    batch_size: Count = Field(100, description="Images of one update.")
+    lam: Lambda = Field(0.0, alias="lambda", description="J = loss + lambda * sum of squared weights.")
+    shuffle: bool = Field(True, description="A new order of the training images every epoch.")
+    schedule: AnySchedule = Cyclic()
+    optimizer: AnyOptimizer = SGD()
+    loss: Literal["cross-entropy", "hinge"] = Field(
+        "cross-entropy", description="hinge is the multi-class SVM's: the sum of max(0, z_k - z_y + 1) over k != y."
+    )
+    label_smoothing: Share = Field(0.0, description="Fraction of a label's probability spread over all classes.")
+    dropout: Dropout = Dropout()
+    augmentation: Augmentation = Field(Augmentation(), validation_alias=AliasChoices("augmentation", "jitter"))
+    average: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.0, description="Fraction of a cycle, at its end, over which weights are averaged; it ends with their mean."
+    )
+
+    @field_validator("schedule", "optimizer", mode="before")
+    @classmethod
+    def _kind(cls, value: Any, info: ValidationInfo) -> Any:
+        kind = {"schedule": "cyclic", "optimizer": "sgd"}[str(info.field_name)]
+        return {"kind": kind} | value if isinstance(value, dict) else value
+
+    @property
+    def loss_function(self) -> Loss:
+        """The loss that is trained; its ``measured`` is the one that is reported."""
+        return Hinge() if self.loss == "hinge" else CrossEntropy(self.label_smoothing)
+
+    @property
+    def l2(self) -> L2:
+        """The L2 term of the cost."""
+        return L2(self.lam)
+
+
+class Evaluation(Setting):
+    """How often the curves are measured."""
+
+    per_cycle: Count | None = Field(
+        None,
+        description="Measurements a cycle; by default 10 for cyclic schedules, else the first cycle has one an epoch.",
+    )
+    train_cost: Literal["all", "running_mean", "moving_average"] = Field(
+        "all",
+        description="Training cost on all training images, as the running mean of the costs of the batches so far, or "
+        "as their moving average (0.99 of the old, 0.01 of the new); the last two measure no training accuracy.",
+    )
+
+
+class Settings(Setting):
+    """One experiment."""
+
+    label: Annotated[str, StringConstraints(pattern=LABEL)] = Field(
+        "unnamed",
+        description="Part of the run folder's name; by default the config's file name.",
+        json_schema_extra=message(
+            "must be text of 1 to 64 letters, digits, dots, dashes and underscores that starts with a letter or a digit"
+        ),
+    )
+    seed: Annotated[int, Field(ge=0, lt=2**63), WHOLE] = Field(42, description="Seed of every random stream.")
+    data: Data = Data()
+    network: Network = Network()
+    training: Training = Training()
+    evaluation: Evaluation = Evaluation()
+    search: Search | None = Field(None, description="Which settings a search tries; null means the defaults of one.")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Settings:
+        if found := list(contradictions(self)):
+            text = "; ".join(f"{keys[0]} = {value}: {sentence}" for keys, value, sentence in found)
+            raise PydanticCustomError("contradictions", "{text}", {"text": text, "found": found})
+        return self
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Nodes of every layer: input, hidden ones, output."""
+        return (self.data.d, *self.network.hidden, CLASSES)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """floor(n / batch_size): the remainder of an epoch is dropped, as the reports do."""
+        return self.data.n_train // self.training.batch_size
+
+    @property
+    def updates(self) -> int:
+        """How many updates a training has."""
+        return self.training.schedule.updates(self.steps_per_epoch)
+
+
+Contradiction = tuple[list[str], Any, str]  # the keys, the one at fault first; its value; what would be right
+
+
+def contradictions(settings: Settings) -> Iterator[Contradiction]:
+    """Yield what does not go together in settings whose every value is right by itself."""
+    data, training, n = settings.data, settings.training, settings.data.n_train
+    yield from contradictions_of_data(data)
+    yield from contradictions_of_schedule(training.schedule)
+    if 1 <= n < training.batch_size:
+        keys = ["training.batch_size", "data.train", "data.validation", "data.limit"]
+        yield keys, training.batch_size, f"must be at most {n}, the number of training images"
+    if training.loss == "hinge" and (smoothing := training.label_smoothing):
+        sentence = "must be 0 with the hinge loss, which has no probabilities"
+        yield ["training.label_smoothing", "training.loss"], smoothing, sentence
+    if not settings.network.hidden and (dropped := training.dropout.hidden):
+        yield ["training.dropout.hidden", "network.hidden"], dropped, "must be 0 without a hidden layer"
+    for name in ("flip", "shift") if data.d < IMAGE_VALUES else ():
+        if value := getattr(training.augmentation, name):
+            sentence = "must be off where data.dims leaves out a part of the images"
+            yield [f"training.augmentation.{name}", "data.dims"], value, sentence
+    if settings.search:
+        yield from contradictions_of_search(settings.search)
+
+
+def contradictions_of_data(data: Data) -> Iterator[Contradiction]:
+    train, held_out, keys = set(data.batches), data.validation, ["data.validation", "data.train"]
+    for key, batches in ("data.train", data.batches), ("data.validation", held_out):
+        if isinstance(batches, tuple) and len(set(batches)) < len(batches):
+            yield [key], list(batches), "must name every batch once"
+    if isinstance(held_out, tuple) and (both := sorted(train & set(held_out))):
+        sentence = f"must not name batch {both[0]}, which trains; name another, or a number of images to hold out"
+        yield keys, list(held_out), sentence
+    if isinstance(held_out, int) and held_out >= (n := len(train) * BATCH_IMAGES):
+        yield keys, held_out, f"must be below {n}, the images that there are: none would be left to train on"
+
+
+def contradictions_of_schedule(schedule: Schedule) -> Iterator[Contradiction]:
+    if isinstance(schedule, Cyclic | Anneal):
+        if schedule.eta_min > schedule.eta_max:
+            keys = ["training.schedule.eta_min", "training.schedule.eta_max"]
+            yield keys, schedule.eta_min, f"must be at most eta_max, which is {schedule.eta_max:g}"
+        if schedule.cycle_growth > 1 and schedule.cycles > GROWING:
+            keys = ["training.schedule.cycles", "training.schedule.cycle_growth"]
+            yield keys, schedule.cycles, f"must be at most {GROWING} where cycles grow"
+
+
+def contradictions_of_search(search: Search) -> Iterator[Contradiction]:
+    for name, stage in ("coarse", search.coarse), ("fine", search.fine):
+        keys = [f"search.{name}.l_min", f"search.{name}.l_max"]
+        if (stage.l_min is None) != (stage.l_max is None):
+            yield keys, stage.l_min, "must be given together with l_max, or neither of them"
+        elif stage.l_min is not None and stage.l_max is not None and stage.l_min > stage.l_max:
+            yield keys, stage.l_min, f"must be at most l_max, which is {stage.l_max:g}"
+    for key, axis in search.over.items():
+        given = axis.model_dump(mode="json", exclude_none=True)
+        if len(given) != 1:
+            yield [f"search.over.{key}"], given, "must have one of log10, linear and values"
+        elif any(low > high for low, high in filter(None, (axis.log10, axis.linear))):
+            yield [f"search.over.{key}"], given, "must have the lower end of its interval first"
