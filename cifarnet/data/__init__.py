@@ -1,7 +1,7 @@
-"""CIFAR-10 and its synthetic twin: found, checked, split and normalised."""
+"""CIFAR-10 and synthetic data: found, checked, split and normalised; and a user's own pictures."""
 
+from cifarnet.data import images
 from cifarnet.data.dataset import Dataset, Split, fingerprints, load
-from cifarnet.data.pictures import picture, pictures
-from cifarnet.data.release import available
+from cifarnet.data.places import available, find, info, verify
 
-__all__ = ["Dataset", "Split", "available", "fingerprints", "load", "picture", "pictures"]
+__all__ = ["Dataset", "Split", "available", "find", "fingerprints", "images", "info", "load", "verify"]
