@@ -1,15 +1,14 @@
-"""Data for the tests: a toy problem of a few inputs, and the real CIFAR-10 where there is one."""
+"""What tests share: a toy problem of a few inputs, one tiny config, and the real CIFAR-10 where there is one."""
 
 import os
 import shutil
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings as hypothesis
 from threadpoolctl import threadpool_limits
 
-from cifarnet import experiment, resume, runs
 from cifarnet.config import Settings
 from cifarnet.data import Dataset, Split
 
@@ -17,6 +16,8 @@ QUIET_CHROMIUM = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
     "--disable-background-networking", "--disable-component-update",
 ]  # fmt: skip
+hypothesis.register_profile("busy", deadline=None)  # a busy machine is no failure
+hypothesis.load_profile("busy")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -52,10 +53,16 @@ def toy() -> Split:
     return Split(X.astype(np.float32), y)
 
 
-class Tiny:
-    """A training of 28 updates on the toy problem, as run folders, in milliseconds: no figures, no look at git."""
+@pytest.fixture
+def dataset(toy) -> Dataset:
+    """The toy problem as a data set: the same images train, validate and test."""
+    return Dataset.of(toy, toy, toy)
 
-    settings = Settings.model_validate(
+
+@pytest.fixture
+def tiny() -> Settings:
+    """28 updates on the toy problem, in milliseconds."""
+    return Settings.model_validate(
         {
             "data": {"source": "synthetic", "dims": 8, "limit": 60},
             "network": {"hidden": [6]},
@@ -63,63 +70,6 @@ class Tiny:
             "evaluation": {"per_cycle": 3},
         }
     )
-    updates = 28
-    files = ("model.npz", "metrics.csv", "checkpoints/cycle-1.npz", "checkpoints/cycle-2.npz")
-
-    def __init__(self, images: Split, folder: Path) -> None:
-        classes = tuple("abcdefghij")
-        self.dataset = Dataset(images, images, np.zeros(8), np.ones(8), classes, "fingerprint", "synthetic", {}, None)
-        self.dataset.__dict__["test"] = images
-        self.folder = folder
-        self.whole = self.begin("never stopped")
-        self.train(self.whole)
-
-    def begin(self, name="runs"):
-        return experiment.start(self.settings, self.dataset, self.folder / name)
-
-    def train(self, run, updates=updates + 1):
-        """To the end, or stopped after so many updates."""
-        records = experiment.execute(self.settings, self.dataset, run)
-        for record in records:
-            if record.step >= updates:
-                break
-        records.close()
-
-    def go_on(self, path, updates=updates + 1):
-        run = resume.take(path).run
-        self.train(run, updates)
-        return run
-
-    def same(self, path):
-        """Whether a folder ended with the bytes and results of the run that was never stopped."""
-        equal = all((path / name).read_bytes() == (self.whole.path / name).read_bytes() for name in self.files)
-        return equal and runs.read(path)["results"] == self.whole.info["results"]
-
-
-@pytest.fixture
-def tiny(toy, tmp_path, monkeypatch) -> Tiny:
-    monkeypatch.setattr(os, "fsync", lambda _: None)
-    monkeypatch.setattr(experiment, "draw", lambda *_: None)
-    monkeypatch.setattr(runs, "environment", lambda: {"numpy": np.__version__})
-    made = Tiny(toy, tmp_path)
-    monkeypatch.setattr(resume.data, "load", lambda *_: made.dataset)
-    return made
-
-
-TALLY: Counter[str] = Counter()
-
-
-@pytest.fixture(scope="session")
-def tally() -> Counter[str]:
-    """What the reliability tests counted; printed at the end, zeros included."""
-    return TALLY
-
-
-def pytest_terminal_summary(terminalreporter):
-    if TALLY:
-        terminalreporter.section("reliability")
-        for name, count in TALLY.items():
-            terminalreporter.write_line(f"{name}: {count:,}")
 
 
 @pytest.fixture(scope="session")

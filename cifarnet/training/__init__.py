@@ -1,19 +1,39 @@
-"""Training: a plan, the batches that it draws, and the loop over them."""
+"""Training and measuring networks: generators of records that write no file and print nothing."""
 
-from cifarnet.training.batches import batches, drop_inputs, hidden_masks, mask
-from cifarnet.training.loop import NUMERICS, Record, State, record, train, train_abreast
-from cifarnet.training.plan import Plan
+from cifarnet.training.evaluation import (
+    Scores,
+    confusion,
+    growth,
+    outcomes,
+    score,
+    scores_of,
+    summary,
+    worst_mistakes,
+)
+from cifarnet.training.gradient import gradient
+from cifarnet.training.loop import NUMERICS, Record, record, train, train_lockstep
+from cifarnet.training.parallel import blas_threads, cores
+from cifarnet.training.state import State
+from cifarnet.training.timetable import ends_cycle, lockstep_key
 
 __all__ = [
     "NUMERICS",
-    "Plan",
     "Record",
+    "Scores",
     "State",
-    "batches",
-    "drop_inputs",
-    "hidden_masks",
-    "mask",
+    "blas_threads",
+    "confusion",
+    "cores",
+    "ends_cycle",
+    "gradient",
+    "growth",
+    "lockstep_key",
+    "outcomes",
     "record",
+    "score",
+    "scores_of",
+    "summary",
     "train",
-    "train_abreast",
+    "train_lockstep",
+    "worst_mistakes",
 ]

@@ -1,4 +1,6 @@
-"""Which images each update sees, and what jitter and dropout make of them."""
+"""Which images each update sees, and what augmentation and dropout make of them."""
+
+from __future__ import annotations
 
 import itertools
 from collections import deque
@@ -8,42 +10,55 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
+from cifarnet.config import Settings
 from cifarnet.data import Split
-from cifarnet.network import Array
-from cifarnet.parallel import Batch
-from cifarnet.streams import stream
-from cifarnet.training.plan import Plan
+from cifarnet.nn.augmentation import Augmenter
+from cifarnet.nn.network import Array
+from cifarnet.nn.random import generator
+from cifarnet.training.parallel import Batch
+
+Rows = NDArray[np.intp]
 
 
-def batches(n: int, plan: Plan, step: int) -> Iterator[NDArray[np.intp]]:
-    """Indices of the images of each batch, from the batch of update ``step`` on to the end of that epoch."""
-    epoch, done = divmod(step, n // plan.batch_size)
-    order = stream(plan.seed, "shuffle", epoch).permutation(n) if plan.shuffle else np.arange(n)
-    for start in range(done * plan.batch_size, n - plan.batch_size + 1, plan.batch_size):
-        yield order[start : start + plan.batch_size]
+def rows_of_batches(n: int, settings: Settings, step: int, updates: int) -> Iterator[Rows]:
+    """Yield the rows of each batch from update ``step`` on: in a new order every epoch, or in that of the images."""
+    size, epoch_length = settings.training.batch_size, n // settings.training.batch_size
+    for epoch in itertools.count(step // epoch_length):
+        shuffled = settings.training.shuffle
+        order = generator(settings.seed, "shuffle", epoch).permutation(n) if shuffled else np.arange(n)
+        for update in range(max(step, epoch * epoch_length), (epoch + 1) * epoch_length):
+            if update == updates:
+                return
+            start = size * (update - epoch * epoch_length)
+            yield order[start : start + size]
 
 
-def endless(n: int, plan: Plan, step: int) -> Iterator[NDArray[np.intp]]:
-    """The batches of epoch after epoch, from that of update ``step`` on."""
-    for epoch in itertools.count(step // (n // plan.batch_size)):
-        yield from batches(n, plan, max(step, epoch * (n // plan.batch_size)))
-
-
-def altered(
-    data: Split, chosen: Iterator[NDArray[np.intp]], plan: Plan, step: int, threads: int
+def batches(
+    data: Split, settings: Settings, augmenter: Augmenter | None, step: int, updates: int, threads: int
 ) -> Generator[Batch, None, None]:
-    """Batches with jitter and dropped inputs from update ``step`` on, each made while those before it are used.
+    """Yield the batches of updates ``step`` to ``updates``."""
+    chosen = rows_of_batches(len(data.y), settings, step, updates)
+    if augmenter or settings.training.dropout.input:
+        yield from changed(data, chosen, settings, augmenter, step, threads)
+    else:
+        yield from (Batch(data.X, rows, data.y[rows]) for rows in chosen)
 
-    While one is made, the four before it are in the hands of a `Team`.
+
+def changed(
+    data: Split, chosen: Iterator[Rows], settings: Settings, augmenter: Augmenter | None, step: int, threads: int
+) -> Generator[Batch, None, None]:
+    """Yield batches with augmentation and dropped inputs, each made while those before it are used.
+
+    While one is made, the four before it may be in use by the workers of an update.
     """
-    places = itertools.cycle(np.empty((5, plan.batch_size, plan.sizes[0]), data.X.dtype))
+    places = itertools.cycle(np.empty((5, settings.training.batch_size, data.X.shape[1]), data.X.dtype))
 
-    def make(batch: NDArray[np.intp], X: Array, step: int) -> Batch:
-        np.take(data.X, batch, axis=0, out=X, mode="clip")
-        if plan.jitter:
-            plan.jitter(X, stream(plan.seed, "jitter", step))
-        drop_inputs(X, plan, step)
-        return Batch(X, None, data.y[batch])
+    def make(rows: Rows, X: Array, step: int) -> Batch:
+        np.take(data.X, rows, axis=0, out=X, mode="clip")
+        if augmenter:
+            augmenter.apply(X, step)
+        settings.training.dropout.drop_inputs(X, settings.seed, step)
+        return Batch(X, None, data.y[rows])
 
     with ThreadPoolExecutor(1) as pool:
         ahead: deque[Future[Batch]] = deque()
@@ -52,22 +67,3 @@ def altered(
             if len(ahead) > 1 or threads == 1:
                 yield ahead.popleft().result()
         yield from (made.result() for made in ahead)
-
-
-def drop_inputs(X: Array, plan: Plan, step: int) -> None:
-    """What an update drops of its images X (n, d), in place."""
-    if plan.drop_input:
-        X *= mask(X.shape, plan.drop_input, stream(plan.seed, "dropout", step, 0))
-
-
-def hidden_masks(plan: Plan, step: int, n: int) -> list[Array] | None:
-    """What an update drops of each hidden layer."""
-    if not plan.drop_hidden:
-        return None
-    rng = stream(plan.seed, "dropout", step)
-    return [mask((n, m), plan.drop_hidden, rng) for m in plan.sizes[1:-1]]
-
-
-def mask(shape: tuple[int, ...], drop: float, rng: np.random.Generator) -> Array:
-    """0 with probability ``drop``, otherwise 1 / (1 - drop): inverted dropout (Srivastava et al. 2014, section 10)."""
-    return np.multiply(rng.random(shape, np.float32) >= drop, 1 / (1 - drop), dtype=np.float32)

@@ -1,68 +1,27 @@
-"""The mini-batch loop: a generator of records, one an update, that writes no file, prints nothing and can be left."""
+"""The mini-batch loop: a generator of records, one an update, that can be left at any of them."""
+
+from __future__ import annotations
 
 import contextlib
 import itertools
 import math
-from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from cifarnet import network
-from cifarnet.data import Split
+from cifarnet.config import Settings
+from cifarnet.data import Dataset, Split
 from cifarnet.errors import Diverged
-from cifarnet.evaluation import Scores, score_all
-from cifarnet.network import Array
-from cifarnet.optimisers import Update
-from cifarnet.parallel import Batch, Rule, Team
-from cifarnet.training.batches import altered, endless, hidden_masks
-from cifarnet.training.plan import Plan
+from cifarnet.nn.network import Array, Buffers, backward, weight_count
+from cifarnet.training.batches import batches
+from cifarnet.training.evaluation import Scores, score_all
+from cifarnet.training.parallel import FirstLayer, Update, shards
+from cifarnet.training.state import State
+from cifarnet.training.timetable import Timetable
 
 NUMERICS = 3  # raised by whoever changes what a training computes, be it in the last bit: no run goes on across it
-
-
-@dataclass
-class State:
-    """All that a training needs to go on: randomness is a function of the seed and the step, so it is not here.
-
-    What an optimiser remembers is ``moments`` (k, P), the mean of theta so far is ``average`` (P,), and ``recorded``
-    (3,) counts the batches that a training cost is recorded from, beside that cost and loss; each is empty where
-    nothing asks for it.
-    """
-
-    theta: Array
-    step: int = 0
-    moments: Array = field(default_factory=lambda: np.empty((0, 0)))
-    average: Array = field(default_factory=lambda: np.empty(0))
-    recorded: Array = field(default_factory=lambda: np.empty(0))
-
-    def take_in(self, how: str, cost: float, loss: float) -> None:
-        """Record a batch's cost and loss: into the mean of all so far, or a moving average, begun by the first."""
-        self.recorded[0] += 1
-        share = 1 / self.recorded[0] if how == "running_mean" or self.recorded[0] == 1 else 0.01
-        self.recorded[1:] += share * (np.array([cost, loss]) - self.recorded[1:])
-
-    def arrays(self) -> dict[str, Array]:
-        """Copies of all of it, for a checkpoint."""
-        found = {part.name: np.array(getattr(self, part.name)) for part in fields(self)}
-        return {name: value for name, value in found.items() if value.size}
-
-    def restore(self, arrays: Mapping[str, Array]) -> None:
-        """Become the state that ``arrays`` were taken from.
-
-        Raises
-        ------
-        ValueError
-            If they are not of a state like this one, or not of numbers.
-        """
-        for name, mine in self.arrays().items():
-            value = arrays[name]
-            if value.shape != mine.shape or value.dtype != mine.dtype:
-                raise ValueError(f"{name} is {value.dtype}{value.shape} instead of {mine.dtype}{mine.shape}")
-            if not np.isfinite(value).all():
-                raise ValueError(f"{name} has values that are not finite")
-            setattr(self, name, value if value.shape else value.item())
 
 
 class Record(NamedTuple):
@@ -77,7 +36,7 @@ class Record(NamedTuple):
     validation: Scores | None = None
 
     def row(self) -> dict[str, Any]:
-        """The record as one row of metrics.csv."""
+        """Return the record as one row of metrics.csv."""
         row: dict[str, Any] = {"step": self.step, "epoch": self.epoch, "cycle": self.cycle, "eta": self.eta}
         for name in ("train", "validation"):
             scores = getattr(self, name) or Scores(math.nan, math.nan, math.nan)
@@ -86,170 +45,228 @@ class Record(NamedTuple):
 
 
 @dataclass
-class Training:
-    """One of those abreast: its state and plan, the loss of its last batch, and how it diverged if it has."""
+class Network:
+    """One network in training: its state and settings, the loss of its last batch, and how it diverged if it has."""
 
     state: State
-    plan: Plan
+    settings: Settings
+    timetable: Timetable
     loss: float = math.nan
     error: Diverged | None = None
+    reported: bool = False
+
+    @property
+    def costs_from_batches(self) -> bool:
+        """Whether the training cost is recorded from the batches."""
+        return self.settings.evaluation.train_cost != "all"
 
 
-def train(state: State, data: Split, validation: Split, plan: Plan, threads: int = 1) -> Generator[Record, None, None]:
+def train(
+    state: State, dataset: Dataset, settings: Settings, threads: int = 1, *, train_scores: bool = True
+) -> Generator[Record, None, None]:
     """Update ``state`` in place, one mini-batch at a time; yield a record before the first update and after each.
 
-    The costs and accuracies are over all images of both splits, at the steps that `Plan.measured` names, unless the
-    plan records the training cost from the batches. At these records ``state`` may be read. In between, other threads
-    may be writing to it: close the generator first.
+    The costs and accuracies are over all images of both splits, at the steps that the settings name, unless they record
+    the training cost from the batches. At these records ``state`` may be read. In between, other threads may be writing
+    to it: close the generator first.
 
     Parameters
     ----------
     threads
-        At most so many share an update. The last bits depend on it. BLAS should be limited to one thread.
+        At most this many share an update. The last bits depend on it. BLAS should be limited to one thread.
+    train_scores
+        Whether training images are measured, too; for many short trainings that takes longer than the updates.
 
     Raises
     ------
     Diverged
         When a cost is not finite, with the step and eta.
     """
-    with contextlib.closing(train_abreast([state], data, validation, [plan], threads)) as points:
+    with contextlib.closing(train_lockstep([state], dataset, [settings], threads, train_scores=train_scores)) as points:
         for (point,) in points:
-            yield proper(point)
+            yield checked(point)
 
 
-def train_abreast(
-    states: Sequence[State], data: Split, validation: Split, plans: Sequence[Plan], threads: int = 1
-) -> Generator[list[Record | Diverged], None, None]:
+def train_lockstep(
+    states: Sequence[State],
+    dataset: Dataset,
+    settings: Sequence[Settings],
+    threads: int = 1,
+    *,
+    train_scores: bool = True,
+) -> Generator[list[Record | Diverged | None], None, None]:
     """Train several networks on the same batches, an update of each in turn, and yield the records of all.
 
     Images are fetched once for all of them: two trainings on each of two cores, m = 50, batch 100: 480 -> 425 us an
-    update, and to evaluate 10,000 images 44 -> 36 ms. Each is trained as if it were alone, byte for byte. The plans
-    differ in eta and lambda alone. When one has diverged, it has that error in place of its record, and this is the
-    end: the others can go on from their states.
+    update, and to evaluate 10,000 images 44 -> 36 ms. Each is trained as if it were alone, byte for byte. A network
+    that diverges has its error in place of a record once, None from then on; the others go on.
 
     Raises
     ------
     ValueError
-        If the states are not of one step.
+        If the settings differ in more than eta and lambda, or the states are not of one step.
     """
+    networks = [
+        Network(state, s, Timetable(s, len(dataset.train.y) // s.training.batch_size))
+        for state, s in zip(states, settings, strict=True)
+    ]
     if len({state.step for state in states}) > 1:
-        raise ValueError("trainings abreast go on from the same step")
-    group = [Training(state, plan) for state, plan in zip(states, plans, strict=True)]
-    plan, before = plans[0], states[0].step
-    buffers = network.Buffers(plan.sizes, plan.batch_size, states[0].theta.dtype)
-    if before == 0:
-        yield records(group, 0, data, validation, threads)
-    chosen = itertools.islice(endless(len(data.y), plan, before), plan.updates - before)
-    alters = bool(plan.jitter or plan.drop_input)
-    todo = altered(data, chosen, plan, before, threads) if alters else (Batch(data.X, b, data.y[b]) for b in chosen)
-    thetas = [state.theta for state in states]
-    team = Team(todo, thetas, buffers.theta, plan.sizes, plan.batch_size, threads)
-    with contextlib.closing(todo), team:
-        for step in range(before, plan.updates):
-            if any(training.error for training in group):
+        raise ValueError("trainings in lockstep go on from the same step")
+    measure = Measure(dataset, threads, train_scores)
+    if states[0].step == 0:
+        yield measure.records(networks, 0)
+    while running := [n for n in networks if not n.error and n.state.step < n.timetable.updates]:
+        yield from rounds(running, networks, dataset, threads, measure)
+
+
+def rounds(
+    running: Sequence[Network], networks: Sequence[Network], dataset: Dataset, threads: int, measure: Measure
+) -> Generator[list[Record | Diverged | None], None, None]:
+    """Update networks round by round, until the last step or until one of them diverges."""
+    first, start = running[0], running[0].state.step
+    settings, updates, n = first.settings, first.timetable.updates, first.settings.training.batch_size
+    sizes, thetas = first.state.sizes, [network.state.theta for network in running]
+    augmentation, augmenter = settings.training.augmentation, None
+    if augmentation.active:
+        augmenter = augmentation.prepare(dataset.mean, dataset.std, n, settings.seed)
+    coming = batches(dataset.train, settings, augmenter, start, updates, threads)
+    buffers = Buffers(sizes, n, thetas[0].dtype)
+    layer = FirstLayer(coming, thetas, buffers.theta, sizes, n, shards(threads, sizes, n))
+    with contextlib.closing(coming), layer:
+        for step in range(start + 1, updates + 1):
+            for network in running:
+                update(network, layer, buffers)
+            if first.costs_from_batches or first.timetable.measured(step):
+                layer.wait()
+            yield measure.records(networks, step)
+            if any(network.error for network in running):
                 return
-            for training in group:
-                update(training, team, buffers)
-            if plan.from_batches or plan.measured(step + 1):
-                team.settle()
-            yield records(group, step + 1, data, validation, threads)
 
 
 @np.errstate(over="ignore", invalid="ignore")  # what overflows makes the loss infinite or NaN, and that is checked
-def update(training: Training, team: Team, buffers: network.Buffers) -> None:
-    """theta -= eta * gradient of J on the team's next batch, unless the loss is not finite."""
-    state, plan = training.state, training.plan
-    penalty = float(network.penalty(state.theta, plan.sizes, plan.lam)) if plan.from_batches else 0.0
-    eta = plan.eta(state.step)
-    Z, y = team.forward()
-    loss, G = network.loss_and_delta(
-        state.theta,
-        plan.sizes,
-        Z,
-        y,
-        buffers,
-        scale=1.0 if plan.rule else eta,
-        objective=plan.objective,
-        masks=hidden_masks(plan, state.step, len(y)),
-    )
+def update(network: Network, layer: FirstLayer, buffers: Buffers) -> None:
+    """theta -= eta * gradient of J on the layer's next batch, unless the loss is not finite."""
+    state, training = network.state, network.settings.training
+    penalty = float(training.l2.cost(weights(state))) if network.costs_from_batches else 0.0
+    eta = network.timetable.eta(state.step)
+    Z, y = layer.forward()
+    masks = training.dropout.hidden_masks(state.sizes, len(y), network.settings.seed, state.step)
+    scale = training.optimizer.scale(eta)
+    loss, G = backward(state.theta, state.sizes, Z, y, buffers, training.loss_function, scale, masks)
     if not math.isfinite(loss):
-        training.error = diverged(state.step, eta, f"the loss of a batch is {loss}")
-        team.backward(G, stay)
+        network.error = diverged(state.step, eta, f"the loss of a batch is {loss}")
+        layer.backward(G, lambda part, gradient: None)
         return
-    rule = descend(state, plan, eta)
+    layer.backward(G, averaging(network, optimizing(network, eta)))
     state.step += 1
-    team.backward(G, averaged(rule, state, plan) if plan.average else rule)
-    training.loss = float(loss)
-    if plan.from_batches:
-        state.take_in(plan.train_cost, training.loss + penalty, training.loss)
+    network.loss = float(loss)
+    if network.costs_from_batches:
+        state.take_in(network.settings.evaluation.train_cost, network.loss + penalty, network.loss)
 
 
-def stay(part: slice, gradient: Array) -> None:
-    """The rule that updates nothing."""
+def weights(state: State) -> Array:
+    """Return the weights of theta, without the biases."""
+    return state.theta[: weight_count(state.sizes)]
 
 
-def descend(state: State, plan: Plan, eta: float) -> Rule:
-    """What updates a slice of theta from that slice of a gradient, which for plain SGD has the factor eta already."""
-    weights, decay = network.weight_count(plan.sizes), 2 * plan.lam
-    if plan.rule:
-        return Update(plan.rule, state.theta, state.moments, eta, state.step, weights, decay)
+def optimizing(network: Network, eta: float) -> Update:
+    """Return what updates a slice of theta from that slice of the gradient."""
+    state, training, step = network.state, network.settings.training, network.state.step
+    optimizer, decay, count = training.optimizer, training.l2.decay, weight_count(state.sizes)
 
-    def rule(part: slice, gradient: Array) -> None:
-        state.theta[part.start : min(part.stop, weights)] *= 1 - eta * decay
-        state.theta[part] -= gradient
+    def update(part: slice, gradient: Array) -> None:
+        of_weights = max(0, min(part.stop, count) - part.start)
+        optimizer.step(state.theta[part], gradient, state.moments[:, part], eta, step, decay, of_weights)
 
-    return rule
+    return update
 
 
-def averaged(rule: Rule, state: State, plan: Plan) -> Rule:
-    """The rule, and after it the mean of theta where update ``state.step`` is a sample of it.
+def averaging(network: Network, update: Update) -> Update:
+    """Return the update, followed by a sample of theta's mean where the next step is one.
 
     With the last sample of a cycle the mean becomes theta.
     """
-    count, last = plan.sample(state.step), plan.ends_cycle(state.step)
+    state, timetable, step = network.state, network.timetable, network.state.step + 1
+    count = timetable.sample(step) if network.settings.training.average else 0
+    last = timetable.ends_cycle(step)
 
-    def both(part: slice, gradient: Array) -> None:
-        rule(part, gradient)
+    def update_and_average(part: slice, gradient: Array) -> None:
+        update(part, gradient)
         theta, average = state.theta[part], state.average[part]
         average[:] = theta if count == 1 else average + (theta - average) / count
         if last:
             theta[:] = average
 
-    return both if count else rule
+    return update_and_average if count else update
 
 
-def record(state: State, data: Split, validation: Split, plan: Plan, threads: int = 1) -> Record:
-    """The record after ``state.step`` updates, with scores where they are due; raises `Diverged`."""
-    (point,) = records([Training(state, plan)], state.step, data, validation, threads)
-    return proper(point)
+def record(state: State, dataset: Dataset, settings: Settings, threads: int = 1) -> Record:
+    """Return the record after ``state.step`` updates; raise Diverged where a cost is not finite."""
+    network = Network(state, settings, Timetable(settings, len(dataset.train.y) // settings.training.batch_size))
+    (point,) = Measure(dataset, threads, True).records([network], state.step)
+    return checked(point)
 
 
-def proper(point: Record | Diverged) -> Record:
-    """The record, or else the error is raised."""
-    if isinstance(point, Diverged):
-        raise point
+def checked(point: Record | Diverged | None) -> Record:
+    """Return a record, or raise the error in its place."""
+    if not isinstance(point, Record):
+        raise point or Diverged("diverged")
     return point
 
 
-def records(
-    group: Sequence[Training], step: int, data: Split, validation: Split, threads: int
-) -> list[Record | Diverged]:
-    """The records of all after so many updates, with scores where they are due, or how they have diverged."""
-    plan, left = group[0].plan, [training for training in group if not training.error]
-    epoch, cycle = step / (len(data.y) // plan.batch_size), plan.place(step).cycle + 1
-    due = left and plan.measured(step)
-    scores = iter(measure(left, data, validation, threads)) if due else itertools.repeat((None, None))
-    found: list[Record | Diverged] = []
-    for training in group:
-        if not training.error:
-            point = Record(step, epoch, cycle, training.plan.eta(step), training.loss, *next(scores))
-            training.error = divergence(point)
-        found.append(training.error or point)
-    return found
+@dataclass(frozen=True)
+class Measure:
+    """What makes records of networks."""
+
+    dataset: Dataset
+    threads: int
+    train_scores: bool
+
+    def records(self, networks: Sequence[Network], step: int) -> list[Record | Diverged | None]:
+        """Return the records after ``step`` updates, with scores where the timetable has them, or how one diverged."""
+        timetable, running = networks[0].timetable, [network for network in networks if not network.error]
+        scores: Iterator[Any] = itertools.repeat((None, None))
+        if running and timetable.measured(step):
+            scores = iter(self.scores(running))
+        return [self.point(network, step, scores) for network in networks]
+
+    def point(self, network: Network, step: int, scores: Iterator[Any]) -> Record | Diverged | None:
+        """Return the record of one network, its error, or None where the error has been reported."""
+        if not network.error:
+            cycle = network.timetable.last(step).cycle + 1
+            eta, epoch = network.timetable.eta(step), step / network.timetable.epoch
+            found = Record(step, epoch, cycle, eta, network.loss, *next(scores))
+            network.error = divergence(found)
+            if not network.error:
+                return found
+        first, network.reported = not network.reported, True
+        return network.error if first else None
+
+    @np.errstate(over="ignore", invalid="ignore")
+    def scores(self, networks: Sequence[Network]) -> list[tuple[Scores | None, Scores]]:
+        """Return the scores on training images (all, those of the batches so far, or none) and validation images."""
+        trains: Sequence[Scores | None] = [None] * len(networks)
+        if networks[0].costs_from_batches:
+            trains = [of_batches(network.state) for network in networks]
+        elif self.train_scores:
+            trains = self.of(networks, self.dataset.train)
+        return list(zip(trains, self.of(networks, self.dataset.validation), strict=True))
+
+    def of(self, networks: Sequence[Network], split: Split) -> list[Scores]:
+        """Return the scores of networks on a split."""
+        thetas, trainings = [n.state.theta for n in networks], [n.settings.training for n in networks]
+        loss, sizes = trainings[0].loss_function.measured, networks[0].state.sizes
+        return score_all(thetas, sizes, split, loss, [t.l2 for t in trainings], self.threads)
+
+
+def of_batches(state: State) -> Scores | None:
+    """Return the scores of the batches so far."""
+    _, cost, loss = state.recorded.tolist()
+    return Scores(cost, loss, math.nan) if state.step else None
 
 
 def divergence(point: Record) -> Diverged | None:
-    """The error of a record with a cost that is not finite."""
+    """Return the error of a record with a cost that is not finite."""
     costs = {name: s.cost for name, s in (("training", point.train), ("validation", point.validation)) if s}
     if all(map(math.isfinite, costs.values())):
         return None
@@ -257,31 +274,8 @@ def divergence(point: Record) -> Diverged | None:
     return diverged(point.step, point.eta, f"the cost is {what} images")
 
 
-@np.errstate(over="ignore", invalid="ignore")
-def measure(
-    group: Sequence[Training], data: Split, validation: Split, threads: int
-) -> list[tuple[Scores | None, Scores]]:
-    """The scores on training and validation images.
-
-    Those on training images are as the plan has them: of all images, of the batches so far (no accuracy then), or none.
-    """
-    plan, thetas = group[0].plan, [training.state.theta for training in group]
-    lams = [training.plan.lam for training in group]
-    trains: Sequence[Scores | None] = [None] * len(group)
-    if plan.from_batches:
-        trains = [of_batches(training.state) for training in group]
-    elif plan.train_scores:
-        trains = score_all(thetas, plan.sizes, *data, lams, threads, plan.losses)
-    return list(zip(trains, score_all(thetas, plan.sizes, *validation, lams, threads, plan.losses), strict=True))
-
-
-def of_batches(state: State) -> Scores | None:
-    """The scores of the batches so far."""
-    _, cost, loss = state.recorded.tolist()
-    return Scores(cost, loss, math.nan) if state.step else None
-
-
 def diverged(step: int, eta: float, what: str) -> Diverged:
+    """Return the error that names the step and what helps."""
     return Diverged(
         f"diverged: {what} after {step} updates at eta {eta:.3g}; lower eta (eta_max) or lambda, or scale the inputs"
     )

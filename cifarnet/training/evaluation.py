@@ -1,5 +1,7 @@
 """How good a network is on a set of images: cost, loss, accuracy, and where it errs."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
@@ -7,16 +9,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from cifarnet import network
-from cifarnet.network import Array
-from cifarnet.products import Product
+from cifarnet.data import Split
+from cifarnet.nn.losses import L2, CrossEntropy, Loss
+from cifarnet.nn.network import Array, Buffers, activate, views, weight_count
+from cifarnet.training.tiles import Product
 
-Losses = Callable[[Array, NDArray[np.integer]], Array]  # of each image (n,), from logits (n, K) that it may change
 BLOCK = 500  # images at a time: their activations stay in the cache, and the sums do not depend on n
 
 
 class Scores(NamedTuple):
-    """J, the loss (J without its L2 term) and the share of images classified rightly."""
+    """J, the loss (J without its L2 term) and the fraction of images classified rightly."""
 
     cost: float
     loss: float
@@ -24,79 +26,60 @@ class Scores(NamedTuple):
 
 
 def blocks(n: int) -> Iterator[slice]:
-    """Slices that cover n images."""
+    """Yield slices that cover n images."""
     return (slice(start, min(start + BLOCK, n)) for start in range(0, n, BLOCK))
 
 
-def score(
-    theta: Array,
-    sizes: Sequence[int],
-    X: Array,
-    y: NDArray[np.integer],
-    lam: float,
-    threads: int = 1,
-    losses: Losses = network.losses,
-) -> Scores:
-    """Evaluate on images X (n, d) with labels y (n,), on so many threads of one BLAS thread each."""
-    return score_all([theta], sizes, X, y, [lam], threads, losses)[0]
+def score(theta: Array, sizes: Sequence[int], split: Split, loss: Loss, l2: L2, threads: int = 1) -> Scores:
+    """Evaluate on images X (n, d) with labels y (n,), on this many threads of one BLAS thread each."""
+    return score_all([theta], sizes, split, loss, [l2], threads)[0]
 
 
 def score_all(
-    thetas: Sequence[Array],
-    sizes: Sequence[int],
-    X: Array,
-    y: NDArray[np.integer],
-    lams: Sequence[float],
-    threads: int = 1,
-    losses: Losses = network.losses,
+    thetas: Sequence[Array], sizes: Sequence[int], split: Split, loss: Loss, l2s: Sequence[L2], threads: int = 1
 ) -> list[Scores]:
-    """Evaluate several networks of the same sizes, each with its lambda, in one pass over the images.
+    """Evaluate several networks of the same sizes, each with its L2 term, in one pass over the images.
 
     Sums over blocks are in float64 and in order, so that they do not depend on the threads.
     """
-    todo = list(blocks(len(X)))
-    loss, right = np.empty((len(thetas), len(todo))), np.empty((len(thetas), len(todo)), int)
+    slices = list(blocks(len(split.y)))
+    sums, right = np.empty((len(thetas), len(slices))), np.empty((len(thetas), len(slices)), int)
 
-    def measure(j: int, i: int, Z: Array) -> None:
-        right[j, i] = np.count_nonzero(Z.argmax(axis=1) == y[todo[i]])
-        loss[j, i] = losses(Z, y[todo[i]]).sum(dtype=np.float64)
+    def measure(network: int, block: int, Z: Array) -> None:
+        y = split.y[slices[block]]
+        right[network, block] = np.count_nonzero(Z.argmax(axis=1) == y)
+        sums[network, block] = loss.values(Z, y).sum(dtype=np.float64)
 
-    each_block(thetas, sizes, X, measure, threads)
-    found = zip(thetas, lams, loss, right.sum(axis=1).tolist(), strict=True)
-    return [total(theta, sizes, lam, sums, count, len(X)) for theta, lam, sums, count in found]
-
-
-def total(theta: Array, sizes: Sequence[int], lam: float, loss: Array, right: int, n: int) -> Scores:
-    """The scores of n images, so many of them classified rightly, from the sums of the losses of each block."""
-    mean = float(loss.sum()) / n
-    return Scores(mean + float(network.penalty(theta, sizes, lam)), mean, right / n)
+    each_block(thetas, sizes, split.X, measure, threads)
+    found = zip(thetas, l2s, sums, right.sum(axis=1).tolist(), strict=True)
+    return [total(theta, sizes, l2, losses, count, len(split.y)) for theta, l2, losses, count in found]
 
 
-def outcomes(
-    theta: Array,
-    sizes: Sequence[int],
-    X: Array,
-    y: NDArray[np.integer],
-    threads: int = 1,
-    losses: Losses = network.losses,
-) -> tuple[Array, Array]:
-    """Probabilities (n, K), the softmax of the logits whatever the loss, and loss (n,) of each image."""
-    todo = list(blocks(len(X)))
-    P, loss = np.empty((len(X), sizes[-1]), theta.dtype), np.empty(len(X), theta.dtype)
-
-    def keep(_: int, i: int, Z: Array) -> None:
-        loss[todo[i]] = losses(Z.copy(), y[todo[i]])
-        network.losses(Z, y[todo[i]])
-        P[todo[i]] = Z
-
-    each_block([theta], sizes, X, keep, threads)
-    return P, loss
+def total(theta: Array, sizes: Sequence[int], l2: L2, sums: Array, right: int, n: int) -> Scores:
+    """Return the scores of n images, ``right`` of them classified rightly, from the sum of losses of each block."""
+    mean = float(sums.sum()) / n
+    return Scores(mean + float(l2.cost(theta[: weight_count(sizes)])), mean, right / n)
 
 
-def scores(theta: Array, sizes: Sequence[int], lam: float, P: Array, losses: Array, y: NDArray[np.integer]) -> Scores:
-    """What `score` returns, from the P (n, K) and losses (n,) of `outcomes`; where P rounds, logits may be a tie."""
-    loss = np.array([losses[block].sum(dtype=np.float64) for block in blocks(len(y))])
-    return total(theta, sizes, lam, loss, int(np.count_nonzero(P.argmax(axis=1) == y)), len(y))
+def outcomes(theta: Array, sizes: Sequence[int], split: Split, loss: Loss, threads: int = 1) -> tuple[Array, Array]:
+    """Return probabilities (n, K), the softmax of the logits whatever the loss, and the loss (n,) of each image."""
+    slices = list(blocks(len(split.y)))
+    P, losses = np.empty((len(split.y), sizes[-1]), theta.dtype), np.empty(len(split.y), theta.dtype)
+
+    def keep(_: int, block: int, Z: Array) -> None:
+        y = split.y[slices[block]]
+        losses[slices[block]] = loss.values(Z.copy(), y)
+        CrossEntropy().values(Z, y)
+        P[slices[block]] = Z
+
+    each_block([theta], sizes, split.X, keep, threads)
+    return P, losses
+
+
+def scores_of(theta: Array, sizes: Sequence[int], l2: L2, P: Array, losses: Array, y: NDArray[np.integer]) -> Scores:
+    """Return what `score` returns, from the P (n, K) and losses (n,) of `outcomes`; where P rounds, it may tie."""
+    sums = np.array([losses[block].sum(dtype=np.float64) for block in blocks(len(y))])
+    return total(theta, sizes, l2, sums, int(np.count_nonzero(P.argmax(axis=1) == y)), len(y))
 
 
 def each_block(
@@ -111,12 +94,12 @@ def each_block(
     @np.errstate(over="ignore", invalid="ignore")  # a network may have diverged
     def work() -> None:
         dtype = thetas[0].dtype
-        buffers, product = network.Buffers(sizes, BLOCK, dtype), Product(sizes, dtype)
-        layers = [network.views(theta, sizes) for theta in thetas]
+        buffers, product = Buffers(sizes, BLOCK, dtype), Product(sizes, dtype)
+        layers = [views(theta, sizes) for theta in thetas]
         for i, block in left:
             for j, (Ws, bs) in enumerate(layers):
                 Z = product(X[block], Ws[0], buffers.values[0][: block.stop - block.start])
-                use(j, i, network.activate(Ws, bs, Z, buffers)[-1])
+                use(j, i, activate(Ws, bs, Z, buffers)[-1])
 
     with ThreadPoolExecutor(threads) as pool:
         others = [pool.submit(work) for _ in range(threads - 1)]
@@ -131,7 +114,7 @@ def confusion(predicted: NDArray[np.integer], y: NDArray[np.integer], K: int) ->
 
 
 def summary(matrix: NDArray[np.int64], losses: Array, classes: Sequence[str]) -> dict[str, Any]:
-    """Accuracy, mean loss, and of each class precision (right among those predicted), recall (right among those true).
+    """Return accuracy, mean loss, and each class's precision (right among those predicted) and recall (among the true).
 
     Plain numbers, for JSON; None where there are no images to count.
     """
@@ -153,14 +136,14 @@ def summary(matrix: NDArray[np.int64], losses: Array, classes: Sequence[str]) ->
 
 
 def worst_mistakes(P: Array, y: NDArray[np.integer], count: int) -> NDArray[np.intp]:
-    """Indices of the wrongly classified images that the network was surest of, the surest first."""
+    """Return the indices of the wrongly classified images that the network was surest of, the surest first."""
     predicted = P.argmax(axis=1)
     wrong = np.flatnonzero(predicted != y)
     return wrong[np.argsort(-P[wrong, predicted[wrong]], kind="stable")[:count]]
 
 
 def growth(Ps: Array, y: NDArray[np.integer]) -> list[dict[str, Any]]:
-    """Accuracy of ensembles of the first 1, 2, ... networks, from their probabilities Ps (members, n, K).
+    """Return the accuracies of ensembles of the first 1, 2, ... networks, from their probabilities Ps (members, n, K).
 
     By mean probability: the class of the largest mean. By majority vote: the class that most of them name, of several
     such the one of the larger mean probability.

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import DTypeLike
 
-from cifarnet.network import Array
+from cifarnet.nn.network import Array
 
 SMALL = 1_000_000  # multiplications
 NARROW = 64  # inputs: the sum over tiles of fewer takes as long as they save
@@ -18,7 +18,7 @@ IMAGES = 50  # at a time: many nodes leave room for no more
 
 
 def tile(n: int, sizes: Sequence[int]) -> int:
-    """How many inputs to multiply at a time, for n images: all d of them where tiles would save nothing."""
+    """Return how many inputs to multiply at a time, for n images: all d of them where tiles would save nothing."""
     d, m = sizes[:2]
     return max((k for k in range(NARROW, d) if d % k == 0 and n * k * m <= SMALL), default=d)
 
@@ -32,13 +32,13 @@ class Product:
         self.parts = np.empty((d // self.k, IMAGES, m), dtype)
 
     def __call__(self, X: Array, W: Array, out: Array) -> Array:
-        """X W, of X (n, d) and W (d, m), in ``out`` (n, m)."""
-        whole = len(X) - len(X) % IMAGES if len(self.parts) > 1 else 0
+        """Return X W, of X (n, d) and W (d, m), in ``out`` (n, m)."""
+        even = len(X) - len(X) % IMAGES if len(self.parts) > 1 else 0
         Ws = W.reshape(len(self.parts), self.k, -1)
-        for start in range(0, whole, IMAGES):
+        for start in range(0, even, IMAGES):
             chunk = slice(start, start + IMAGES)
             tiles = X[chunk].reshape(IMAGES, -1, self.k).transpose(1, 0, 2)  # (d / k, IMAGES, k)
             np.matmul(tiles, Ws, out=self.parts)
             np.add.reduce(self.parts, axis=0, out=out[chunk])
-        np.matmul(X[whole:], W, out=out[whole:])
+        np.matmul(X[even:], W, out=out[even:])
         return out

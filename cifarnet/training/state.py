@@ -1,0 +1,67 @@
+"""The state of a training: all that it needs to go on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from cifarnet.config import Settings
+from cifarnet.nn.network import Array, initialize
+from cifarnet.nn.random import generator
+
+
+@dataclass
+class State:
+    """theta (P,) and what goes with it; randomness is a function of the seed and the step, so it is not here.
+
+    ``moments`` (k, P) are the optimizer's, ``average`` (P,) is the mean of theta so far, and ``recorded`` (3,) counts
+    the batches that a training cost is recorded from, beside that cost and loss; each is empty where nothing asks for
+    it.
+    """
+
+    theta: Array
+    sizes: tuple[int, ...]
+    step: int = 0
+    moments: Array = field(default_factory=lambda: np.empty((0, 0)))
+    average: Array = field(default_factory=lambda: np.empty(0))
+    recorded: Array = field(default_factory=lambda: np.empty(0))
+
+    @classmethod
+    def initial(cls, settings: Settings, sizes: Sequence[int] | None = None, dtype: DTypeLike = np.float32) -> State:
+        """Return the state before the first update; ``sizes`` are those of the settings where they are not given."""
+        sizes, init, training = tuple(sizes or settings.sizes), settings.network.init, settings.training
+        std = init if isinstance(init, str) else init.std
+        theta = initialize(sizes, std, generator(settings.seed, "init"), dtype)
+        moments = np.zeros((training.optimizer.moments, len(theta)), dtype)
+        average = np.zeros(len(theta) if training.average else 0, dtype)
+        return cls(theta, sizes, 0, moments, average, np.zeros(3 * (settings.evaluation.train_cost != "all")))
+
+    def take_in(self, how: str, cost: float, loss: float) -> None:
+        """Record a batch's cost and loss: into the mean of all so far, or a moving average that starts at the first."""
+        self.recorded[0] += 1
+        weight = 1 / self.recorded[0] if how == "running_mean" or self.recorded[0] == 1 else 0.01
+        self.recorded[1:] += weight * (np.array([cost, loss]) - self.recorded[1:])
+
+    def arrays(self) -> dict[str, Array]:
+        """Return copies of all of it but the sizes, for a checkpoint."""
+        found = {part.name: np.array(getattr(self, part.name)) for part in fields(self) if part.name != "sizes"}
+        return {name: value for name, value in found.items() if value.size}
+
+    def restore(self, arrays: Mapping[str, Array]) -> None:
+        """Become the state that ``arrays`` were taken from.
+
+        Raises
+        ------
+        ValueError
+            If they are not of a state like this one, or not finite.
+        """
+        for name, mine in self.arrays().items():
+            value = arrays[name]
+            if value.shape != mine.shape or value.dtype != mine.dtype:
+                raise ValueError(f"{name} is {value.dtype}{value.shape} instead of {mine.dtype}{mine.shape}")
+            if not np.isfinite(value).all():
+                raise ValueError(f"{name} has values that are not finite")
+            setattr(self, name, value if value.shape else value.item())
