@@ -7,11 +7,17 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def git(*arguments: str) -> str | None:
-    """What git says of the clone that this package runs from, or None where it runs from none."""
+    """Return what git says of the clone that this package runs from, or None where it runs from none.
+
+    Variables such as GIT_DIR, which hooks set, would lead to another clone.
+    """
+    import os
     import subprocess
 
+    env = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+
     def run(*words: str) -> str:
-        done = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, timeout=10, check=True)
+        done = subprocess.run(["git", *words], cwd=ROOT, env=env, capture_output=True, timeout=10, check=True)
         return done.stdout.decode(errors="replace").strip()
 
     try:
@@ -22,12 +28,12 @@ def git(*arguments: str) -> str | None:
 
 
 def commit() -> str | None:
-    """A short hash, with ``.dirty`` where files are not as committed."""
+    """Return a short hash, with ``.dirty`` where files are not as committed."""
     return git("describe", "--always", "--dirty=.dirty", "--abbrev=9", "--exclude=*")
 
 
 def full() -> str:
-    """The version of a package that is being built: from a clone with its commit, from an sdist that of the sdist."""
+    """Return the version of a package that is built: from a clone with its commit, from an sdist that of the sdist."""
     if known := commit():
         return f"{RELEASE}+g{known}"
     try:
@@ -38,7 +44,7 @@ def full() -> str:
 
 
 def source() -> str | None:
-    """The commit of the clone, or that an installed package was built from; None where neither is known."""
+    """Return the commit of the clone, or that an installed package was built from; None where neither is known."""
     from importlib import metadata
 
     try:
@@ -47,7 +53,7 @@ def source() -> str | None:
         return None
 
 
-def told() -> str:
-    """What ``cifarnet --version`` says."""
+def describe() -> str:
+    """Return what ``cifarnet --version`` says."""
     known = source()
     return f"{RELEASE} (commit {known.replace('.dirty', ', with changes')})" if known else RELEASE

@@ -1,4 +1,6 @@
-"""What a result may depend on besides its settings."""
+"""Record what a result may depend on besides its settings."""
+
+from __future__ import annotations
 
 import contextlib
 import os
@@ -12,7 +14,7 @@ MATTERS = ("numpy", "blas", "cpu", "threads")  # what changes the last bits of a
 
 
 def environment() -> dict[str, Any]:
-    """Versions, BLAS and its threads, CPU, command line and git state of this process."""
+    """Return the versions, BLAS and its threads, CPU, command line and git state of this process."""
     import platform
 
     import numpy as np
@@ -34,30 +36,32 @@ def environment() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "argv": sys.argv,
         "git_commit": git("rev-parse", "HEAD") or source(),
-        "git_diff": (git("diff", "HEAD") or "")[:DIFF_LIMIT] or None,
+        "git_diff": (git("diff", "--no-ext-diff", "--no-color", "HEAD") or "")[:DIFF_LIMIT] or None,
     }
 
 
+def facts(environment: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a result may depend on, a value a dotted key; the command line is none of it."""
+    pools = {f"blas.{n}" if n else "blas": pool for n, pool in enumerate(environment.get("blas", []))}
+    return flatten({key: value for key, value in environment.items() if key not in ("argv", "blas")} | pools)
+
+
 def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """What differs between two environments that may change a result's last bits."""
-    a, b = ({key: value for name in MATTERS for key, value in flat(name, e.get(name))} for e in (then, now))
+    """Name what differs between two environments that may change a result's last bits."""
+    a, b = ({key: value for key, value in facts(known).items() if key.startswith(MATTERS)} for known in (then, now))
     return [f"{key} {a.get(key)} / {b.get(key)}" for key in a | b if a.get(key) != b.get(key)]
 
 
-def threads(environment: Mapping[str, Any]) -> int | None:
-    """How many threads a training ran on, if its environment says so."""
-    count = environment.get("threads")
-    return count if type(count) is int and 0 < count <= 1024 else None
-
-
-def flat(name: str, value: Any) -> list[tuple[str, Any]]:
-    """A value, or those of a list of mappings, each with a name."""
-    if not isinstance(value, list):
-        return [(name, value)]
-    return [(f"{name} {key}", inner) for part in value if isinstance(part, dict) for key, inner in part.items()]
+def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return a dotted key for every value, as config.flatten does, whose imports take longer than a list of runs."""
+    found: dict[str, Any] = {}
+    for key, value in tree.items():
+        found |= flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) and value else {prefix + key: value}
+    return found
 
 
 def cpu_name() -> str:
+    """Return the processor's name, as Linux or else Python knows it."""
     import platform
 
     with contextlib.suppress(OSError):

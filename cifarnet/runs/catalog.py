@@ -1,0 +1,252 @@
+"""Many runs at a glance: listed, filtered, sorted and compared, from the records in their folders alone."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from operator import eq, ge, gt, le, lt, ne
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from cifarnet.errors import ConfigError
+from cifarnet.runs import storage
+from cifarnet.runs.environment import facts
+from cifarnet.runs.run import Run
+
+COMPARISONS = {"<=": le, ">=": ge, "!=": ne, "==": eq, "=": eq, "<": lt, ">": gt}
+CONDITION = re.compile(r"([^<>=!~]+?)\s*(<=|>=|!=|==|=|<|>)\s*([^<>=!~\s].*)")
+
+
+def percent(fraction: float) -> str:
+    """Return an accuracy as people read it."""
+    return f"{fraction:.2%}"
+
+
+def shown(value: Any) -> str:
+    """Return a setting as it is written in a config."""
+    return value if isinstance(value, str) else f"{value:g}" if isinstance(value, float) else json.dumps(value)
+
+
+def duration(seconds: float) -> str:
+    """Return a time in the two units that matter, such as 3 min 20 s; ``?`` for one that cannot be."""
+    if not 0 <= seconds < float("inf"):
+        return "?"
+    for size, unit, part, smaller in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
+        if seconds >= size:
+            count, rest = divmod(int(seconds), size)
+            return f"{count} {unit} {rest // part} {smaller}"
+    return f"{seconds:.1f} s"
+
+
+def age(run: Run) -> float:
+    """Return the seconds since a run was started; NaN where that is not known."""
+    try:
+        return (datetime.now(UTC) - datetime.fromisoformat(run.info["started"])).total_seconds()
+    except (KeyError, TypeError, ValueError):
+        return float("nan")
+
+
+class Column(NamedTuple):
+    """What lists show of each run: the value of a key, or one derived from it, as ``show`` writes it for people.
+
+    In CSV it is the value itself. Columns of numbers stand on the right, after the settings. Where a table is too wide,
+    those of the lowest ``keep`` are left out first, and never those without.
+    """
+
+    key: str
+    show: Callable[[Any], str] = shown
+    outputs: tuple[str, ...] = ("table", "csv", "page")
+    number: bool = False
+    keep: int | None = None
+    value: Callable[[Run], Any] | None = None
+
+    def of(self, run: Run) -> Any:
+        """Return the value for a run, None where it has none."""
+        return self.value(run) if self.value else run.values.get(self.key)
+
+    def cell(self, run: Run) -> str:
+        """Return what a person reads."""
+        return "" if (value := self.of(run)) is None else self.show(value)
+
+
+COLUMNS = {  # by heading
+    "run": Column("run"),
+    "age": Column("started", duration, ("table",), keep=3, value=age),
+    "kind": Column("kind", keep=1),
+    "label": Column("label", keep=4),
+    "status": Column("status"),
+    "started": Column("started", outputs=("csv", "page")),
+    "seconds": Column("seconds", outputs=("csv",)),
+    "validation": Column("validation_accuracy", percent, number=True),
+    "test": Column("test_accuracy", percent, number=True),
+    "time": Column("seconds", duration, ("table", "page"), number=True, keep=2),
+}
+
+
+def columns(runs: Sequence[Run], output: str) -> dict[str, Column]:
+    """Return what an output shows of runs, by heading (in CSV by key): of the settings those that differ.
+
+    A setting's heading is the last part of its key, unless another column has that.
+    """
+    keys = [key for key in differing_settings(runs) if key != "label" and not key.startswith("search")]
+    ends = [key.rpartition(".")[2] for key in keys]
+    names = [end if [*ends, *COLUMNS].count(end) == 1 else key for key, end in zip(keys, ends, strict=True)]
+    settings = {name: Column(key, number=True, keep=0) for key, name in zip(keys, names, strict=True)}
+    here = {heading: column for heading, column in COLUMNS.items() if output in column.outputs}
+    found = {heading: column for heading, column in here.items() if not column.number} | settings | here
+    return {column.key: column for column in found.values()} if output == "csv" else found
+
+
+def list_runs(runs_dir: Path) -> list[Run]:
+    """Return all runs of a folder, the newest first; the damaged ones are ``unreadable``."""
+    return [Run.listed(path) for path in reversed(storage.folders(storage.expand(runs_dir)))]
+
+
+def select(runs: Sequence[Run], conditions: Iterable[str]) -> list[Run]:
+    """Return the runs that meet all conditions, such as ``training.lambda<1e-3`` or ``test_accuracy>44%``.
+
+    A run without the value meets ``!=`` alone. ConfigError if a condition is none, no run has the key, or the key's
+    values are numbers and this one is not.
+    """
+    tests = [parse(condition, runs) for condition in conditions]
+    return [run for run in runs if all(test(run) for test in tests)]
+
+
+def unmet(runs: Sequence[Run], conditions: Sequence[str]) -> str:
+    """Say which of some conditions that no run meets together no run meets alone."""
+    alone = [condition for condition in conditions if not select(runs, [condition])]
+    return f"no run meets {' or '.join(alone) or ' and '.join(conditions)}"
+
+
+def parse(condition: str, runs: Sequence[Run]) -> Callable[[Run], bool]:
+    """Return the test that a condition is: of numbers where a run's value is one, else of text."""
+    match = CONDITION.fullmatch(condition.strip())
+    if not match:
+        raise ConfigError(f"--filter {condition!r} is not KEY, one of < <= = != >= >, VALUE: such as lambda<=0.01")
+    key, compare, text = full_key(match[1], runs, "--filter"), COMPARISONS[match[2]], match[3]
+    known = [value for run in runs if (value := run.values.get(key)) is not None]
+    if (wanted := number(text)) is None and text != "null" and known and all(map(is_number, known)):
+        raise ConfigError(f"--filter {condition!r}: {key} is a number such as {shown(known[0])}, and {text!r} is none")
+
+    def test(run: Run) -> bool:
+        value = run.values.get(key)
+        if value is None or text == "null":
+            same = (value is None) == (text == "null")
+            return same if compare is eq else compare is ne and not same
+        if is_number(value):
+            return compare is ne if wanted is None else bool(compare(value, wanted))
+        return bool(compare(shown(value), text))
+
+    return test
+
+
+def is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def number(text: str) -> float | None:
+    """Return what a number, or a percentage, is; None for other text."""
+    try:
+        return float(text[:-1]) / 100 if text.endswith("%") else float(text)
+    except ValueError:
+        return None
+
+
+def arrange(runs: Sequence[Run], key: str) -> list[Run]:
+    """Sort by a key, smallest first, or with a minus before it largest first; runs without the value come last."""
+    name = full_key(key.removeprefix("-"), runs, "--sort")
+
+    def rank(run: Run) -> tuple[bool, float, str]:
+        value = run.values[name]
+        return (False, value, "") if isinstance(value, (int, float)) else (True, 0, shown(value))
+
+    known = [run for run in runs if run.values.get(name) is not None]
+    return sorted(known, key=rank, reverse=key.startswith("-")) + [run for run in runs if run not in known]
+
+
+def full_key(name: str, runs: Sequence[Run], option: str) -> str:
+    """Return the key that a name, or the last part of it, stands for; ConfigError proposes others."""
+    known = {key for run in runs for key in run.values} | {column.key for column in COLUMNS.values()}
+    ends = [key for key in known if key.endswith(f".{name}")]
+    if not runs or name in known or len(ends) == 1:
+        return name if name in known or not ends else ends[0]
+    by_end = {key.rpartition(".")[2]: key for key in known} | {key: key for key in known}
+    near = ends or [by_end[key] for key in difflib.get_close_matches(name, by_end, 3)] or known
+    raise ConfigError(f"{option} {name}: no run has such a value; try one of {', '.join(sorted(set(near)))}")
+
+
+def differing(tables: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the keys whose values are not the same in all the mappings."""
+    keys = dict.fromkeys(key for table in tables for key in table)
+    return [key for key in keys if any(table.get(key) != tables[0].get(key) for table in tables)]
+
+
+def differing_settings(runs: Sequence[Run]) -> list[str]:
+    """Return the settings that differ between those runs that have recorded theirs."""
+    return differing([run.choices for run in runs if run.choices])
+
+
+def handles(runs: Sequence[Run]) -> dict[Path, str]:
+    """Return the shortest name of each run that a command takes: when it was started, where no other began then."""
+    counts = Counter(run.name[:15] for run in runs)
+    return {run.path: run.name[:15] if counts[run.name[:15]] == 1 else run.name for run in runs}
+
+
+def best(runs: Iterable[Run], count: int) -> list[Run]:
+    """Return the runs of highest validation accuracy."""
+    measured = [run for run in runs if "validation_accuracy" in run.scores]
+    return sorted(measured, key=lambda run: -run.scores["validation_accuracy"])[:count]
+
+
+def environment(run: Run) -> dict[str, Any]:
+    """Return what a run's results may depend on besides its settings; nothing of one that has not recorded it."""
+    return facts(run.environment) if (run.path / "environment.json").exists() else {}
+
+
+CAUSES = {
+    "data.": "the images are not the same",
+    "git_": "the code is not the same",
+    "cifarnet": "the code is not the same",
+    "blas.num_threads": "sums are split differently over the threads of the BLAS",
+    "blas.": "another BLAS rounds differently",
+    "numpy": "another NumPy brings another BLAS",
+    "cpu": "the BLAS takes other kernels on another CPU",
+}
+
+
+def explain(a: Run, b: Run) -> str | None:
+    """Say why the results of two runs of the same settings differ, as far as it is recorded; None if they do not."""
+    if a.status != b.status:
+        return f"the first one is {a.status}, the second one {b.status}"
+    if a.results == b.results:
+        return None
+    found: dict[str, list[str]] = {}
+    for key in differing([environment(a), environment(b)]):
+        if cause := next((cause for start, cause in CAUSES.items() if key.startswith(start)), None):
+            found.setdefault(cause, []).append(key)
+    said = "; ".join(f"{cause} ({', '.join(keys)})" for cause, keys in found.items())
+    return said or "nothing that was recorded explains it"
+
+
+def causes(runs: Sequence[Run]) -> Iterator[dict[str, Any]]:
+    """Yield each run that differs from the first one of the same settings, and what explains it."""
+    for i, b in enumerate(runs):
+        a = next(run for run in runs[: i + 1] if run.choices | {"label": ""} == b.choices | {"label": ""})
+        if a is not b and (why := explain(a, b)):
+            yield {"runs": [a.name, b.name], "why": why}
+
+
+def compare(runs: Sequence[Run]) -> dict[str, Any]:
+    """Return settings and environment where runs differ, all results, a value a run, and what explains differences."""
+    environments = [environment(run) for run in runs]
+    facts = [{key: run.info.get(key) for key in ("status", "seconds")} | run.scores for run in runs]
+    return {
+        "settings": {key: [run.choices.get(key) for run in runs] for key in differing_settings(runs)},
+        "environment": {key: [one.get(key) for one in environments] for key in differing(environments)},
+        "results": {key: [fact.get(key) for fact in facts] for key in dict.fromkeys(k for fact in facts for k in fact)},
+        "causes": list(causes(runs)),
+    }

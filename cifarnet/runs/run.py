@@ -1,0 +1,350 @@
+"""A run folder: found, made, read and written by the one class `Run`."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cifarnet.errors import RunError
+from cifarnet.runs import storage
+from cifarnet.runs.environment import flatten
+from cifarnet.runs.storage import Folder, reading, shown
+
+if TYPE_CHECKING:  # a thousand runs are listed before numpy would be imported
+    from concurrent.futures import Future, ThreadPoolExecutor
+
+    import numpy as np
+    from filelock import FileLock
+    from numpy.typing import ArrayLike, NDArray
+
+    from cifarnet.config import Settings
+    from cifarnet.nn.model import Model
+
+LOG = logging.getLogger(__name__)
+FORMATS = ("png", "svg")
+LATEST = "checkpoints/latest.npz"
+LOCK = ".lock"
+CURVES = ("step", *(f"{split}_{name}" for name in ("cost", "loss", "accuracy") for split in ("train", "validation")))
+FACTS = ("kind", "label", "status", "started", "seconds")  # of run.json
+FIELDS = {"kind": str, "label": str, "status": str, "settings": dict, "results": dict}
+STATUSES = ("running", "completed", "interrupted", "diverged", "failed")
+STOPPED = {"interrupted": "was interrupted", "stale": "was killed", "failed": "has failed", "diverged": "has diverged"}
+KINDS = {"gradcheck": "is a gradient check", "find-eta": "is a learning rate range test", "search": "is a search"}
+HOLDS = {"network": "model.npz", "checkpoint": "checkpoints/*.npz"}  # what runs have in files
+
+
+class Run(Folder):
+    """A run folder: read when something of it is asked for, and written by the process that made it or takes it.
+
+    Whatever is missing or broken, or cannot be written, is a RunError that names the file.
+    """
+
+    def __init__(self, path: Path, info: Mapping[str, Any] | None = None) -> None:
+        super().__init__(path)
+        self.formats: Sequence[str] = FORMATS  # of the figures that are written
+        self._info = None if info is None else dict(info)  # None: read run.json each time, as others may write it
+        self._started = time.monotonic()
+        self._lock: FileLock | None = None
+        self._writer: ThreadPoolExecutor | None = None
+        self._pending: Future[None] | None = None
+
+    @classmethod
+    def listed(cls, path: Path) -> Run:
+        """Return a run as run.json describes it now; a damaged one has the status ``unreadable`` and no more."""
+        try:
+            return cls(path, cls(path).info)
+        except RunError:
+            return cls(path, {"status": "unreadable"})
+
+    @classmethod
+    def find(cls, name: str, runs_dir: Path, need: str | None = None) -> Run:
+        """Find a run by its path, by a unique beginning of its name, or by ``latest``.
+
+        With ``need`` it has a ``network`` or a ``checkpoint``, or is a ``search`` or a ``training``, and ``latest`` is
+        the newest of those; of trainings, the newest that was stopped.
+        """
+        runs_dir = storage.expand(runs_dir)
+        found = cls._latest(runs_dir, need) if name == "latest" else cls(storage.named(name, runs_dir))
+        if need and not found.has(need):
+            others, lacks = name == "latest", f"{'has' if need in HOLDS else 'is'} no {need}: it {found.describe()}"
+            raise RunError(f"{'no other run will do, and the newest ' * others}{shown(found.path)} {lacks}")
+        return found
+
+    @classmethod
+    def _latest(cls, runs_dir: Path, need: str | None) -> Run:
+        paths, linked = storage.folders(runs_dir)[::-1], storage.latest(runs_dir)
+        if not paths:
+            raise RunError(f"{shown(runs_dir)}: there are no runs yet; cifarnet train makes one")
+        runs = [cls.listed(path) for path in sorted(paths, key=lambda path: path != linked)]
+        fit = [run for run in runs if not need or run.has(need)] or runs
+        stopped = (run for run in fit if need == "training" and run.status in ("interrupted", "stale", "failed"))
+        return cls(next(stopped, fit[0]).path)
+
+    @classmethod
+    def create(
+        cls,
+        runs_dir: Path,
+        kind: str,
+        settings: Settings,
+        *,
+        environment: Mapping[str, Any],
+        files: Mapping[str, Any] | None = None,
+        **info: Any,
+    ) -> Run:
+        """Make a run folder, named by time, kind and label, for this process to write; ``latest`` then names it.
+
+        It is filled under a hidden name and renamed, so that a folder has its settings, its environment and the JSON
+        ``files`` from its first instant: whenever it is left, it can be resumed. ``info`` goes into run.json.
+        """
+        from cifarnet import config
+
+        runs_dir = storage.expand(runs_dir)
+        name = f"{datetime.now():%Y%m%d-%H%M%S}-{kind}-{settings.label}"
+        part = runs_dir / f".{name}.{os.getpid()}-{threading.get_ident()}.part"
+        run = cls(part, {"kind": kind, "label": settings.label, "status": "running", **_process(), "started": _now()})
+        try:
+            runs_dir.mkdir(parents=True, exist_ok=True)
+            part.mkdir()
+            run.write("config.yaml", config.dump(settings))
+            for file, value in {"environment.json": environment, **(files or {})}.items():
+                run.write_json(file, value)
+            run.update(settings=config.plain(settings), **info)
+            run.path = storage.claim(part, runs_dir / name)
+            run._lock = storage.lock(run.path / LOCK)
+            storage.link_latest(runs_dir, run.name)
+        except BaseException as error:
+            run.release()
+            storage.discard(part)
+            if isinstance(error, OSError):
+                raise storage.failed(runs_dir, error, "no run folder can be made") from error
+            raise
+        LOG.info("run folder %s", run.path)
+        return run
+
+    def take(self) -> Run:
+        """Take over a folder that no process writes; nothing in it is changed yet."""
+        info = Run(self.path).info
+        self._lock = storage.lock(self.path / LOCK)
+        if self._lock is None:
+            who = f"process {info.get('pid')} on {info.get('host')}"
+            raise RunError(f"{shown(self.path)}: {who} is running it; wait for it, or stop it first")
+        self._info = self.read_json("run.json")
+        self._started = time.monotonic() - self._info.get("seconds", 0)
+        return self
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """What run.json says; the status is ``stale`` where it says running and no process does."""
+        if self._info is not None:
+            return self._info
+        info = self.read_json("run.json")
+        with reading(self.path / "run.json", "that of a run"):
+            wrong = [key for key, kind in FIELDS.items() if not isinstance(info.get(key, {}), kind)]
+            if wrong or info["status"] not in STATUSES:
+                raise ValueError(f"{', '.join(wrong) or 'status'} is not as this version of cifarnet writes it")
+        if info["status"] == "running" and not storage.locked(self.path / LOCK):
+            info["status"] = "stale"
+        return info
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @property
+    def kind(self) -> str:
+        """train, search, gradcheck or find-eta."""
+        return str(self.info.get("kind", ""))
+
+    @property
+    def label(self) -> str:
+        return str(self.info.get("label", ""))
+
+    @property
+    def status(self) -> str:
+        """running, completed, interrupted, diverged, failed, or stale: its process is gone."""
+        return str(self.info["status"])
+
+    @property
+    def results(self) -> dict[str, Any]:
+        """Cost, loss and accuracy on each split, and more; empty before the end."""
+        return dict(self.info.get("results", {}))
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """The results that are single numbers."""
+        return {key: value for key, value in self.results.items() if isinstance(value, (int, float))}
+
+    @cached_property
+    def choices(self) -> dict[str, Any]:
+        """What was set, as run.json has it: dotted keys, by their present names, and values."""
+        settings = flatten(self.info.get("settings", {}))
+        return {key.replace("training.jitter", "training.augmentation"): value for key, value in settings.items()}
+
+    @cached_property
+    def values(self) -> dict[str, Any]:
+        """All that a run is filtered, sorted and shown by; a result named like a setting is ``results.NAME``."""
+        scores = {f"results.{key}" if key in self.choices else key: value for key, value in self.scores.items()}
+        facts = {key: self.info[key] for key in FACTS if key in self.info}
+        return self.choices | scores | facts | {"run": self.name}
+
+    def has(self, need: str) -> bool:
+        """Return whether it has a ``network`` or a ``checkpoint``, or is a ``search`` or a ``training``."""
+        if need in HOLDS:
+            return any(self.path.glob(HOLDS[need]))
+        return self.kind == {"search": "search", "training": "train"}[need]
+
+    def describe(self) -> str:
+        """Say what it is and how to go on with it: the rest of a sentence that begins with "it"."""
+        if self.kind != "train":
+            return KINDS.get(self.kind, "cannot be read")
+        if self.status not in STOPPED:
+            return f"is a {self.status} training"
+        done = f" after {self.info['updates']:,} updates" if "updates" in self.info else ""
+        ways = [f"cifarnet train --resume {shown(self.path)}"] if self.status != "diverged" else []
+        if cycles := len([*self.path.glob("checkpoints/cycle-*.npz")]):
+            ways.append(f"cifarnet evaluate {shown(self.path)} --checkpoint cycle-{cycles}")
+        return STOPPED[self.status] + done + (": " if ways else "") + ", or ".join(ways)
+
+    @cached_property
+    def settings(self) -> Settings:
+        """All settings, validated."""
+        from cifarnet import config
+
+        return config.load_saved(self.path / "config.yaml")
+
+    @property
+    def records(self) -> dict[str, NDArray[np.float64]]:
+        """The columns of metrics.csv, (n,) each; NaN stands for what was not measured."""
+        columns = self.read_table("metrics.csv")
+        if missing := [name for name in CURVES if name not in columns]:
+            raise RunError(f"{shown(self.path / 'metrics.csv')}: has no {', '.join(missing)}; {storage.CURE}")
+        return columns
+
+    @property
+    def environment(self) -> dict[str, Any]:
+        """What environment.json says of versions, machine, code and images."""
+        return self.read_json("environment.json")
+
+    @property
+    def threads(self) -> int | None:
+        """How many threads it ran on, if that is recorded."""
+        count: int | None = self.environment.get("threads")
+        return count
+
+    @property
+    def notes(self) -> list[str]:
+        """The notes, each with its time."""
+        there = (self.path / "notes.txt").exists()
+        return self.read_bytes("notes.txt").decode(errors="replace").splitlines() if there else []
+
+    @cached_property
+    def model(self) -> Model:
+        """The network after the last update."""
+        return self.load_model()
+
+    def load_model(self, file: str = "model.npz") -> Model:
+        """Return the network of a file, which may be a checkpoint such as ``checkpoints/cycle-1.npz``."""
+        from cifarnet.nn.model import ARRAYS, Model
+
+        if file == "model.npz" and not self.has("network"):
+            raise RunError(f"{shown(self.path)} has no network: it {self.describe()}")
+        arrays = self.read_arrays(file, ARRAYS)
+        with reading(self.path / file, "a network", "train again, or evaluate a checkpoint with --checkpoint"):
+            model = Model.from_arrays(arrays)
+            if model.sizes != self.settings.sizes:
+                raise ValueError(f"its layers are {model.sizes}, and those of config.yaml {self.settings.sizes}")
+        return model
+
+    def predict(self, images: ArrayLike) -> NDArray[np.float32]:
+        """Return the probabilities of the classes (n, K) of images; see `Model.predict`."""
+        return self.model.predict(images)
+
+    def log(self, text: str) -> None:
+        """Add a line to log.txt with the time."""
+        storage.append(self.path / "log.txt", f"{_now()} {text}")
+
+    def note(self, text: str) -> None:
+        """Add a line to notes.txt: a file of its own, as another process may be writing run.json."""
+        storage.append(self.path / "notes.txt", f"{_now()} {' '.join(text.split())}")
+
+    def update(self, **info: Any) -> None:
+        """Set entries of run.json."""
+        self._info = self.info | info
+        self.__dict__.pop("values", None)
+        self.write_json("run.json", self._info)
+
+    def checkpoint(self, arrays: Mapping[str, Any]) -> None:
+        """Write checkpoints/latest.npz, with the metrics so far, from arrays that change no more, in another thread.
+
+        A disk needs longer to be sure of it (6 ms) than an update takes. RunError if the one before failed.
+        """
+        from concurrent.futures import ThreadPoolExecutor
+
+        import numpy as np
+
+        self.wait()
+        metrics = np.frombuffer(self.read_bytes("metrics.csv"), np.uint8)
+        self._writer = self._writer or ThreadPoolExecutor(1, "checkpoint")
+        self._pending = self._writer.submit(self.write_arrays, LATEST, {**arrays, "metrics": metrics})
+
+    def wait(self) -> None:
+        """Wait for the last checkpoint; RunError if it could not be written."""
+        pending, self._pending = self._pending, None
+        if pending:
+            pending.result()
+
+    def resume(self, step: int, what: str = "updates") -> None:
+        """Begin to write a folder that was taken; what another process left half written is removed."""
+        self.remove_parts()
+        for path in (*self.path.glob("*.csv"), *self.path.glob("log.txt")):
+            storage.drop_partial_line(path)
+        self._info = {key: value for key, value in self.info.items() if key not in ("ended", "error", "updates")}
+        self.log(f"resumed after {step} {what}")
+        self.update(status="running", **_process(), resumed=[*self._info.get("resumed", []), step])
+
+    def remove_parts(self) -> None:
+        """Remove the files that another process left half written."""
+        for part in [*self.path.rglob(".*.part")]:
+            storage.discard(part)
+
+    def finish(self, status: str, **info: Any) -> None:
+        """Set the final status: completed, interrupted, diverged or failed; whoever comes next may take the folder."""
+        try:
+            self.wait()
+            self.log(status)
+            ended = {"status": status, "ended": _now(), "seconds": round(time.monotonic() - self._started, 3)}
+            self.update(**(ended | info))
+        finally:
+            self.release()
+
+    def release(self) -> None:
+        """Let the folder go."""
+        if self._writer:
+            self._writer.shutdown()
+        if self._lock:
+            self._lock.release()
+        self._writer = self._lock = None
+
+    def remove(self) -> None:
+        """Remove the folder, if no process writes it; ``latest`` then names the newest of those that are left."""
+        path = self.path.resolve()
+        if not (lock := storage.lock(path / LOCK)):
+            raise RunError(f"{shown(path)}: a process is running it; wait for it, or stop it first")
+        lock.release()
+        storage.remove_run(path)
+
+
+def _now() -> str:
+    return datetime.now().astimezone().isoformat(timespec="seconds")
+
+
+def _process() -> dict[str, Any]:
+    return {"pid": os.getpid(), "host": socket.gethostname()}
