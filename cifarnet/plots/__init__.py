@@ -1,29 +1,18 @@
-"""Records, weights and predictions as matplotlib figures: nothing here trains, reads or writes.
+"""Records, weights and predictions as matplotlib figures: nothing here trains or opens a file.
 
 matplotlib takes longer to import than a quick run to train, so it is imported inside the functions, and never pyplot:
-its global state belongs to the notebook or the thread that calls.
+its global state belongs to the notebook or the thread that calls. A new figure of finished runs is a function and an
+entry in `FIGURES`: the page, TensorBoard, ``Run.draw`` and the training read it.
 """
 
-from cifarnet.plots.canvas import SYNTHETIC, render, stamp
-from cifarnet.plots.growth import members, range_test
-from cifarnet.plots.lines import curves, eta
-from cifarnet.plots.overlay import overlay
-from cifarnet.plots.pictures import confusion, mistakes, weights
-from cifarnet.plots.predictions import predictions
-from cifarnet.plots.search import search
+from cifarnet.plots.charts import Chart, Point, Series, chart
+from cifarnet.plots.experiments import members, range_test, search
+from cifarnet.plots.figures import FIGURES, draw, save
+from cifarnet.plots.lines import curves, eta, overlay
+from cifarnet.plots.pictures import confusion, mistakes, predictions, weights
+from cifarnet.plots.style import SYNTHETIC, render, stamp
 
 __all__ = [
-    "SYNTHETIC",
-    "confusion",
-    "curves",
-    "eta",
-    "members",
-    "mistakes",
-    "overlay",
-    "predictions",
-    "range_test",
-    "render",
-    "search",
-    "stamp",
-    "weights",
-]
+    "FIGURES", "SYNTHETIC", "Chart", "Point", "Series", "chart", "confusion", "curves", "draw", "eta", "members",
+    "mistakes", "overlay", "predictions", "range_test", "render", "save", "search", "stamp", "weights",
+]  # fmt: skip

@@ -1,0 +1,5 @@
+"""Pages: single files that need no network and no script."""
+
+from cifarnet.pages.render import data_uri, page_of, template, write, write_index, write_missing
+
+__all__ = ["data_uri", "page_of", "template", "write", "write_index", "write_missing"]
