@@ -1,84 +1,111 @@
-"""Searching: where the trials are, what is run, written, resumed and ranked."""
+"""The pool runs many trainings; a search lays out trials, ranks them, and goes on where it was stopped."""
 
 import csv
+import gc
 import itertools
+import os
+import subprocess
+import sys
+import threading
+import weakref
 
 import numpy as np
 import pytest
 
-from cifarnet import config, runs, search
+from cifarnet import config, search
 from cifarnet.config.search import Axis, Fine, Stage
 from cifarnet.data import Dataset
 from cifarnet.errors import ConfigError, DataError, RunError
-from cifarnet.search import space, trials, workers
-from cifarnet.search.study import Found, design
+from cifarnet.experiments import pool
+from cifarnet.experiments import train as experiment
+from cifarnet.experiments.pool import Check, Job
+from cifarnet.runs import Run
+from cifarnet.search import space
+from cifarnet.search.design import design
 
 TINY = (
     "data={source: synthetic, limit: 60, dims: 8}",
     "network.hidden=[5]",
-    "training={batch_size: 20, schedule: {eta_max: 0.5}}",
+    "training={batch_size: 20, schedule: {eta_max: 0.5, n_s: 4}}",
     "search.coarse={trials: 4, n_s: 3, cycles: 1}",
     "search.fine={trials: 3, n_s: 3, cycles: 2}",
-    "search.final={train: [1], validation: 100, n_s: 3}",
+    "search.final={train: [1], validation: 100, n_s: 3, cycles: 3}",
 )
 LAMBDA = "training.lambda"
+ETAS = "search.over.training.schedule.eta_max.values=[0.1, 1e30, 0.2, 0.3]"
+
+
+@pytest.fixture(autouse=True)
+def images(request, dataset, monkeypatch):
+    """60 images that every training of this process has, whatever the settings say; how often they were read."""
+    calls = []
+    if "scheduler" in request.fixturenames:
+        return calls
+    monkeypatch.setattr(pool.data, "load", lambda *a: calls.append(a) or dataset)
+    return calls
 
 
 @pytest.fixture
-def toy_data(toy, monkeypatch):
-    """60 images that every trial trains and validates on, whatever the settings say."""
-    made = Dataset(toy, toy, np.zeros(8), np.ones(8), tuple("abcdefghij"), "f" * 64, "synthetic", {}, None)
-    monkeypatch.setattr(trials, "_load", lambda *_: made)
-    return made
-
-
-@pytest.fixture
-def run_search(toy_data, tmp_path):
-    """Run a search in this process; the run folder and what was found."""
+def run_search(tmp_path):
+    """Run a search in this process; return its run and the study."""
 
     def call(*overrides, stage="coarse", general=False, earlier=None, jobs=2, fail_fast=False):
-        settings = config.load(None, (*TINY, *overrides), label="tiny")
-        found = Found(design(settings, stage, general=general, earlier=earlier), [])
-        run = search.start(found.study, toy_data, tmp_path / "runs", earlier)
-        with search.local(jobs, 1, toy_data.fingerprint, None) as workers:
-            for _ in search.execute(found, run, workers, fail_fast=fail_fast):
-                pass
-        return run.path, found
+        study = laid_out(*overrides, stage=stage, general=general, earlier=earlier)
+        with pool.local(jobs) as executor:
+            run = search.start(study, executor, tmp_path / "runs")
+            list(search.execute(study, run, executor, fail_fast=fail_fast))
+        return run, study
 
     return call
 
 
-def rows(path):
+def settings(*overrides):
+    return config.load(None, (*TINY, *overrides), label="tiny")
+
+
+def laid_out(*overrides, stage="coarse", general=False, earlier=None):
+    return design(settings(*overrides), stage, general=general, earlier=earlier)
+
+
+def lambdas(*overrides, **kinds):
+    return [trial.values[LAMBDA] for trial in laid_out(*overrides, **kinds).trials]
+
+
+def rows(run):
     """trials.csv without the seconds, in the order of the indices."""
-    with (path / "trials.csv").open() as file:
+    with (run.path / "trials.csv").open() as file:
         table = [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(file)]
     return sorted(table, key=lambda row: (int(row["index"]), int(row["seed"])))
 
 
-def lambdas(*overrides, stage="coarse", earlier=None):
-    study = design(config.load(None, (*TINY, *overrides)), stage, general=False, earlier=earlier)
-    return [trial.values[LAMBDA] for trial in study.trials]
+# Where trials are
 
 
-@pytest.mark.parametrize("sampling", ["uniform", "halton"])
-def test_lambda_of_a_trial_depends_on_seed_and_index_alone(sampling):
-    """Twice as many trials begin with the same ones; another seed has others; all are within the range."""
+@pytest.mark.parametrize(
+    ("sampling", "expected"),
+    [
+        ("uniform", [1.2418687295211448e-05, 0.022871626690684172, 0.0884012159481153]),
+        ("halton", [0.016740676031377858, 0.0001674067603137786, 1.6740676031377856e-05]),
+    ],
+)
+def test_the_lambda_of_a_trial_depends_on_seed_and_index_alone(sampling, expected):
     few = lambdas("search.coarse.trials=5", f"search.coarse.sampling={sampling}")
     many = lambdas("search.coarse.trials=10", f"search.coarse.sampling={sampling}")
+    assert few[:3] == expected  # as of version 0.1: a search that began then goes on
     assert many[:5] == few
     assert not set(lambdas("seed=1", f"search.coarse.sampling={sampling}")) & set(many)
     assert all(1e-5 <= lam <= 1e-1 for lam in many)
 
 
-def test_uniform_is_uniform_in_the_exponent():
-    """Of 2,000 lambdas about as many are in each decade of four."""
-    places = np.log10([10 ** (-5 + 4 * u) for (u,) in points(2000, "uniform")])
-    assert np.histogram(places, 4, (-5, -1))[0] == pytest.approx([500] * 4, abs=80)
+def test_a_fine_search_draws_other_numbers():
+    assert lambdas("search.fine={l_min: -3, l_max: -2}", stage="fine")[:2] == [
+        0.00750588785194786,
+        0.0013533399124990675,
+    ]
 
 
-def points(trials, sampling, axes=1, seed=0):
-    names = {f"x{i}": Axis(linear=(0.0, 1.0)) for i in range(axes)}
-    return list(space.points(names, Stage(trials=trials, sampling=sampling), "coarse", seed))
+def points(trials, sampling, seed=0):
+    return list(space.points({"x": Axis(linear=(0.0, 1.0))}, Stage(trials=trials, sampling=sampling), "coarse", seed))
 
 
 def test_halton_mirrors_the_digits_of_the_index():
@@ -86,25 +113,18 @@ def test_halton_mirrors_the_digits_of_the_index():
     assert [space.inverse(i, 2) for i in range(1, 7)] == [1 / 2, 1 / 4, 3 / 4, 1 / 8, 5 / 8, 3 / 8]
     assert [space.inverse(i, 3) for i in range(1, 4)] == pytest.approx([1 / 3, 2 / 3, 1 / 9])
     for seed in range(5):
-        gaps = np.diff(sorted(u for (u,) in points(16, "halton", seed=seed)))
-        assert gaps == pytest.approx([1 / 16] * 15)
+        assert np.diff(sorted(u for (u,) in points(16, "halton", seed))) == pytest.approx([1 / 16] * 15)
 
 
 def test_a_grid_has_its_ends_and_even_steps():
-    """5 values from -5 to -1: one each power of ten. One value is in the middle."""
-    assert lambdas("search.coarse.trials=5", "search.coarse.sampling=grid") == pytest.approx(
-        [1e-5, 1e-4, 1e-3, 1e-2, 1e-1]
-    )
-    assert lambdas("search.coarse.trials=1", "search.coarse.sampling=grid") == pytest.approx([1e-3])
-
-
-def test_listed_values_are_tried_as_they_are():
-    """An explicit list is the trials, in its order, 0 included, whatever trials says."""
-    assert lambdas("search.coarse.values=[0.01, 0, 0.001]") == [0.01, 0, 0.001]
+    grid = "search.coarse.sampling=grid"
+    assert lambdas("search.coarse.trials=5", grid) == pytest.approx([1e-5, 1e-4, 1e-3, 1e-2, 1e-1])
+    assert lambdas("search.coarse.trials=1", grid) == pytest.approx([1e-3])
+    assert lambdas("search.coarse.values=[0.01, 0, 0.001]") == [0.01, 0, 0.001]  # whatever trials says
 
 
 def test_a_grid_over_several_settings_is_their_product():
-    """A list of three and an interval in 12 trials: four values of the interval each."""
+    """A list of three and an interval in 13 trials: four values of the interval each."""
     grid = {"a": Axis(values=(1, 2, 3)), "b": Axis(linear=(0.0, 3.0))}
     found = list(space.points(grid, Stage(trials=13, sampling="grid"), "coarse", 0))
     values = [tuple(space.at(axis, u) for axis, u in zip(grid.values(), p, strict=True)) for p in found]
@@ -123,46 +143,101 @@ def test_a_grid_over_several_settings_is_their_product():
     ],
 )
 def test_the_fine_range_is_around_the_best(fine, expected):
-    """By hand: the best at l = -2.5, -3, -2, -1, -5 of eight trials between -5 and -1."""
     ranked = [{LAMBDA: 10.0**exponent} for exponent in (-2.5, -3, -2, -1, -5)]
     narrowed = space.narrow({LAMBDA: Axis(log10=(-5, -1))}, Fine(range=fine), ranked, 8)
     assert narrowed[LAMBDA].log10 == pytest.approx(expected)
 
 
-def test_a_fine_search_needs_enough_finished_trials():
-    """The message says how many there are."""
+def test_a_fine_search_needs_a_range_or_finished_trials():
     with pytest.raises(RunError, match="1 finished trials are too few for a fine search of range between best two"):
         space.narrow({LAMBDA: Axis(log10=(-5, -1))}, Fine(range="between best two"), [{LAMBDA: 0.1}], 8)
-
-
-def test_a_search_writes_a_row_a_trial_and_the_best(run_search):
-    """Every column of every trial, the ranking, best.yaml with the best lambda, the figure; the status."""
-    path, found = run_search()
-    table = rows(path)
-    assert [int(row["index"]) for row in table] == [0, 1, 2, 3]
-    assert list(table[0]) == [
-        "index", "seed", "lambda",
-        "cycles", "best_validation_accuracy", "validation_accuracy", "validation_loss", "status",
-    ]  # fmt: skip
-    assert {row["status"] for row in table} == {"completed"}
-    assert {row["seed"] for row in table} == {"42"}
-    accuracies = [float(row["validation_accuracy"]) for row in table]
-    assert [s.accuracy for s in found.standings()] == sorted(accuracies, reverse=True)
-    best = config.load(path / "best.yaml")
-    assert best.training.lam == float(max(table, key=lambda row: float(row["validation_accuracy"]))["lambda"])
-    assert (best.data.validation, best.training.schedule.cycles) == (100, 3)
-    assert (path / "figures" / "search.png").is_file()
-    assert runs.read_json(path / "run.json")["status"] == "completed"
-    assert search.read(path).standings() == found.standings()
-
-
-def test_a_trial_is_the_same_bytes_for_any_number_of_jobs(run_search):
-    """One, two and four side by side, the one with two abreast: the same rows."""
-    assert rows(run_search(jobs=1)[0]) == rows(run_search(jobs=2)[0]) == rows(run_search(jobs=4)[0])
+    with pytest.raises(ConfigError, match="give --from RUN, or l_min and l_max"):
+        lambdas(stage="fine")
 
 
 @pytest.mark.parametrize(
-    ("trials", "jobs", "threads", "sizes"),
+    ("override", "general", "message"),
+    [
+        ("search.coarse={l_min: -1, l_max: -5}", False, r"search\.coarse\.l_min = -1.*must be at most l_max"),
+        ("search.coarse.trials=0", False, r"search\.coarse\.trials = 0: must be at least 1"),
+        ("search.coarse.sampling=sobol", False, "must be uniform, grid or halton"),
+        ("search.over.training.lamda.values=[1]", True, r"training\.lamda.*did you mean"),
+        ("search.over.label.values=[1]", True, "label = 1: must be text"),
+        ("search.over.network.hidden={values: [1], linear: [1, 2]}", True, "must have one of log10, linear and values"),
+        ("search.over.seed.values=[1, 2]", True, "seed: take search.coarse.seeds instead"),
+        ("search.over={}", True, r"search\.over = \{\}"),
+        ("search.final.validation=10000", False, r"data\.validation = 10000: must be below 10000"),
+        ("search.over.training.batch_size.values=[50, 5000]", True, "training.batch_size = 5000: must be at most 60"),
+    ],
+)
+def test_wrong_settings_are_named_before_anything_runs(override, general, message):
+    with pytest.raises(ConfigError, match=message):
+        laid_out(override, general=general)
+
+
+def resolved(source, *overrides, stage="coarse"):
+    """The study of a config, its sources, and its final training."""
+    found = config.resolve(source, overrides)
+    study = design(found.settings, stage, origins=found.origins)
+    return study, study.sources, study.final_settings(study.trials[0].values)
+
+
+def test_a_search_keeps_the_schedule_and_split_that_the_config_states():
+    """Only what neither `search` nor the config states is a default of the search; the plan says which."""
+    study, sources, final = resolved("quick", "search.coarse.n_s=20")
+    trial = study.trial_settings(study.trials[0]).training.schedule
+    assert (trial.n_s, trial.cycles) == (20, 1)
+    assert (final.training.schedule.n_s, final.training.schedule.cycles) == ("2 epochs", 1)
+    assert (final.data.train, final.data.validation) == ((1,), (2,))
+    assert study.plan()["sources"] == sources
+    assert sources["search.coarse.n_s"] == "search.coarse.n_s (--set)"
+    assert sources["search.coarse.cycles"].startswith("training.schedule.cycles (quick.yaml:")
+    assert study.settings.search.fine.cycles == 1  # a fine search from this folder has no other
+    _, sources, final = resolved(None)
+    assert set(sources.values()) == {"default"}
+    assert (final.data.train, final.data.validation, final.training.schedule.cycles) == ("all", 1000, 3)
+
+
+def test_a_fine_search_from_a_folder_has_the_schedule_that_the_coarse_one_resolved(tmp_path):
+    for source, expected in (None, (4, "2 epochs")), ("quick", (1, "2 epochs")), ("search", (4, "2 epochs")):
+        coarse, *_ = resolved(source)
+        (tmp_path / "config.yaml").write_text(config.dump(coarse.settings))
+        found = config.load(tmp_path / "config.yaml", ["search.fine={l_min: -3, l_max: -2}"])
+        fine = design(found, "fine")
+        assert (fine.part.cycles, fine.part.n_s) == expected
+
+
+@pytest.mark.parametrize(
+    ("source", "overrides", "split"),
+    [
+        ("search", [], ("all", 1000)),  # 49,000 and 1,000 images, which the assignment asks for
+        ("width", [], ("all", 5000)),
+        (None, ["data.validation=[3]"], ((1,), (3,))),  # a split is stated by either half
+        ("quick", ["search.final.validation=500"], ((1,), 500)),
+        ("quick", ["search.final.train=all"], ("all", 1000)),  # batch 2 cannot validate what it trains
+        ("quick", ["search.final={train: [1, 2], validation: [4]}"], ((1, 2), (4,))),
+    ],
+)
+def test_the_final_split_is_the_stated_one_unless_search_says_otherwise(source, overrides, split):
+    _, _, final = resolved(source, *overrides)
+    assert (final.data.train, final.data.validation) == split
+
+
+# The pool
+
+
+def jobs(*overrides, **kinds):
+    found = [settings(*([override] if isinstance(override, str) else override)) for override in overrides]
+    return [Job(key, s, "", **kinds) for key, s in enumerate(found)]
+
+
+def outcomes(todo, workers=1, threads=1):
+    with pool.local(workers, threads) as executor:
+        return [outcome for _, outcome in sorted(filter(None, pool.run(todo, executor)), key=lambda end: end[0].key)]
+
+
+@pytest.mark.parametrize(
+    ("trainings", "workers", "threads", "sizes"),
     [
         (8, 2, 1, [2, 2, 2, 2]),
         (20, 2, 1, [3, 3, 4, 3, 3, 4]),
@@ -173,266 +248,380 @@ def test_a_trial_is_the_same_bytes_for_any_number_of_jobs(run_search):
         (0, 2, 1, []),
     ],
 )
-def test_jobs_have_as_many_groups_each(trials, jobs, threads, sizes):
-    """Of at most four, two or more for each job; trials on several threads are alone."""
-    todo = [(i, config.load(None, [*TINY, f"training.lambda={i / 100}"])) for i in range(trials)]
-    groups = workers.groups(todo, jobs, threads)
+def test_every_worker_has_as_many_groups(trainings, workers, threads, sizes):
+    """Of at most four, two or more for each worker; trainings on several threads are alone."""
+    todo = jobs(*(f"training.lambda={i / 100}" for i in range(trainings)))
+    groups = pool.lockstep(todo, workers, threads)
     assert [len(group) for group in groups] == sizes
-    assert [one for group in groups for one in group] == todo
+    assert [job for group in groups for job in group] == todo
 
 
-def test_trials_that_differ_in_more_than_eta_and_lambda_are_not_trained_abreast():
-    """Here by the seed and the width: a group for each."""
-    todo = []
-    for i in range(24):
-        changes = [f"seed={i % 2}", f"network.hidden=[{5 + i % 3}]", f"training.schedule.eta_max={1 + i}"]
-        todo.append((i, config.load(None, [*TINY, *changes])))
-    groups = workers.groups(todo, 1, 1)
-    assert [sorted({i % 6 for i, _ in group}) for group in groups] == [[k] for k in range(6) for _ in range(2)]
+def test_trainings_that_differ_in_more_than_eta_and_lambda_are_not_in_lockstep():
+    """Here by the seed and the width: groups for each; so are gradient checks, and jobs that want the test scores."""
+    changes = [
+        [f"seed={i % 2}", f"network.hidden=[{5 + i % 3}]", f"training.schedule.eta_max={1 + i}"] for i in range(24)
+    ]
+    groups = pool.lockstep(jobs(*changes), 1, 1)
+    assert [sorted({job.key % 6 for job in group}) for group in groups] == [[k] for k in range(6) for _ in range(2)]
     assert {len(group) for group in groups} == {2}
+    check = jobs("seed=1", "seed=1", check=Check(methods=("forward",), samples=1, step=1e-6))
+    assert len(pool.lockstep([*jobs("seed=1"), *jobs("seed=1", validation_only=True), *check], 1, 1)) == 4
 
 
-def test_of_a_group_only_the_one_that_fails_fails(run_search, monkeypatch):
-    """Each is then trained alone, and the others have the rows that they would have had."""
-    whole, train = rows(run_search()[0]), trials.train_abreast
+def test_a_training_has_the_same_bytes_in_any_group():
+    todo = jobs(*(f"training.lambda={lam}" for lam in (0, 0.01, 0.1, 0.001)))
+    alone, lockstep = outcomes(todo, workers=4), outcomes(todo * 2, workers=1)[::2]
+    assert [o.status for o in lockstep] == ["completed"] * 4
+    for a, b in zip(alone, lockstep, strict=True):
+        assert (a.records, a.results) == (b.records, b.results)
+        assert a.model.theta.tobytes() == b.model.theta.tobytes()
 
-    def failing(states, data, validation, plans, threads):
-        if any(plan.lam == float(whole[1]["lambda"]) for plan in plans):
+
+def test_an_outcome_has_what_a_run_folder_has(tmp_path):
+    """Scores, curves, network and confusions of the same training by `experiments.train`."""
+    (job,) = jobs("training.lambda=0.01")
+    (outcome,) = outcomes([job])
+    training = experiment.start(job.settings, runs_dir=tmp_path, threads=1)
+    list(training)
+    run = Run(training.run.path)
+    assert outcome.results == run.results
+    assert outcome.model.theta.tobytes() == run.model.theta.tobytes()
+    curves = [list(record.row().values()) for record in outcome.records]
+    assert curves == np.transpose([*run.records.values()]).tolist()
+    assert outcome.confusion.tolist() == [[int(n) for n in row.values()] for row in run.read_rows("confusion-test.csv")]
+    assert (outcome.updates, dict(outcome.provenance)) == (job.settings.updates, run.environment["data"])
+
+
+def test_a_network_that_diverges_drops_out_and_the_others_go_on():
+    etas = (0.1, 1e30, 0.2, 0.3)
+    many = outcomes(jobs(*(f"training.schedule.eta_max={eta}" for eta in etas)))
+    assert [o.status for o in many] == ["completed", "diverged", "completed", "completed"]
+    assert many[1].note.startswith("diverged: ") and many[1].model is None and not many[1].results
+    few = outcomes(jobs(*(f"training.schedule.eta_max={eta}" for eta in etas if eta < 1)), workers=3)
+    assert [o.results for o in many if o.results] == [o.results for o in few]
+
+
+def test_an_error_fails_its_group_alone(monkeypatch):
+    train = pool.training.train_lockstep
+
+    def failing(states, dataset, all_settings, *rest, **kinds):
+        if any(s.seed == 1 for s in all_settings):
             raise MemoryError("no room")
-        return train(states, data, validation, plans, threads)
+        return train(states, dataset, all_settings, *rest, **kinds)
 
-    monkeypatch.setattr(trials, "train_abreast", failing)
-    path, _ = run_search(jobs=1)
-    table = rows(path)
-    assert [row["status"] for row in table] == ["completed", "failed", "completed", "completed"]
-    assert [table[i] for i in (0, 2, 3)] == [whole[i] for i in (0, 2, 3)]
-    assert "trial 1, seed 42: MemoryError: no room" in (path / "log.txt").read_text()
+    monkeypatch.setattr(pool.training, "train_lockstep", failing)
+    found = outcomes(jobs("seed=1", "seed=2", ["seed=1", "training.lambda=1"]), workers=1)
+    assert [(o.status, o.note) for o in found[::2]] == [("failed", "MemoryError: no room")] * 2
+    assert found[1].status == "completed"
+
+
+def test_a_gradient_check_is_a_job():
+    """Errors by method, parameter and measure, and those of the worst parameter."""
+    (outcome,) = outcomes(jobs("seed=1", check=Check(methods=["centred", "forward"], samples=3, step=1e-5)))
+    found = outcome.results
+    assert outcome.status == "completed"
+    assert found["centred.W1.norm_relative_error"] < 1e-8
+    for method in "centred", "forward":
+        each = [found[f"{method}.{name}.max_absolute_error"] for name in ("W1", "W2", "b1", "b2")]
+        assert found[f"{method}.all.max_absolute_error"] == max(each)
+
+
+@pytest.mark.parametrize("kind", [{}, {"check": Check(methods=("centred",), samples=60, step=1e-5)}])
+def test_a_stop_ends_what_runs_and_begins_nothing(kind):
+    """Two trainings or checks that would take minutes, and one that waits."""
+    stop = threading.Event()
+    todo = jobs(*[[f"seed={i}", "training.schedule.n_s=100000000", "network.hidden=[5000]"] for i in range(3)], **kind)
+    with pool.local(2) as executor:
+        ends = pool.run(todo, executor, stop)
+        assert next(ends) is None
+        stop.set()
+        assert sorted(job.key for job, outcome in filter(None, ends) if outcome.status == "left") == [0, 1, 2]
+        ends = pool.run(todo, executor)
+        assert next(ends) is None
+        ends.close()
+
+
+def test_images_are_read_once_and_let_go(images, dataset, monkeypatch):
+    """One copy for all who use one data set at a time; when the pool is left, nobody holds it."""
+    with pool.local(2) as executor:
+        executor.dataset(settings().data)
+        list(pool.run(jobs(*(f"seed={i}" for i in range(6))), executor))
+        assert len(images) == 1
+        copy = Dataset.of(dataset.train, dataset.train, dataset.train)
+        kept, loading = weakref.ref(copy), [copy]
+        monkeypatch.setattr(pool.data, "load", lambda *_: loading.pop())
+        del copy
+        executor.dataset(settings("data.dims=7").data)
+        assert kept()
+    del executor
+    gc.collect()
+    assert not kept()
+
+
+def test_other_images_are_no_fault_of_a_training(dataset):
+    (job,) = jobs("seed=1")
+    with pool.local(1) as executor, pytest.raises(DataError, match=r"fingerprint .*, those of the jobs 000000000000;"):
+        list(pool.run([pool.replace(job, fingerprint="0" * 64)], executor))
+
+
+# A search and its folder
+
+
+def test_a_search_writes_a_row_a_trial_and_the_best(run_search):
+    run, study = run_search()
+    table = rows(run)
+    assert [int(row["index"]) for row in table] == [0, 1, 2, 3]
+    assert list(table[0]) == [
+        "index", "seed", "lambda",
+        "cycles", "best_validation_accuracy", "validation_accuracy", "validation_loss", "status",
+    ]  # fmt: skip
+    assert {(row["status"], row["seed"]) for row in table} == {("completed", "42")}
+    accuracies = [float(row["validation_accuracy"]) for row in table]
+    assert [s["validation_accuracy"] for s in study.standings()] == sorted(accuracies, reverse=True)
+    best = config.load(run.path / "best.yaml")
+    assert best.training.lam == float(max(table, key=lambda row: float(row["validation_accuracy"]))["lambda"])
+    assert (best.data.train, best.data.validation, best.training.schedule.cycles) == ((1,), 100, 3)
+    files = {str(path.relative_to(run.path)) for path in run.path.rglob("*") if path.is_file()}
+    assert files == {
+        "config.yaml", "environment.json", "run.json", "run.html", "plan.json", "trials.csv", "best.yaml", "log.txt",
+        "figures/search.png", "figures/search.svg", ".lock",
+    }  # fmt: skip
+    again = Run(run.path)
+    assert (again.status, again.results["best"]) == ("completed", study.standings()[0])
+    assert search.read(again).standings() == study.standings()
+
+
+def test_rows_are_those_of_the_trainings_themselves(run_search):
+    run, study = run_search("search.coarse.cycles=3")
+    for trial, row in zip(study.trials, rows(run), strict=True):
+        (outcome,) = outcomes([Job(0, study.trial_settings(trial), "")])
+        accuracy = [record.validation.accuracy for record in outcome.records]
+        assert float(row["validation_accuracy"]) == accuracy[-1]
+        assert float(row["best_validation_accuracy"]) == max(accuracy)
+        assert float(row["validation_loss"]) == outcome.results["validation_loss"]
+
+
+def test_the_final_accuracy_ranks_and_not_the_best_on_the_way():
+    """Of equal ones the first is best; what was not completed is not ranked."""
+    table = [(0, 0.4, 0.9), (1, 0.5, 0.5), (2, 0.5, 0.6), (3, 0.99, 0.99)]
+    columns = ("index", "validation_accuracy", "best_validation_accuracy")
+    study = laid_out()
+    study.rows[:] = [dict(zip(columns, map(str, row), strict=True)) | {"validation_loss": "1"} for row in table]
+    for row, status in zip(study.rows, ("completed", "completed", "completed", "stopped"), strict=True):
+        row |= {"status": status, "seed": "42"}
+    assert [trial["index"] for trial in study.standings()] == [1, 2, 0]
 
 
 def test_fine_goes_on_from_coarse(run_search):
     """The earlier best is trained again first; the others are within the narrower range; the figure has both."""
-    coarse_path, coarse = run_search()
-    path, fine = run_search(stage="fine", earlier=search.read(coarse_path))
-    values = [trial.values[LAMBDA] for trial in fine.study.trials]
+    before, coarse = run_search()
+    run, fine = run_search(stage="fine", earlier=search.read(before))
+    values = [trial.values[LAMBDA] for trial in fine.trials]
     assert len(values) == 3
-    assert values[0] == coarse.standings()[0].values[LAMBDA]
-    low, high = fine.study.space[LAMBDA].log10
+    assert values[0] == coarse.values[coarse.standings()[0]["index"]][LAMBDA]
+    low, high = fine.space[LAMBDA].log10
     assert -5 <= low < high <= -1
     assert all(low <= np.log10(lam) <= high for lam in values)
-    assert fine.study.trial_settings(fine.study.trials[0]).training.schedule.cycles == 2
-    svg = (path / "figures" / "search.svg").read_text()
+    assert fine.trial_settings(fine.trials[0]).training.schedule.cycles == 2
+    svg = (run.path / "figures" / "search.svg").read_text()
     assert "coarse" in svg and "fine" in svg and "best" in svg
+    assert search.read(run).earlier["trials"] == coarse.points()
 
 
 def test_seeds_are_ranked_by_their_mean_and_show_the_spread(run_search):
-    """Three seeds a trial: a row each, the mean and the standard deviation of their accuracies."""
-    path, found = run_search("search.coarse.seeds=3", "search.coarse.trials=2")
-    table = rows(path)
+    run, study = run_search("search.coarse.seeds=3", "search.coarse.trials=2")
+    table = rows(run)
     assert [(row["index"], row["seed"]) for row in table] == [(i, s) for i in "01" for s in ("42", "43", "44")]
-    first = next(s for s in found.standings() if s.index == 0)
+    first = next(s for s in study.standings() if s["index"] == 0)
     accuracies = [float(row["validation_accuracy"]) for row in table[:3]]
-    assert first.accuracy == pytest.approx(np.mean(accuracies))
-    assert first.spread == pytest.approx(np.std(accuracies, ddof=1))
+    assert first["validation_accuracy"] == pytest.approx(np.mean(accuracies))
+    assert first["spread"] == pytest.approx(np.std(accuracies, ddof=1))
 
 
 def test_any_numbers_are_searched(run_search):
     """Widths and eta bounds by their dotted keys: whole numbers where they are, and best.yaml has them."""
     over = "search.over={network.hidden: {linear: [2, 6]}, training.schedule.eta_max: {log10: [-2, 0]}}"
-    path, found = run_search(over, general=True)
-    table = rows(path)
-    assert all(2 <= int(row["hidden"]) <= 6 for row in table)
-    best = found.standings()[0].values
-    settings = config.load(path / "best.yaml")
-    assert settings.network.hidden == (best["network.hidden"],)
-    assert settings.training.schedule.eta_max == best["training.schedule.eta_max"]
-    _, fine = run_search(stage="fine", general=True, earlier=search.read(path))
-    assert set(fine.study.space) == {"network.hidden", "training.schedule.eta_max"}
+    run, study = run_search(over, general=True)
+    assert all(2 <= int(row["hidden"]) <= 6 for row in rows(run))
+    best = study.standings()[0]
+    final = config.load(run.path / "best.yaml")
+    assert (final.network.hidden, final.training.schedule.eta_max) == ((best["hidden"],), best["eta_max"])
+    _, fine = run_search(stage="fine", general=True, earlier=search.read(run))
+    assert set(fine.space) == {"network.hidden", "training.schedule.eta_max"}
 
 
 def test_cycles_are_searched_like_any_number(run_search):
     """Their column does not hide how long each trial was trained."""
-    path, _ = run_search("search.over.training.schedule.cycles.values=[1, 2]", general=True)
-    assert [(row["training.schedule.cycles"], row["cycles"]) for row in rows(path)] == [("1", "1"), ("2", "2")]
-
-
-@pytest.mark.parametrize(
-    ("overrides", "general", "message"),
-    [
-        (["search.coarse={l_min: -1, l_max: -5}"], False, r"search\.coarse\.l_min = -1.*must be at most l_max"),
-        (["search.coarse.trials=0"], False, r"search\.coarse\.trials = 0: must be at least 1"),
-        (["search.coarse.sampling=sobol"], False, "must be uniform, grid or halton"),
-        (["search.over.training.lamda.values=[1]"], True, r"training\.lamda.*did you mean"),
-        (["search.over.label.values=[1]"], True, "label = 1: must be text"),
-        (
-            ["search.over.network.hidden={values: [1], linear: [1, 2]}"],
-            True,
-            "must have one of log10, linear and values",
-        ),
-        (["search.over.seed.values=[1, 2]"], True, "seed: take search.coarse.seeds instead"),
-        ([], True, r"search\.over = \{\}"),
-        (["search.final.validation=10000"], False, r"data\.validation = 10000: must be below 10000"),
-        (["search.over.training.batch_size.values=[50, 5000]"], True, "training.batch_size = 5000: must be at most 60"),
-    ],
-)
-def test_wrong_settings_are_told_before_anything_runs(overrides, general, message):
-    """The message names the key."""
-    with pytest.raises(ConfigError, match=message):
-        design(config.load(None, (*TINY, *overrides)), "coarse", general=general)
-
-
-def test_a_search_without_cycles_is_refused():
-    """Any schedule but the cyclic one."""
-    with pytest.raises(ConfigError, match=r"training\.schedule\.kind = constant: a search trains in cycles"):
-        design(config.load(None, ["training.schedule.kind=constant"]), "coarse", general=False)
-
-
-def test_a_fine_search_of_nothing_is_an_error():
-    """Without an earlier search it needs a range of its own, and with one it runs."""
-    with pytest.raises(ConfigError, match="give --from RUN, or l_min and l_max"):
-        lambdas(stage="fine")
-    assert len(lambdas("search.fine={l_min: -3, l_max: -2}", stage="fine")) == 3
-
-
-def test_what_is_no_search_is_refused(tmp_path):
-    """A folder of another kind."""
-    run = runs.create(tmp_path, "train", "x", "")
-    with pytest.raises(RunError, match="this is no search but a run of kind train"):
-        search.read(run.path)
+    run, _ = run_search("search.over.training.schedule.cycles.values=[1, 2]", general=True)
+    assert [(row["training.schedule.cycles"], row["cycles"]) for row in rows(run)] == [("1", "1"), ("2", "2")]
 
 
 def test_a_diverged_trial_is_recorded_and_stops_nothing(run_search):
-    """The other trials are ranked; its row has a status and no figures; log.txt says why."""
-    path, found = run_search("search.over.training.schedule.eta_max.values=[0.1, 1e30]", general=True)
-    table = rows(path)
-    assert [row["status"] for row in table] == ["completed", "diverged"]
+    run, study = run_search(ETAS, general=True, jobs=1)
+    table = rows(run)
+    assert [row["status"] for row in table] == ["completed", "diverged", "completed", "completed"]
     assert table[1]["validation_accuracy"] == ""
-    assert found.ended("diverged") == [1]
-    assert [s.index for s in found.standings()] == [0]
-    assert "trial 1, seed 42: diverged: " in (path / "log.txt").read_text()
-
-
-def test_a_diverged_trial_of_a_group_is_told_before_the_others_end(run_search, toy_data):
-    """It pauses them: they go on from there, and end as if it had not been with them."""
-    etas = "search.over.training.schedule.eta_max.values=[0.1, 1e30, 0.2, 0.3]"
-    settings = config.load(None, (*TINY, etas), label="tiny")
-    found = Found(design(settings, "coarse", general=True), [])
-    group = [found.study.trial_settings(trial) for trial in found.study.trials]
-    first = trials.run(group, 1, toy_data.fingerprint)
-    assert [outcome.status for outcome in first] == ["paused", "diverged", "paused", "paused"]
-    path, _ = run_search(etas, general=True, jobs=1)
-    alone, _ = run_search(etas.replace(" 1e30,", ""), general=True, jobs=4)
-    assert [row["status"] for row in rows(path)] == ["completed", "diverged", "completed", "completed"]
-    values = [[(row["eta_max"], row["validation_loss"]) for row in rows(found)] for found in (path, alone)]
-    assert [value for value in values[0] if value[0] != "1e+30"] == values[1]
+    assert study.ended("diverged") == [1]
+    assert sorted(s["index"] for s in study.standings()) == [0, 2, 3]
+    assert study.summaries()[1] == {"index": 1, "eta_max": 1e30, "validation_accuracy": None, "status": "diverged"}
+    assert "trial 1, seed 42: diverged: " in (run.path / "log.txt").read_text()
 
 
 def test_fail_fast_stops_at_the_first(run_search, tmp_path):
-    """The error names the trial; the run is marked failed."""
-    with pytest.raises(RunError, match="trial 0 diverged, and --fail-fast was given"):
-        run_search("search.over.training.schedule.eta_max.values=[1e30, 0.1]", general=True, jobs=1, fail_fast=True)
-    assert runs.read_json(runs.find("latest", tmp_path / "runs") / "run.json")["status"] == "failed"
+    with pytest.raises(RunError, match="trial 0 diverged, and --fail-fast was given: diverged"):
+        run_search(ETAS.replace("0.1, 1e30", "1e30, 0.1"), general=True, jobs=1, fail_fast=True)
+    assert Run.find("latest", tmp_path / "runs").status == "failed"
 
 
-def test_fail_fast_stops_at_the_first_of_a_group(run_search, tmp_path):
-    """One abreast of another has diverged: its row is written, the other's, which was paused, is not."""
-    etas = "search.over.training.schedule.eta_max.values=[0.1, 1e30, 0.2, 0.3]"
-    with pytest.raises(RunError, match="trial 1 diverged, and --fail-fast was given"):
-        run_search(etas, general=True, jobs=1, fail_fast=True)
-    written = {row["index"]: row["status"] for row in rows(runs.find("latest", tmp_path / "runs"))}
-    assert written["1"] == "diverged"
-    assert "0" not in written
+def test_what_is_no_search_is_refused(tmp_path, tiny):
+    run = Run.create(tmp_path, "train", tiny, environment={})
+    with pytest.raises(RunError, match="this is no search but a run of kind train"):
+        search.read(run)
 
 
-def test_other_images_are_no_fault_of_a_trial(toy_data):
-    """A fingerprint that differs is an error for the search, not an outcome."""
-    with pytest.raises(DataError, match="fingerprint ffffffffffff, those of the search 000000000000"):
-        trials.run([config.load(None, TINY)], 1, "0" * 64)
-
-
-def resumed(path, toy_data, *, retry_failed=False):
-    found, run = search.reopen(path, toy_data, retry_failed=retry_failed)
-    with search.local(2, 1, toy_data.fingerprint, None) as workers:
-        ended = [end[0].index for end in search.execute(found, run, workers, fail_fast=False) if end]
-    return sorted(ended)
+def resumed(run, **kinds):
+    """Go on with a search; return the indices of the trials that were run."""
+    run = Run(run.path)
+    with pool.local(2) as executor:
+        study = search.resume(run, executor, **kinds)
+        return sorted(trial.index for trial, _ in filter(None, search.execute(study, run, executor)))
 
 
 @pytest.mark.parametrize("after", [1, 2, 3])
-def test_an_interrupted_search_resumes_to_the_same_result(run_search, toy_data, tmp_path, after):
-    """Left after some trials, the run is interrupted; resumed, rows and best.yaml are those of a whole search."""
-    whole, _ = run_search()
-    found = Found(design(config.load(None, TINY, label="tiny"), "coarse", general=False), [])
-    run = search.start(found.study, toy_data, tmp_path / "runs", None)
-    with search.local(1, 1, toy_data.fingerprint, None) as workers:
-        going = search.execute(found, run, workers, fail_fast=False)
-        for _ in zip(range(after), filter(None, going), strict=False):
-            pass
+def test_an_interrupted_search_resumes_to_the_same_result(run_search, tmp_path, after):
+    """Left after some trials, the run is interrupted; resumed, rows and best.yaml are those of one never stopped."""
+    complete, _ = run_search()
+    study = laid_out()
+    with pool.local(1) as executor:
+        run = search.start(study, executor, tmp_path / "runs")
+        going = search.execute(study, run, executor)
+        list(itertools.islice(filter(None, going), after))
         going.close()
-    assert runs.read_json(run.path / "run.json")["status"] == "interrupted"
-    left = len(found.missing())
-    assert len(resumed(run.path, toy_data)) == left <= 4 - after
-    assert rows(run.path) == rows(whole)
-    assert (run.path / "best.yaml").read_bytes() == (whole / "best.yaml").read_bytes()
+    assert Run(run.path).status == "interrupted"
+    left = len(study.missing())
+    assert len(resumed(run)) == left <= 4 - after
+    assert rows(run) == rows(complete)
+    assert (run.path / "best.yaml").read_bytes() == (complete.path / "best.yaml").read_bytes()
 
 
-def test_a_row_cut_short_is_run_again(run_search, toy_data):
-    """trials.csv ends in the middle of a row, or of its header: resumed, it is whole, nothing lost or doubled."""
-    path, _ = run_search()
-    expected, text = rows(path), (path / "trials.csv").read_text()
+def test_a_row_cut_short_is_run_again(run_search):
+    """trials.csv ends in the middle of a row, or of its header: resumed, it is complete, nothing lost or doubled."""
+    run, _ = run_search()
+    expected, text = rows(run), (run.path / "trials.csv").read_text()
     for cut in (5, len(text) // 2, len(text) - 1):
-        (path / "trials.csv").write_text(text[:cut])
-        resumed(path, toy_data)
-        assert rows(path) == expected
+        (run.path / "trials.csv").write_text(text[:cut])
+        resumed(run)
+        assert rows(run) == expected
 
 
-def test_failed_trials_are_retried_on_request(run_search, toy_data, monkeypatch):
-    """A trial that fails for a passing reason is left as it is by a resume, and run again with retry_failed."""
-    whole, _ = run_search()
-    true = trials.train_abreast
-    monkeypatch.setattr(trials, "train_abreast", lambda *_: (_ for _ in ()).throw(MemoryError("no memory")))
-    path, found = run_search()
-    assert found.ended("failed") == [0, 1, 2, 3]
-    assert not (path / "best.yaml").exists()
-    monkeypatch.setattr(trials, "train_abreast", true)
-    assert resumed(path, toy_data) == []
-    assert resumed(path, toy_data, retry_failed=True) == [0, 1, 2, 3]
-    assert rows(path) == rows(whole)
+def test_failed_trials_are_retried_on_request(run_search, monkeypatch):
+    complete, _ = run_search()
+    with monkeypatch.context() as patch:
+        patch.setattr(pool.training, "train_lockstep", lambda *_, **__: 1 / 0)
+        run, study = run_search()
+    assert study.ended("failed") == [0, 1, 2, 3]
+    assert not (run.path / "best.yaml").exists()
+    assert resumed(run) == []
+    assert resumed(run, retry_failed=True) == [0, 1, 2, 3]
+    assert rows(run) == rows(complete)
 
 
-HALVING = ("search.coarse={trials: 5, cycles: 3, halving: 2, sampling: grid}",)
+def test_a_search_with_another_config_is_not_resumed(run_search):
+    run, _ = run_search()
+    text = (run.path / "config.yaml").read_text()
+    (run.path / "config.yaml").write_text(text.replace("seed: 42", "seed: 43"))
+    with pytest.raises(RunError, match="it would become another search: seed was 42 and is 43"):
+        resumed(run)
 
 
-def test_halving_stops_the_worst_after_each_cycle(run_search):
-    """Five trials, three cycles: 3 go on after the first, 2 after the second; those have the rows of a whole search."""
-    whole, stopped = rows(run_search(*HALVING, "search.coarse.halving=null")[0]), rows(run_search(*HALVING)[0])
-    assert sorted(row["cycles"] for row in stopped) == ["1", "1", "2", "3", "3"]
-    assert [row for row in stopped if row["status"] == "completed"] == [
-        whole[int(row["index"])] for row in stopped if row["status"] == "completed"
-    ]
-    assert {row["status"] for row in stopped if row["cycles"] != "3"} == {"stopped"}
+# A Dask cluster: a real scheduler and real workers, on the loopback interface
+
+LARGER = (
+    "data={source: synthetic, train: [1], validation: 100, limit: 500, dims: 30}",
+    "search.coarse={n_s: 100, trials: 8, cycles: 2}",
+)
 
 
-def test_a_halving_search_is_the_same_abreast(run_search):
-    """Groups of four, then of those that are left, beside one that diverges: the rows of trials that are alone."""
-    etas = "search.over.training.schedule.eta_max.values=[0.1, 1e30, 0.2, 0.3, 0.05, 0.4, 0.15, 0.25]"
-    abreast, alone = (
-        rows(run_search(etas, "search.coarse={cycles: 3, halving: 2}", general=True, jobs=jobs)[0]) for jobs in (1, 8)
-    )
-    assert abreast == alone
-    assert sorted(row["status"] for row in alone) == ["completed"] * 2 + ["diverged"] + ["stopped"] * 5
+def started(*arguments, **environment):
+    command = [sys.executable, "-m", "distributed.cli." + arguments[0], *arguments[1:], "--no-dashboard"]
+    env = {k: v for k, v in os.environ.items() if k != "CIFARNET_DATA_DIR"} | environment
+    return subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True)
 
 
-@pytest.mark.parametrize("rows_left", range(5))
-def test_a_halving_search_resumes_to_the_same_result(run_search, toy_data, rows_left):
-    """Whatever rows were written, those that are missing become the same."""
-    path, _ = run_search(*HALVING)
-    expected, lines = rows(path), (path / "trials.csv").read_text().splitlines(keepends=True)
-    (path / "trials.csv").write_text("".join(lines[: rows_left + 1]))
-    resumed(path, toy_data)
-    assert rows(path) == expected
+def heard(process, word):
+    """Wait for a line with a word in what the process says, and return it."""
+    for line in process.stderr:
+        if word in line:
+            return line
+    raise AssertionError(f"{process.args} ended without {word!r}")
 
 
-def test_halving_keeps_one_in_so_many(run_search):
-    """Ten trials of three seeds, one in three: 4 go on after a cycle and 2 after two, with all their seeds."""
-    path, _ = run_search("search.coarse={trials: 10, cycles: 3, halving: 3, seeds: 3}")
-    cycles = [row["cycles"] for row in rows(path)]
-    assert [cycles.count(c) for c in "123"] == [3 * 6, 3 * 2, 3 * 2]
+@pytest.fixture
+def scheduler(tmp_path):
+    """The address of a scheduler, and a function that starts a worker for it."""
+    pytest.importorskip("distributed", reason="Dask is not installed: pip install 'cifarnet[dask]'")
+    processes = [started("dask_scheduler", "--host", "127.0.0.1", "--port", "0")]
+    address = heard(processes[0], "Scheduler at:").split()[-1]
+
+    def worker():
+        arguments = ("--host", "127.0.0.1", "--nthreads", "1", "--no-nanny", "--local-directory", str(tmp_path))
+        processes.append(started("dask_worker", address, *arguments, XDG_CACHE_HOME=str(tmp_path)))
+        heard(processes[-1], "Registered to:")
+        return processes[-1]
+
+    yield address, worker
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+def test_a_worker_killed_in_the_middle_loses_and_doubles_nothing(scheduler, tmp_path):
+    """Two workers, one killed after the first row: the same trials.csv, order aside, as a local search."""
+    address, worker = scheduler
+    _, second = worker(), worker()
+    tables = []
+    for executor in pool.executor(jobs=2), pool.executor(address):
+        study = laid_out(*LARGER)
+        with executor as workers:
+            run = search.start(study, workers, tmp_path)
+            for end in search.execute(study, run, workers):
+                if end and len(tables) and second.poll() is None:
+                    second.kill()
+                    second.wait()
+        tables.append(rows(run))
+    assert second.poll() is not None
+    assert [row["index"] for row in tables[0]] == [str(i) for i in range(8)]
+    assert tables[0] == tables[1]
+
+
+def test_a_worker_without_the_images_or_with_another_program_is_refused(scheduler, dataset, monkeypatch):
+    """The error names the worker and what it lacks, before anything runs."""
+    address, worker = scheduler
+    worker()
+    monkeypatch.setattr(pool.data, "load", lambda *_: dataset)
+    with pool.cluster(address) as executor:
+        with pytest.raises(DataError, match=r"worker tcp://127\.0\.0\.1:\d+: .*CIFAR-10"):
+            executor.dataset(settings("data.source=cifar10").data)
+        dataset.fingerprint = "0" * 64
+        with pytest.raises(DataError, match=r"worker tcp://.*, those of the jobs 000000000000; give every machine"):
+            executor.dataset(settings(*LARGER).data)
+    monkeypatch.setattr(pool, "RELEASE", "9.9")
+    with pool.cluster(address) as executor, pytest.raises(RunError, match=r"worker tcp.* and the jobs come from 9.9"):
+        executor.dataset(settings(*LARGER).data)
+
+
+def test_a_scheduler_without_workers_is_an_error(scheduler, monkeypatch):
+    monkeypatch.setattr(pool, "TIMEOUT", 1)
+    with (
+        pytest.raises(RunError, match="it has no workers; start some with `dask worker tcp:"),
+        pool.cluster(scheduler[0]),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "127.0.0.1:9", "nonsense://x", "tcp://127.0.0.1:x"])
+def test_an_unreachable_scheduler_is_an_error(address, monkeypatch):
+    pytest.importorskip("distributed")
+    monkeypatch.setattr(pool, "TIMEOUT", 1)
+    with pytest.raises(RunError, match=f"{address}: no Dask scheduler answers"):
+        pool.cluster(address).__enter__()

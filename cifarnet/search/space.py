@@ -1,6 +1,6 @@
 """Where trials are: points of a space of settings, each a function of the seed and its own index, and a narrower space.
 
-A space is a mapping of dotted keys to axes; a point is a number in [0, 1) on each of them.
+A space maps dotted keys to axes; a point is a number in [0, 1) on each of them.
 """
 
 from __future__ import annotations
@@ -8,10 +8,13 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
+from cifarnet import config
+from cifarnet.config import Settings
 from cifarnet.config.search import Axis, Fine, Number, Search, Stage
 from cifarnet.errors import ConfigError, RunError
-from cifarnet.streams import stream
+from cifarnet.nn.random import generator
 
 LAMBDA = "training.lambda"
 STAGES = ("coarse", "fine")
@@ -23,17 +26,17 @@ Values = dict[str, Number]
 
 
 def named(search: Search, stage: str, *, general: bool) -> Space:
-    """The space that the settings name for a stage: lambda's, or in general what `search.over` lists.
+    """Return the space that the settings name for a stage: lambda's, or in general what `search.over` lists.
 
     Raises
     ------
     ConfigError
         If they name none.
     """
-    if general and search.over:
-        return search.over
     if general:
-        raise ConfigError("search.over = {}: names nothing to search; for lambda alone there is search-lambda")
+        if not search.over:
+            raise ConfigError("search.over = {}: names nothing to search; for lambda alone there is search-lambda")
+        return search.over
     part = search.coarse if stage == "coarse" else search.fine
     if part.values:
         return {LAMBDA: Axis(values=part.values)}
@@ -42,32 +45,42 @@ def named(search: Search, stage: str, *, general: bool) -> Space:
     return {LAMBDA: Axis(log10=(part.l_min, part.l_max))}
 
 
-def ends(axis: Axis) -> tuple[float, float]:
-    """The interval's ends; an axis has one, or values."""
-    interval = axis.log10 or axis.linear
-    assert interval
-    return interval
+def interval(axis: Axis) -> tuple[float, float]:
+    """Return the ends of an axis that has no values: of the exponent, or of the setting itself."""
+    ends = axis.log10 or axis.linear
+    assert ends
+    return ends
 
 
 def at(axis: Axis, u: float) -> Number:
-    """The value at u in [0, 1]."""
+    """Return the value at u in [0, 1]."""
     if axis.values:
         return axis.values[min(int(u * len(axis.values)), len(axis.values) - 1)]
-    low, high = ends(axis)
+    low, high = interval(axis)
     place = low + u * (high - low)
     return float(10**place) if axis.log10 else place
 
 
-def position(axis: Axis, value: Number) -> float:
-    """Where a value is in the axis' interval."""
-    return math.log10(value) if axis.log10 else value
+def current(settings: Settings, key: str) -> Any:
+    """Return the plain value at a dotted key; NaN if there is none."""
+    return config.flatten(config.plain(settings)).get(key, math.nan)
+
+
+def rounded(settings: Settings, key: str, value: Number) -> Number:
+    """Return the value for a setting, rounded where that is a count, as such, as text ("2 epochs") or in a list."""
+    return round(value) if isinstance(current(settings, key), int | str | list) else value
+
+
+def listed(settings: Settings, values: Values) -> dict[str, Any]:
+    """Return the values as their settings have them: those of a list, such as the hidden layers, alone in one."""
+    return {key: [value] if isinstance(current(settings, key), list) else value for key, value in values.items()}
 
 
 def points(space: Space, stage: Stage, name: str, seed: int) -> Iterator[Point]:
-    """The points of a stage's trials, in the order of their indices.
+    """Return the points of a stage's trials, in the order of their indices.
 
-    At random and by Halton's sequence, point i depends on the seed, the stage's name and i alone. A grid has all values
-    of every list, and on every interval as many as there are trials for. A single list is tried whole.
+    With uniform and Halton sampling, point i depends on the seed, the stage's name and i alone. A grid has all values
+    of every list, and on every interval as many as there are trials for. A single list is tried as it is.
 
     Raises
     ------
@@ -80,35 +93,35 @@ def points(space: Space, stage: Stage, name: str, seed: int) -> Iterator[Point]:
     if stage.sampling == "halton":
         if len(space) > len(PRIMES):
             raise ConfigError(f"search.over: halton spreads at most {len(PRIMES)} settings evenly; take uniform")
-        shift = stream(seed, "search", place).random(len(space)).tolist()
+        shift = generator(seed, "search", place).random(len(space)).tolist()
         return (halton(index, shift) for index in range(stage.trials))
-    return (stream(seed, "search", place, index).random(len(space)).tolist() for index in range(stage.trials))
+    return (generator(seed, "search", place, index).random(len(space)).tolist() for index in range(stage.trials))
 
 
 def grid(space: Space, trials: int) -> Iterator[Point]:
-    """All combinations, the last axis changing fastest: every value of a list, intervals with their ends."""
+    """Return all combinations, the last axis changing fastest: every value of a list, intervals with their ends."""
     listed = math.prod(len(axis.values) for axis in space.values() if axis.values)
     intervals = sum(axis.values is None for axis in space.values())
     if intervals and trials < listed:
         raise ConfigError(f"search: a grid of these lists has {listed} points and more; raise trials, now {trials}")
     each = max((p for p in range(1, trials + 1) if listed * p**intervals <= trials), default=1)
-    return itertools.product(*(steps(axis, each) for axis in space.values()))
+    return itertools.product(*(grid_of(axis, each) for axis in space.values()))
 
 
-def steps(axis: Axis, n: int) -> list[float]:
-    """The grid's places on one axis: a place in the middle of each value's share of [0, 1], or n from 0 to 1."""
+def grid_of(axis: Axis, n: int) -> list[float]:
+    """Return the grid on one axis: the middle of each value's part of [0, 1], or n places from 0 to 1."""
     if axis.values:
         return [(i + 0.5) / len(axis.values) for i in range(len(axis.values))]
     return [i / (n - 1) for i in range(n)] if n > 1 else [0.5]
 
 
 def halton(index: int, shift: Point) -> Point:
-    """Point of Halton's low-discrepancy sequence (1960), all shifted alike at random (Cranley & Patterson 1976)."""
+    """Return a point of Halton's sequence (1960), all shifted alike at random (Cranley & Patterson 1976)."""
     return [(inverse(index, base) + s) % 1 for base, s in zip(PRIMES, shift, strict=False)]
 
 
 def inverse(index: int, base: int) -> float:
-    """The digits of the index mirrored at the point: 1, 2, 3, 4 in base 2 are 1/2, 1/4, 3/4, 1/8."""
+    """Return the digits of the index mirrored at the point: 1, 2, 3, 4 in base 2 are 1/2, 1/4, 3/4, 1/8."""
     result, weight = 0.0, 1 / base
     while index:
         index, digit = divmod(index, base)
@@ -118,7 +131,7 @@ def inverse(index: int, base: int) -> float:
 
 
 def narrow(space: Space, fine: Fine, ranked: Sequence[Values], trials: int) -> Space:
-    """The space around the best trials of a search that had so many, the best one first.
+    """Return the space around the best trials of a search that had ``trials`` of them; ``ranked`` has the best first.
 
     ``best K``: spanned by the K best and widened on both sides by half the mean distance of the trials (an interval's
     length over trials^(1 / axes)), within the interval that was searched. ``between best two``: as it says. Of a list,
@@ -133,16 +146,16 @@ def narrow(space: Space, fine: Fine, ranked: Sequence[Values], trials: int) -> S
     best = ranked[: 2 if between else int(fine.range.split()[1])]
     if len(best) < 1 + between:
         raise RunError(f"{len(ranked)} finished trials are too few for a fine search of range {fine.range}")
-    share = 0 if between else 0.5 / trials ** (1 / len(space))
-    return {key: around(axis, [values[key] for values in best], share) for key, axis in space.items()}
+    margin = 0 if between else 0.5 / trials ** (1 / len(space))
+    return {key: around(axis, [values[key] for values in best], margin) for key, axis in space.items()}
 
 
-def around(axis: Axis, best: Sequence[Number], share: float) -> Axis:
-    """The part of an axis that the best values span, widened by a share of its length."""
+def around(axis: Axis, best: Sequence[Number], margin: float) -> Axis:
+    """Return the part of an axis that the best values span, with a margin, a fraction of the axis' length."""
     if axis.values:
         return Axis(values=tuple(value for value in axis.values if value in best))
-    low, high = ends(axis)
-    places = [position(axis, value) for value in best]
-    wide = share * (high - low)
-    interval = max(low, min(places) - wide), min(high, max(places) + wide)
-    return Axis(log10=interval) if axis.log10 else Axis(linear=interval)
+    low, high = interval(axis)
+    places = [math.log10(value) if axis.log10 else value for value in best]
+    wide = margin * (high - low)
+    part = max(low, min(places) - wide), min(high, max(places) + wide)
+    return Axis(log10=part) if axis.log10 else Axis(linear=part)

@@ -1,0 +1,302 @@
+"""The one place that runs many trainings and gradient checks: in threads of this process, or on a Dask cluster.
+
+Nothing is written: callers make rows or run folders of the outcomes.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager, closing, contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from weakref import WeakValueDictionary
+
+from numpy.typing import NDArray
+from pydantic import Field, field_validator
+
+from cifarnet import data, training
+from cifarnet.config import Data, Settings
+from cifarnet.data import Dataset
+from cifarnet.errors import CifarnetError, ConfigError, DataError, Diverged, RunError
+from cifarnet.experiments import gradients
+from cifarnet.experiments.train import final
+from cifarnet.nn.gradcheck import Errors
+from cifarnet.nn.model import Model
+from cifarnet.nn.setting import Setting, as_tuple
+from cifarnet.training import NUMERICS, Record, State
+from cifarnet.version import RELEASE
+
+LOCKSTEP = 4  # trainings in a group: eight take as long
+PATIENCE = 0.1  # seconds after which a caller may stop
+TIMEOUT = 10  # seconds for a scheduler to answer and for a first worker to be there
+
+
+class Check(Setting):
+    """A gradient check: by which methods and step, on how many images, the first or random ones."""
+
+    methods: tuple[Literal["forward", "centred", "complex-step"], ...]
+    samples: Annotated[int, Field(ge=1)]
+    random: bool = False
+    step: Annotated[float, Field(gt=0)]
+
+    _tuples = field_validator("methods", mode="before")(as_tuple)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training, or one gradient check, on images of this fingerprint; ``key`` is for the caller.
+
+    With ``validation_only`` the training and test images are not scored and the network is not kept: of a hundred
+    trials nobody reads these scores, and they take longer than the updates.
+    """
+
+    key: Any
+    settings: Settings
+    fingerprint: str
+    check: Check | None = None
+    validation_only: bool = False
+
+
+Group = Sequence[Job]  # trained in lockstep
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a job ended: completed, diverged, failed, or left because it was stopped; ``note`` says why.
+
+    ``records`` are the measured points of a training, ``results`` what run.json has of a completed run; those of a
+    check are named method.parameter.measure, with ``all`` for the worst parameter. ``model``, and ``confusion`` on the
+    test images (K, K), are there unless the job is `validation_only`; ``provenance`` is that of the images. ``seconds``
+    are those of the group, divided among its trainings.
+    """
+
+    status: str
+    note: str = ""
+    records: Sequence[Record] = ()
+    results: Mapping[str, Any] = field(default_factory=dict)
+    model: Model | None = None
+    confusion: NDArray[Any] | None = None
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    updates: int = 0
+    seconds: float = math.nan
+
+
+@dataclass(frozen=True)
+class Executor:
+    """Where jobs run, each training on ``threads`` threads; ``dataset`` checks that all workers have the images."""
+
+    threads: int
+    dataset: Callable[[Data], Dataset]
+    groups: Callable[[Sequence[Job]], list[Group]]
+    submit: Callable[[Group, threading.Event], Future[list[Outcome]]]
+
+
+def run(
+    jobs: Sequence[Job], executor: Executor, stop: threading.Event | None = None
+) -> Generator[tuple[Job, Outcome] | None, None, None]:
+    """Run jobs; yield each with its outcome as it ends, and None now and then, so that the caller may stop.
+
+    When ``stop`` is set, or the generator closed, waiting jobs never begin and running ones end at their next update;
+    after ``stop`` the outcomes of all are still yielded. Raises DataError where a worker does not have the images of a
+    job, and RunError where it has another cifarnet, or the scheduler is gone.
+    """
+    stop = stop or threading.Event()
+    running = {executor.submit(group, stop): group for group in executor.groups(jobs)}
+    try:
+        while running:
+            for future in running if stop.is_set() else ():
+                future.cancel()
+            for future in wait(running, PATIENCE, FIRST_COMPLETED).done:
+                group = running.pop(future)
+                yield from zip(group, outcomes(future, group, stop), strict=True)
+            yield None
+    finally:
+        stop.set()
+
+
+def outcomes(future: Future[list[Outcome]], group: Group, stop: threading.Event) -> list[Outcome]:
+    """Return how a group ended; an unexpected error, such as a worker lost again and again, fails all of it."""
+    try:
+        return future.result()
+    except CancelledError as error:
+        if not stop.is_set():
+            raise RunError("the scheduler dropped a training; start it again, and resume") from error
+        return [Outcome("left")] * len(group)
+    except Exception as error:
+        if isinstance(error, CifarnetError):  # no fault of the jobs
+            raise
+        return [Outcome("failed", f"{type(error).__name__}: {error}")] * len(group)
+
+
+def executor(
+    scheduler: str | None = None, jobs: int | None = None, threads: int = 1, data_dir: Path | None = None
+) -> AbstractContextManager[Executor]:
+    """Return the Dask cluster of a scheduler, or threads of this process for ``jobs`` groups at a time."""
+    return cluster(scheduler, threads, data_dir) if scheduler else local(jobs, threads, data_dir)
+
+
+@contextmanager
+def local(jobs: int | None = None, threads: int = 1, data_dir: Path | None = None) -> Iterator[Executor]:
+    """Run ``jobs`` groups at a time, by default one a core, in threads of this process; images are there once."""
+    workers, datasets = jobs or training.cores(), Datasets(data_dir)
+    with ThreadPoolExecutor(workers, "job") as pool:
+
+        def submit(group: Group, stop: threading.Event) -> Future[list[Outcome]]:
+            return pool.submit(work, group, datasets, threads, stop)
+
+        yield Executor(threads, datasets.load, partial(lockstep, workers=workers, threads=threads), submit)
+
+
+def lockstep(jobs: Sequence[Job], workers: int, threads: int) -> list[Group]:
+    """Group trainings that differ in eta and lambda alone, at most four, and as many groups for each worker.
+
+    Each worker has two at least, so that some end on the way. Trainings on several threads are alone.
+    """
+    alike: dict[Any, list[Job]] = {}
+    for number, job in enumerate(jobs):
+        alone = job.check or threads > 1
+        key = number if alone else (training.lockstep_key(job.settings), job.validation_only)
+        alike.setdefault(key, []).append(job)
+    found: list[Group] = []
+    for group in alike.values():
+        n = len(group)
+        count = min(n, workers * max(2, math.ceil(n / (LOCKSTEP * workers))))
+        found += [group[n * i // count : n * (i + 1) // count] for i in range(count)]
+    return found
+
+
+@contextmanager
+def cluster(address: str, threads: int = 1, data_dir: Path | None = None) -> Iterator[Executor]:
+    """Run jobs on the workers of a Dask scheduler, which gives those of a worker that is lost to others.
+
+    A job is alone: how many workers there will be is not known, and one that is lost costs no other job. Raises
+    ConfigError where Dask is not installed, and RunError where no scheduler answers, or it has no workers.
+    """
+    try:
+        import distributed
+
+        client = distributed.Client(address, timeout=TIMEOUT)  # type: ignore[no-untyped-call]
+    except ImportError as error:
+        raise ConfigError("--scheduler needs Dask: pip install 'cifarnet[dask]'") from error
+    except (OSError, ValueError) as error:  # OSError: among them TimeoutError
+        raise RunError(f"{address}: no Dask scheduler answers; start one with `dask scheduler` and name it") from error
+    with client:
+        try:
+            client.wait_for_workers(1, timeout=TIMEOUT)
+        except TimeoutError as error:
+            raise RunError(f"{address}: it has no workers; start some with `dask worker {address}`") from error
+        pool = client.get_executor(pure=False)  # type: ignore[no-untyped-call]
+        work = partial(work_there, (RELEASE, NUMERICS), threads)
+
+        def dataset(settings: Data) -> Dataset:
+            here = data.load(settings, data_dir)
+            for worker, error in client.run(work, settings, here.fingerprint, on_error="return").items():
+                if error:
+                    kind = DataError if isinstance(error, DataError) else RunError
+                    raise kind(f"worker {worker}: {error}") from error
+            return here
+
+        def submit(group: Group, stop: threading.Event) -> Future[list[Outcome]]:
+            return pool.submit(work, group[0].settings.data, group[0].fingerprint, group)  # type: ignore[no-any-return]
+
+        yield Executor(threads, dataset, lambda jobs: [[job] for job in jobs], submit)
+
+
+def work_there(
+    program: tuple[str, int], threads: int, settings: Data, fingerprint: str, group: Group = ()
+) -> list[Outcome]:
+    """In a worker of a cluster: do a group of jobs, or none, unless they are of another program or of other images."""
+    if program != (RELEASE, NUMERICS):
+        raise RunError(f"it has cifarnet {RELEASE}, and the jobs come from {program[0]}; install the same")
+    THERE.load(settings, fingerprint)
+    return work(group, THERE, threads, threading.Event()) if group else []
+
+
+class Datasets:
+    """One copy in memory of each dataset that is in use, and of the one asked for last."""
+
+    def __init__(self, data_dir: Path | None = None) -> None:
+        self.data_dir, self.lock = data_dir, threading.Lock()
+        self.used: WeakValueDictionary[Data, Dataset] = WeakValueDictionary()
+        self.last: Dataset | None = None
+
+    def load(self, settings: Data, fingerprint: str = "", *, test: bool = False) -> Dataset:
+        """Load images, the test images too where they are asked for; DataError if the fingerprint is another."""
+        with self.lock:
+            self.last = dataset = self.used.get(settings) or data.load(settings, self.data_dir)
+            self.used[settings] = dataset
+            if test:
+                _ = dataset.test  # read by one thread, for all
+        if fingerprint not in ("", dataset.fingerprint):
+            here = f"the images have the fingerprint {dataset.fingerprint[:12]}, those of the jobs {fingerprint[:12]}"
+            raise DataError(f"{here}; give every machine the same CIFAR-10")
+        return dataset
+
+
+THERE = Datasets()  # of a process that is a worker of a cluster
+
+
+def work(group: Group, datasets: Datasets, threads: int, stop: threading.Event) -> list[Outcome]:
+    """Do a group of jobs, on one BLAS thread each."""
+    if stop.is_set():
+        return [Outcome("left")] * len(group)
+    first = group[0]
+    dataset = datasets.load(first.settings.data, first.fingerprint, test=not (first.check or first.validation_only))
+    with training.blas_threads(1):
+        return [check(first, first.check, dataset, stop)] if first.check else train(group, dataset, threads, stop)
+
+
+def train(group: Group, dataset: Dataset, threads: int, stop: threading.Event) -> list[Outcome]:
+    """Train a group in lockstep; a network that diverges drops out, and the others go on."""
+    all_settings, full, began = [job.settings for job in group], not group[0].validation_only, time.perf_counter()
+    states = [State.initial(settings) for settings in all_settings]
+    records: list[list[Record]] = [[] for _ in group]
+    errors: dict[int, Diverged] = {}
+    with closing(training.train_lockstep(states, dataset, all_settings, threads, train_scores=full)) as steps:
+        for latest in steps:
+            for i, point in enumerate(latest):
+                if isinstance(point, Diverged):
+                    errors[i] = point
+                elif point and point.validation:
+                    records[i].append(point)
+            if stop.is_set():
+                return [Outcome("left")] * len(group)
+    seconds = round((time.perf_counter() - began) / len(group), 3)
+    found = []
+    for i, (settings, state) in enumerate(zip(all_settings, states, strict=True)):
+        end = Outcome("completed", "", records[i], updates=state.step, seconds=seconds, provenance=dataset.provenance)
+        if i in errors:
+            end = replace(end, status="diverged", note=str(errors[i]))
+        elif full:
+            end = replace(end, **final(settings, dataset, state, records[i][-1], threads)._asdict())
+        found.append(end)
+    return found
+
+
+def check(job: Job, how: Check, dataset: Dataset, stop: threading.Event) -> Outcome:
+    """Compare the gradient of a job's network with numerical ones."""
+    found, began = dict[str, float](), time.perf_counter()
+    problem = gradients.problem(job.settings, dataset.train, how.samples, random_samples=how.random)
+    for method in how.methods:
+        derivatives = []
+        for derivative in problem.derivatives(method, how.step):
+            derivatives.append(derivative)
+            if stop.is_set():
+                return Outcome("left")
+        found |= worst(method, problem.errors(derivatives))
+    seconds = round(time.perf_counter() - began, 3)
+    return Outcome("completed", results=found, provenance=dataset.provenance, seconds=seconds)
+
+
+def worst(method: str, parameters: Sequence[Errors]) -> dict[str, float]:
+    """Return the errors by method.parameter.measure; ``all`` stands for the worst of the parameters."""
+    table = [errors._asdict() for errors in parameters]
+    measures = [name for name in table[0] if name != "name"]
+    found = {f"{method}.{row['name']}.{measure}": row[measure] for row in table for measure in measures}
+    return found | {f"{method}.all.{measure}": max(row[measure] for row in table) for measure in measures}
