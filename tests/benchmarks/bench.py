@@ -17,12 +17,14 @@ from typing import Any
 import click
 import end_to_end
 import numpy as np
-import scaling
 from peers import PEERS, flop
 from tabulate import tabulate
 from tqdm import tqdm
 
-from cifarnet import plots, runs
+from cifarnet.config import Settings
+from cifarnet.plots import render
+from cifarnet.runs import Run
+from cifarnet.runs.environment import environment as describe
 
 NEEDS = {"pytorch": "torch", "pytorch_by_hand": "torch", "jax": "jax", "sklearn": "sklearn"}
 PAUSE = 0.05  # seconds after which the threads of a library have stopped spinning
@@ -129,10 +131,16 @@ def draw(results: dict[str, Any]) -> Any:
             axes.hlines(y, places - 0.4, places + 0.4, color="black", label="limit: sgemm alone")
         else:
             axes.plot(places, y, "D" if name.startswith(OURS) else "o", label=name.replace("_", " "))
-    axes.set(yscale="log", ylabel="microseconds an update", title=results["environment"]["cpu"])
+    machine = results["environment"]
+    axes.set(yscale="log", ylabel="microseconds an update", title=f"{machine['cpu']}, {kernels(machine)}")
     axes.set_xticks(places, [f"m = {one['m']}\nbatch {one['batch']}" for one in found])
     axes.legend(loc="upper left", fontsize="small")
     return figure
+
+
+def kernels(environment: dict[str, Any]) -> str:
+    """The BLAS and the kernels that it takes on this processor."""
+    return ", ".join(f"{pool['internal_api']} {pool['version']} {pool['architecture']}" for pool in environment["blas"])
 
 
 def size(text: str) -> tuple[int, int]:
@@ -145,14 +153,16 @@ def size(text: str) -> tuple[int, int]:
 @click.option(
     "--sizes", envvar="SIZES", default=" ".join(f"{m}x{b}" for m in (50, 200, 1000) for b in (100, 490, 1500))
 )
-@click.option("--parts", envvar="PARTS", default="updates end-to-end scaling", show_default=True)
+@click.option("--parts", envvar="PARTS", default="updates end-to-end", show_default=True)
 @click.option("--runs-dir", envvar="CIFARNET_RUNS_DIR", default=Path("runs"), type=click.Path(path_type=Path))
 def main(rounds: int, sizes: str, parts: str, runs_dir: Path) -> None:
     """Measure, print a table, and write results.json, table.md and speed.png into a folder under runs/benchmarks/."""
-    environment = runs.environment()
-    run = runs.create(runs_dir / "benchmarks", "bench", "speed", "", {"environment.json": environment})
+    environment = describe()
+    run = Run.create(runs_dir / "benchmarks", "bench", Settings(label="speed"), environment=environment)
     results: dict[str, Any] = {"environment": environment}
-    click.echo(f"{environment['cpu']}, {environment['cores']} cores, numpy {environment['numpy']}")
+    click.echo(
+        f"{environment['cpu']}, {environment['cores']} cores, numpy {environment['numpy']}, {kernels(environment)}"
+    )
     if "updates" in parts:
         names = [name for name in PEERS if installed(name)]
         for name in PEERS.keys() - names:
@@ -171,17 +181,10 @@ def main(rounds: int, sizes: str, parts: str, runs_dir: Path) -> None:
             peer.close()
         run.write("table.md", markdown(results) + "\n")
         for kind in ("png", "svg"):
-            run.write(f"speed.{kind}", plots.render(draw(results), kind))
+            run.write(f"speed.{kind}", render(draw(results), kind))
     if "end-to-end" in parts:
         results["end_to_end"] = end_to_end.measure(rounds)
         click.echo(tabulate(results["end_to_end"].items(), ["end to end", "median"], floatfmt=".3g") + "\n")
-    if "scaling" in parts:
-        results["scaling"] = scaling.measure(rounds)
-        table = [[s["what"], s["values"], s["seconds"], s["slope"], s["theory"]] for s in results["scaling"]]
-        shown = [
-            [a, " ".join(f"{v:g}" for v in b), " ".join(f"{1e3 * v:.3g}" for v in c), d, e] for a, b, c, d, e in table
-        ]
-        click.echo(tabulate(shown, ["cost against", "of", "ms", "slope", "theory"], floatfmt=".2f"))
     run.write_json("results.json", results)
     run.finish("completed")
     click.echo(run.path)

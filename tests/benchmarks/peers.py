@@ -16,15 +16,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from cifarnet import network, schedule
-from cifarnet.data import Split
-from cifarnet.parallel import cores
-from cifarnet.streams import stream
+from cifarnet.config import Settings
+from cifarnet.data import Dataset, Split
+from cifarnet.nn.network import initialize, views
+from cifarnet.nn.random import generator
+from cifarnet.nn.schedules import Cyclic
+from cifarnet.training import State, cores, train_lockstep
 
 N, D, K = 20_000, 3072, 10
 SEED, LAM = 1, 0.001
 CORES = cores()
-ETA = partial(schedule.triangular, n_s=500, eta_min=1e-5, eta_max=1e-2)
+SCHEDULE = Cyclic(n_s=500, cycles=10**6, eta_max=1e-2)
 
 
 class Task(NamedTuple):
@@ -39,15 +41,15 @@ class Task(NamedTuple):
 
     def batches(self) -> Iterator[Any]:
         """Indices of the images of one batch after the other: those of cifarnet's first epoch, over and over."""
-        order = stream(SEED, "shuffle", 0).permutation(N)
+        order = generator(SEED, "shuffle", 0).permutation(N)
         return cycle(order[: N // self.batch * self.batch].reshape(-1, self.batch))
 
     def steps(self) -> Iterator[tuple[float, Any]]:
         """eta and batch of one update after the other."""
-        return ((ETA(step), batch) for step, batch in enumerate(self.batches()))
+        return ((SCHEDULE.eta(step, 1), batch) for step, batch in enumerate(self.batches()))
 
 
-Trainer = Callable[[int], None]  # trains so many updates
+Trainer = Callable[[int], None]  # trains this many updates
 Norms = Callable[[], list[float]]
 
 
@@ -55,26 +57,30 @@ def norms(*Ws: Any) -> list[float]:
     return [float(np.linalg.norm(np.asarray(W, dtype=np.float64))) for W in Ws]
 
 
-def ours(task: Task, threads: int, abreast: int = 1) -> tuple[Trainer, Norms]:
-    """The product's own loop, on so many threads, of so many trainings abreast."""
-    from cifarnet.training import Plan, State, train_abreast
-
-    sizes, split = (D, task.m, K), Split(task.X, task.y)
-    plan = Plan(
-        sizes=sizes, eta=ETA, updates=10**9, cycle=10**9, per_cycle=1, batch_size=task.batch, lam=LAM, shuffle=True,
-        seed=SEED,
-    )  # fmt: skip
-    states = [State(network.initialise(sizes, "xavier", stream(SEED, "init"))) for _ in range(abreast)]
-    records = train_abreast(states, split, Split(task.X[:10], task.y[:10]), [plan] * abreast, threads)
+def ours(task: Task, threads: int, lockstep: int = 1) -> tuple[Trainer, Norms]:
+    """The product's own loop, on this many threads, of this many trainings in lockstep."""
+    split, few = Split(task.X, task.y), Split(task.X[:10], task.y[:10])
+    settings = Settings.model_validate(
+        {
+            "seed": SEED,
+            "data": {"train": "all", "validation": 1000},
+            "network": {"hidden": [task.m]},
+            "training": {"batch_size": task.batch, "lambda": LAM, "schedule": SCHEDULE.model_dump()},
+            "evaluation": {"per_cycle": 1},
+        }
+    )
+    states = [State.initial(settings) for _ in range(lockstep)]
+    group, images = [settings] * lockstep, Dataset.of(split, few, few)
+    records = train_lockstep(states, images, group, threads, train_scores=False)
     next(records)
 
     def run(k: int) -> None:
-        for _ in islice(records, k // abreast):
+        for _ in islice(records, k // lockstep):
             pass
 
     def measure() -> list[float]:
         time.sleep(0.1)  # a thread may still be at the last update
-        return norms(*network.views(states[0].theta, sizes)[0])
+        return norms(*views(states[0].theta, settings.sizes)[0])
 
     return run, measure
 
@@ -83,12 +89,16 @@ def cifarnet(task: Task) -> tuple[Trainer, Norms]:
     return ours(task, CORES)
 
 
+def cifarnet_1_thread(task: Task) -> tuple[Trainer, Norms]:
+    return ours(task, 1)
+
+
 def cifarnet_search(task: Task) -> tuple[Trainer, Norms]:
-    """Trials as a search of many runs them, four abreast on each core; k updates are k of all of them together."""
+    """Trials as a search of many runs them, four in lockstep on each core; k updates are k of all of them together."""
     from concurrent.futures import ThreadPoolExecutor
 
     pool = ThreadPoolExecutor(CORES)
-    made = [ours(task, 1, abreast=4) for _ in range(CORES)]
+    made = [ours(task, 1, lockstep=4) for _ in range(CORES)]
 
     def run(k: int) -> None:
         each = 4 * -(-k // (4 * CORES))
@@ -123,6 +133,44 @@ def naive(task: Task) -> tuple[Trainer, Norms]:
     return run, lambda: norms(W1, W2)
 
 
+def numpy(task: Task) -> tuple[Trainer, Norms]:
+    """What NumPy alone can do: the same arithmetic as ours in float32, with buffers, on the BLAS's own threads."""
+    return numpy_loop(task, CORES)
+
+
+def numpy_1_thread(task: Task) -> tuple[Trainer, Norms]:
+    """The same on one thread, to hold a single thread of ours against."""
+    return numpy_loop(task, 1)
+
+
+def numpy_loop(task: Task, threads: int) -> tuple[Trainer, Norms]:
+    from threadpoolctl import threadpool_limits
+
+    threadpool_limits(threads, user_api="blas")
+    W1, W2 = (W.copy() for W in task.Ws)
+    b1, b2, rows, steps = np.zeros(task.m, np.float32), np.zeros(K, np.float32), np.arange(task.batch), task.steps()
+    X, H, G1 = (np.empty((task.batch, width), np.float32) for width in (D, task.m, task.m))
+    P, g1, g2 = np.empty((task.batch, K), np.float32), np.empty_like(W1), np.empty_like(W2)
+
+    def run(k: int) -> None:
+        for eta, batch in islice(steps, k):
+            np.take(task.X, batch, axis=0, out=X, mode="clip")
+            np.maximum(np.add(np.matmul(X, W1, out=H), b1, out=H), 0, out=H)
+            np.add(np.matmul(H, W2, out=P), b2, out=P)
+            P[:] -= P.max(axis=1, keepdims=True)
+            np.exp(P, out=P)
+            P[:] /= P.sum(axis=1, keepdims=True)
+            P[rows, task.y[batch]] -= 1
+            P[:] *= eta / task.batch
+            np.multiply(np.matmul(P, W2.T, out=G1), H > 0, out=G1)
+            for W, b, inputs, G, g in ((W1, b1, X, G1, g1), (W2, b2, H, P, g2)):
+                W *= 1 - 2 * eta * LAM
+                W -= np.matmul(inputs.T, G, out=g)
+                b -= G.sum(axis=0)
+
+    return run, lambda: norms(W1, W2)
+
+
 def pytorch(task: Task) -> tuple[Trainer, Norms]:
     """Eager, with what was fastest here: fused SGD, batches gathered into one buffer, gradients set to None."""
     import torch
@@ -139,17 +187,17 @@ def pytorch(task: Task) -> tuple[Trainer, Norms]:
         {"params": [first.weight, second.weight], "weight_decay": 2 * LAM},
         {"params": [first.bias, second.bias]},
     ]
-    optimiser, steps = torch.optim.SGD(groups, lr=0.1, fused=True), task.steps()
+    optimizer, steps = torch.optim.SGD(groups, lr=0.1, fused=True), task.steps()
 
     def run(k: int) -> None:
         for eta, batch in islice(steps, k):
-            for group in optimiser.param_groups:
+            for group in optimizer.param_groups:
                 group["lr"] = eta
             chosen = torch.from_numpy(batch)
             torch.index_select(X_all, 0, chosen, out=X)
-            optimiser.zero_grad(set_to_none=True)
+            optimizer.zero_grad(set_to_none=True)
             loss(model(X), y_all[chosen]).backward()
-            optimiser.step()
+            optimizer.step()
 
     return run, lambda: norms(first.weight.detach(), second.weight.detach())
 
@@ -223,7 +271,7 @@ def sklearn(task: Task) -> tuple[Trainer, Norms]:
 
     warnings.simplefilter("ignore")
     sklearn.set_config(assume_finite=True)
-    eta = float(np.mean([ETA(step) for step in range(1000)]))
+    eta = float(np.mean([SCHEDULE.eta(step, 1) for step in range(1000)]))
     model = MLPClassifier(
         (task.m,), solver="sgd", batch_size=task.batch, alpha=2 * LAM * task.batch, learning_rate_init=eta, momentum=0
     )
@@ -250,8 +298,10 @@ def limit(task: Task) -> tuple[Trainer, Norms]:
     return run, list
 
 
-PEERS = {f.__name__: f for f in (limit, cifarnet, cifarnet_search, naive, pytorch, pytorch_by_hand, jax, sklearn)}
-ONE_BLAS_THREAD = {"cifarnet", "cifarnet_search"}
+ALL = (limit, cifarnet, cifarnet_1_thread, cifarnet_search, numpy, numpy_1_thread, naive, pytorch, pytorch_by_hand, jax,
+       sklearn)  # fmt: skip
+PEERS = {f.__name__: f for f in ALL}
+ONE_BLAS_THREAD = {"cifarnet", "cifarnet_1_thread", "cifarnet_search"}
 BY_K = {"limit", "jax", "sklearn"}  # one product a call, compiled for k updates, epochs of k updates
 
 
@@ -279,7 +329,7 @@ def main(name: str) -> None:
             order = json.loads(line)
             if "m" in order:
                 sizes, m, batch, k = (D, order["m"], K), order["m"], order["batch"], order["k"]
-                Ws = network.views(network.initialise(sizes, "xavier", stream(SEED, "init")), sizes)[0]
+                Ws = views(initialize(sizes, "xavier", generator(SEED, "init")), sizes)[0]
                 train, measure = PEERS[name](Task(m, batch, k, X, y, Ws))
                 train(k)
                 answer: Any = {"norms": measure()}
