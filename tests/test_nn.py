@@ -118,6 +118,9 @@ def test_hinge_by_hand():
     assert Hinge().kinks(Z, y).tolist() == [True, True, False, False, True, False]
     Hinge().gradient(Z, y)
     assert Z.tolist() == [[1, -1, 0], [0, 0, 0]]
+    on_the_kink = np.array([[0.0, 1.0]])
+    Hinge().gradient(on_the_kink, np.array([1]))
+    assert on_the_kink.tolist() == [[0, 0]]
 
 
 def test_smoothed_labels_by_hand():
@@ -222,7 +225,7 @@ def test_n_s_may_be_epochs():
 
 def test_decays_by_hand():
     step = StepDecay(kind="step", eta=1, factor=0.1, every=3)
-    assert [step.eta(t, 1) for t in (0, 2, 3, 6)] == pytest.approx([1, 1, 0.1, 0.01])
+    assert [step.eta(t, 2) for t in (0, 5, 6, 12)] == pytest.approx([1, 1, 0.1, 0.01])
     smooth = Exponential(kind="exponential", eta=1, factor=0.9)
     assert [smooth.eta(t, 10) for t in (20, 5)] == pytest.approx([0.81, 0.9**0.5])
     assert Constant(kind="constant", eta=0.3, epochs=2).eta(7, 10) == 0.3
@@ -395,6 +398,13 @@ def test_a_step_has_its_own_augmentation_and_the_same_every_time():
     first = augmented(X, flip=True, shift=3)
     assert np.array_equal(first, augmented(X, flip=True, shift=3))
     assert not np.array_equal(first, augmented(X, step=6, flip=True, shift=3))
+
+
+def test_dropped_nodes_pass_nothing_on():
+    """H = (1, 2) with masks (0, 2) is (0, 4), and W2 = I hands it on."""
+    theta = np.array([1, 0, 0, 1, 1, 0, 0, 1, 0, 0, 0, 0], float)
+    values = network.forward(theta, (2, 2, 2), np.array([[1.0, 2.0]]), [np.array([[0.0, 2.0]])])
+    assert [v.tolist() for v in values[1:]] == [[[0, 4]], [[0, 4]]]
 
 
 def test_dropped_values_are_made_up_for():

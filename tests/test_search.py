@@ -12,15 +12,16 @@ import weakref
 import numpy as np
 import pytest
 
-from cifarnet import config, search
+from cifarnet import config, plots, search
 from cifarnet.config.search import Axis, Fine, Stage
 from cifarnet.data import Dataset
 from cifarnet.errors import ConfigError, DataError, RunError
 from cifarnet.experiments import pool
 from cifarnet.experiments import train as experiment
-from cifarnet.experiments.pool import Check, Job
+from cifarnet.experiments.gradients import Check
+from cifarnet.experiments.pool import Job
 from cifarnet.runs import Run
-from cifarnet.search import space
+from cifarnet.search import space, tpe
 from cifarnet.search.design import design
 
 TINY = (
@@ -133,6 +134,15 @@ def test_a_grid_over_several_settings_is_their_product():
         space.points(grid, Stage(trials=2, sampling="grid"), "coarse", 0)
 
 
+def test_a_point_has_the_values_that_it_is_found_by():
+    """Values that no axis has, such as the best of an earlier search, are at the nearest end or value."""
+    axes = {"a": Axis(values=(5, 1, 3)), "b": Axis(linear=(-1, 3)), "c": Axis(log10=(-4, 0)), "d": Axis(linear=(2, 2))}
+    for u in (1 / 6, 0.5, 5 / 6):
+        values = {key: space.at(axis, u) for key, axis in axes.items()}
+        assert space.point(axes, values) == pytest.approx([u, u, u, 0.5])
+    assert space.point(axes, {"a": 4.5, "b": 9, "c": 0, "d": 7}) == pytest.approx([1 / 6, 1, 0, 0.5])
+
+
 @pytest.mark.parametrize(
     ("fine", "expected"),
     [
@@ -160,7 +170,7 @@ def test_a_fine_search_needs_a_range_or_finished_trials():
     [
         ("search.coarse={l_min: -1, l_max: -5}", False, r"search\.coarse\.l_min = -1.*must be at most l_max"),
         ("search.coarse.trials=0", False, r"search\.coarse\.trials = 0: must be at least 1"),
-        ("search.coarse.sampling=sobol", False, "must be uniform, grid or halton"),
+        ("search.coarse.sampling=sobol", False, "must be uniform, grid, halton or tpe"),
         ("search.over.training.lamda.values=[1]", True, r"training\.lamda.*did you mean"),
         ("search.over.label.values=[1]", True, "label = 1: must be text"),
         ("search.over.network.hidden={values: [1], linear: [1, 2]}", True, "must have one of log10, linear and values"),
@@ -428,6 +438,21 @@ def test_fine_goes_on_from_coarse(run_search):
     assert search.read(run).earlier["trials"] == coarse.points()
 
 
+def test_three_settings_are_drawn_as_lines_from_each_to_the_accuracy():
+    """Heights are places between the ends; of a logarithm 0 is at the foot; the best is drawn last."""
+    columns = {"training.lambda": (1e-3, 0, 1e-1), "network.hidden": (20, 60, 40), "training.batch_size": (9, 9, 9)}
+    trials = [
+        {"values": dict(zip(columns, values, strict=True)), "accuracy": accuracy, "spread": 0.0}
+        for values, accuracy in zip(zip(*columns.values(), strict=True), (0.4, 0.3, 0.2), strict=True)
+    ]
+    figure = plots.search({"coarse": trials[1:], "fine": trials[:1]}, {key: key == LAMBDA for key in columns})
+    lines = {line.get_label(): line.get_ydata().tolist() for line in figure.axes[0].lines if len(line.get_xdata()) == 4}
+    assert lines["best"] == pytest.approx([0.2, 0, 0.5, 1])
+    texts = [text.get_text() for text in figure.axes[0].texts]
+    assert {"0", "0.01", "0.1", "20", "60", "9", "40", "λ", "network.hidden"} <= set(texts)
+    assert figure.axes[0].get_legend_handles_labels()[1] == ["coarse", "fine (darker: better)", "best"]
+
+
 def test_seeds_are_ranked_by_their_mean_and_show_the_spread(run_search):
     run, study = run_search("search.coarse.seeds=3", "search.coarse.trials=2")
     table = rows(run)
@@ -534,6 +559,90 @@ def test_a_search_with_another_config_is_not_resumed(run_search):
         resumed(run)
 
 
+# A sampler that learns
+
+TPE = "search.coarse={sampling: tpe, trials: 10, n_s: 3, cycles: 1}"
+WIDE = "search.over={training.schedule.eta_max: {log10: [-3, 0]}, network.hidden: {values: [3, 5, 9]}}"
+
+
+@pytest.fixture
+def optuna():
+    return pytest.importorskip("optuna", reason="optuna is not installed: pip install 'cifarnet[tpe]'")
+
+
+def test_what_is_suggested_is_near_the_best_so_far(optuna):
+    """Of f(x) = -(x_1 - 0.3)^2 - (x_2 - 0.8)^2 at 16 points: the next 16 are nearer to (0.3, 0.8), each another."""
+    uniform = np.random.default_rng(0).random((16, 2))
+
+    def f(points):
+        return -((np.array(points) - [0.3, 0.8]) ** 2).sum(axis=1)
+
+    found = tpe.points(2, list(zip(uniform.tolist(), f(uniform).tolist(), strict=True)), 16, seed=0)
+    assert np.mean(f(found)) > np.mean(f(uniform)) / 2
+    assert len(set(map(tuple, found))) == 16 and np.min(found) >= 0 and np.max(found) <= 1
+
+
+@pytest.mark.parametrize(("trials", "size"), [(1, 1), (3, 3), (8, 4), (40, 5), (100, 12)])
+def test_a_round_is_an_eighth_of_the_trials(trials, size):
+    assert tpe.round_size(trials) == size
+
+
+def test_a_search_by_tpe_is_the_same_whatever_the_jobs_and_wherever_it_stopped(run_search, tmp_path, optuna):
+    """Its plan has the first round, as sampled at random, and then each round as it is suggested."""
+    uniform = laid_out(TPE.replace("tpe", "uniform"), WIDE, general=True).trials
+    complete, study = run_search(TPE, WIDE, general=True, jobs=1)
+    assert study.trials[:4] == uniform[:4] and study.trials[4:] != uniform[4:]
+    assert rows(complete) == rows(run_search(TPE, WIDE, general=True, jobs=3)[0])
+    for after in 2, 4, 9:
+        study = laid_out(TPE, WIDE, general=True)
+        assert (len(study.trials), study.total) == (4, 10)
+        with pool.local(1) as executor:
+            run = search.start(study, executor, tmp_path / "runs")
+            going = search.execute(study, run, executor)
+            list(itertools.islice(filter(None, going), after))
+            going.close()
+        assert len(run.read_json("plan.json")["trials"]) in (4, 8, 10)
+        resumed(run)
+        assert rows(run) == rows(complete)
+        for name in "plan.json", "best.yaml":
+            assert (run.path / name).read_bytes() == (complete.path / name).read_bytes()
+
+
+def test_tpe_learns_from_divergence_and_not_from_failures(optuna):
+    """One that diverged counts as 0, over its seeds the mean; values of lists are the middle of their part."""
+    study = laid_out(TPE, WIDE, "search.coarse.seeds=2", general=True)
+    study.trials[:] = []
+    study.add([{"training.schedule.eta_max": eta, "network.hidden": n} for eta, n in ((1e-3, 3), (1, 5), (0.1, 9))])
+    ends = [(0, "completed", 0.3), (0, "completed", 0.5), (1, "completed", 0.4), (1, "diverged", ""), (2, "failed", "")]
+    study.rows[:] = [{"index": str(i), "status": s, "validation_accuracy": str(a)} for i, s, a in ends]
+    (first, one), (second, other) = tpe.tried(study)
+    assert (one, other) == pytest.approx((0.4, 0.2))
+    assert (first, second) == (pytest.approx([0, 1 / 6]), pytest.approx([1, 0.5]))
+    study.rows[:] = [row for row in study.rows if row["status"] == "failed"]
+    assert len(tpe.suggest(study)) == 4
+
+
+def test_a_single_list_is_tried_as_it_is_by_tpe_too():
+    study = laid_out(TPE, "search.coarse.values=[0.1, 0, 0.01]")
+    assert [trial.values[LAMBDA] for trial in study.trials] == [0.1, 0, 0.01]
+    assert not study.learns and study.total == 3
+
+
+def test_tpe_checks_the_ends_of_its_space_before_anything_runs(optuna):
+    """All of it may be suggested later: here 61 images in a batch, and there are 60."""
+    with pytest.raises(ConfigError, match=r"training\.batch_size = 61: must be at most 60"):
+        laid_out(TPE, "search.over.training.batch_size.linear=[2, 61]", general=True)
+
+
+def test_tpe_without_optuna_is_refused_before_anything_runs(run_search, monkeypatch, optuna):
+    run, _ = run_search(TPE)
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    for call in (lambda: laid_out(TPE), lambda: resumed(run)):
+        with pytest.raises(ConfigError, match=r"^sampling = tpe: needs optuna; pip install 'cifarnet\[tpe\]'"):
+            call()
+    assert len(laid_out(stage="fine", earlier=search.read(run)).trials) == 3  # to read it, none is needed
+
+
 # A Dask cluster: a real scheduler and real workers, on the loopback interface
 
 LARGER = (
@@ -575,13 +684,16 @@ def scheduler(tmp_path):
         process.communicate()
 
 
-def test_a_worker_killed_in_the_middle_loses_and_doubles_nothing(scheduler, tmp_path):
+@pytest.mark.parametrize("sampling", ["uniform", "tpe"])
+def test_a_worker_killed_in_the_middle_loses_and_doubles_nothing(scheduler, tmp_path, sampling):
     """Two workers, one killed after the first row: the same trials.csv, order aside, as a local search."""
+    if sampling == "tpe":
+        pytest.importorskip("optuna")
     address, worker = scheduler
     _, second = worker(), worker()
     tables = []
     for executor in pool.executor(jobs=2), pool.executor(address):
-        study = laid_out(*LARGER)
+        study = laid_out(*LARGER, f"search.coarse.sampling={sampling}")
         with executor as workers:
             run = search.start(study, workers, tmp_path)
             for end in search.execute(study, run, workers):

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from threadpoolctl import threadpool_info
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from cifarnet import training
 from cifarnet.config import Settings
@@ -280,6 +280,9 @@ def test_costs_recorded_from_batches_are_their_running_mean(dataset):
     """The recorded loss after 4 updates is the mean of the four batch losses; the first one starts a moving average."""
     _, records = trained(dataset, settings(train_cost="running_mean"))
     assert records[4].train.loss == pytest.approx(np.mean([r.batch_loss for r in records[1:5]]))
+    _, records = trained(dataset, settings(train_cost="running_mean", per_cycle=12))
+    weights = State.initial(settings(), SIZES).theta[:108]
+    assert records[1].train.cost - records[1].train.loss == pytest.approx(0.01 * float(weights @ weights))
     _, records = trained(dataset, settings(train_cost="moving_average"))
     expected = records[1].batch_loss
     for r in records[2:5]:
@@ -498,6 +501,10 @@ def test_neither_blocks_nor_threads_change_a_score(n):
     Q, losses = training.outcomes(theta, SIZES, split, CrossEntropy(), threads=2)
     assert training.scores_of(theta, SIZES, L2(0.1), Q, losses, split.y) == found
     np.testing.assert_allclose(Q, P)
+    small, single = Split(split.X.astype(np.float32), split.y), theta.astype(np.float32)
+    _, losses = training.outcomes(single, SIZES, small, CrossEntropy())
+    mean = sum(float(loss) for loss in losses) / n
+    assert score(single, SIZES, small, CrossEntropy(), L2(0.0)).loss == pytest.approx(mean, rel=1e-12)
 
 
 @pytest.mark.parametrize(("n", "d", "m", "k"), [(1, 3072, 50, 384), (50, 3072, 50, 384), (130, 768, 120, 128),
@@ -515,8 +522,10 @@ def test_confusions_are_counted_true_by_predicted():
     assert matrix.tolist() == [[1, 2, 0], [0, 1, 0], [0, 0, 0]]
     summary = training.summary(matrix, np.array([0.5, 1.5, 1, 1]), ["a", "b", "c"])
     assert (summary["accuracy"], summary["loss"]) == (0.5, 1)
-    assert summary["per_class"]["b"] == {"precision": 1 / 3, "recall": 1.0, "n": 1}
-    assert summary["per_class"]["c"] == {"precision": None, "recall": None, "n": 0}
+    assert summary["per_class"]["b"] == {"precision": 1 / 3, "recall": 1.0, "f1": 0.5, "n": 1}
+    assert summary["per_class"]["c"] == {"precision": None, "recall": None, "f1": None, "n": 0}
+    assert summary["averages"]["macro"]["recall"] == pytest.approx((1 / 3 + 1) / 2)
+    assert summary["averages"]["weighted"]["recall"] == pytest.approx(0.5)
 
 
 def test_the_surest_mistakes_come_first():
@@ -543,6 +552,21 @@ def test_the_blas_keeps_its_limit_until_the_last_holder_lets_go():
     assert set(limit()) <= {1}
     second.__exit__(None, None, None)
     assert limit() == before
+
+
+def test_a_thread_limits_the_blas_after_another_one_did():
+    """threadpoolctl 3.8 lets one thread set the limit; those of a pool take turns."""
+    found = []
+
+    def hold():
+        with training.blas_threads(1):
+            found.extend(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
+
+    with threadpool_limits(2, user_api="blas"):
+        for _ in range(2):
+            thread = threading.Thread(target=hold)
+            thread.start(), thread.join()
+    assert set(found) == {1}
 
 
 def test_trainings_that_overlap_in_one_process_keep_their_bytes(dataset):

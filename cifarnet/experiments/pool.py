@@ -14,38 +14,24 @@ from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 from weakref import WeakValueDictionary
 
 from numpy.typing import NDArray
-from pydantic import Field, field_validator
 
 from cifarnet import data, training
 from cifarnet.config import Data, Settings
 from cifarnet.data import Dataset
 from cifarnet.errors import CifarnetError, ConfigError, DataError, Diverged, RunError
-from cifarnet.experiments import gradients
+from cifarnet.experiments.gradients import Check
 from cifarnet.experiments.train import final
-from cifarnet.nn.gradcheck import Errors
 from cifarnet.nn.model import Model
-from cifarnet.nn.setting import Setting, as_tuple
 from cifarnet.training import NUMERICS, Record, State
 from cifarnet.version import RELEASE
 
 LOCKSTEP = 4  # trainings in a group: eight take as long
 PATIENCE = 0.1  # seconds after which a caller may stop
 TIMEOUT = 10  # seconds for a scheduler to answer and for a first worker to be there
-
-
-class Check(Setting):
-    """A gradient check: by which methods and step, on how many images, the first or random ones."""
-
-    methods: tuple[Literal["forward", "centred", "complex-step"], ...]
-    samples: Annotated[int, Field(ge=1)]
-    random: bool = False
-    step: Annotated[float, Field(gt=0)]
-
-    _tuples = field_validator("methods", mode="before")(as_tuple)
 
 
 @dataclass(frozen=True)
@@ -73,12 +59,12 @@ class Outcome:
     ``records`` are the measured points of a training, ``results`` what run.json has of a completed run; those of a
     check are named method.parameter.measure, with ``all`` for the worst parameter. ``model``, and ``confusion`` on the
     test images (K, K), are there unless the job is `validation_only`; ``provenance`` is that of the images. ``seconds``
-    are those of the group, divided among its trainings.
+    are those of the group without reading images, divided among its trainings.
     """
 
     status: str
     note: str = ""
-    records: Sequence[Record] = ()
+    records: list[Record] = field(default_factory=list)
     results: Mapping[str, Any] = field(default_factory=dict)
     model: Model | None = None
     confusion: NDArray[Any] | None = None
@@ -116,21 +102,22 @@ def run(
                 group = running.pop(future)
                 yield from zip(group, outcomes(future, group, stop), strict=True)
             yield None
-    finally:
+    except BaseException:
         stop.set()
+        raise
 
 
 def outcomes(future: Future[list[Outcome]], group: Group, stop: threading.Event) -> list[Outcome]:
     """Return how a group ended; an unexpected error, such as a worker lost again and again, fails all of it."""
     try:
         return future.result()
+    except CifarnetError:  # no fault of the jobs
+        raise
     except CancelledError as error:
         if not stop.is_set():
             raise RunError("the scheduler dropped a training; start it again, and resume") from error
         return [Outcome("left")] * len(group)
     except Exception as error:
-        if isinstance(error, CifarnetError):  # no fault of the jobs
-            raise
         return [Outcome("failed", f"{type(error).__name__}: {error}")] * len(group)
 
 
@@ -248,55 +235,35 @@ def work(group: Group, datasets: Datasets, threads: int, stop: threading.Event) 
         return [Outcome("left")] * len(group)
     first = group[0]
     dataset = datasets.load(first.settings.data, first.fingerprint, test=not (first.check or first.validation_only))
+    began = time.perf_counter()
     with training.blas_threads(1):
-        return [check(first, first.check, dataset, stop)] if first.check else train(group, dataset, threads, stop)
-
-
-def train(group: Group, dataset: Dataset, threads: int, stop: threading.Event) -> list[Outcome]:
-    """Train a group in lockstep; a network that diverges drops out, and the others go on."""
-    all_settings, full, began = [job.settings for job in group], not group[0].validation_only, time.perf_counter()
-    states = [State.initial(settings) for settings in all_settings]
-    records: list[list[Record]] = [[] for _ in group]
-    errors: dict[int, Diverged] = {}
-    with closing(training.train_lockstep(states, dataset, all_settings, threads, train_scores=full)) as steps:
-        for latest in steps:
-            for i, point in enumerate(latest):
-                if isinstance(point, Diverged):
-                    errors[i] = point
-                elif point and point.validation:
-                    records[i].append(point)
-            if stop.is_set():
-                return [Outcome("left")] * len(group)
+        found = [check(first, first.check, dataset, stop)] if first.check else train(group, dataset, threads, stop)
     seconds = round((time.perf_counter() - began) / len(group), 3)
-    found = []
-    for i, (settings, state) in enumerate(zip(all_settings, states, strict=True)):
-        end = Outcome("completed", "", records[i], updates=state.step, seconds=seconds, provenance=dataset.provenance)
-        if i in errors:
-            end = replace(end, status="diverged", note=str(errors[i]))
-        elif full:
-            end = replace(end, **final(settings, dataset, state, records[i][-1], threads)._asdict())
-        found.append(end)
-    return found
+    return [replace(outcome, provenance=dataset.provenance, seconds=seconds) for outcome in found]
 
 
 def check(job: Job, how: Check, dataset: Dataset, stop: threading.Event) -> Outcome:
     """Compare the gradient of a job's network with numerical ones."""
-    found, began = dict[str, float](), time.perf_counter()
-    problem = gradients.problem(job.settings, dataset.train, how.samples, random_samples=how.random)
-    for method in how.methods:
-        derivatives = []
-        for derivative in problem.derivatives(method, how.step):
-            derivatives.append(derivative)
+    found = how.results(job.settings, dataset.train, stop)
+    return Outcome("left") if found is None else Outcome("completed", results=found)
+
+
+def train(group: Group, dataset: Dataset, threads: int, stop: threading.Event) -> list[Outcome]:
+    """Train a group in lockstep; a network that diverges drops out, and the others go on."""
+    all_settings, full = [job.settings for job in group], not group[0].validation_only
+    states = [State.initial(settings) for settings in all_settings]
+    found = [Outcome("completed", records=[]) for _ in group]
+    with closing(training.train_lockstep(states, dataset, all_settings, threads, train_scores=full)) as steps:
+        for latest in steps:
+            for i, point in enumerate(latest):
+                if isinstance(point, Diverged):
+                    found[i] = replace(found[i], status="diverged", note=str(point))
+                elif point and point.validation:
+                    found[i].records.append(point)
             if stop.is_set():
-                return Outcome("left")
-        found |= worst(method, problem.errors(derivatives))
-    seconds = round(time.perf_counter() - began, 3)
-    return Outcome("completed", results=found, provenance=dataset.provenance, seconds=seconds)
-
-
-def worst(method: str, parameters: Sequence[Errors]) -> dict[str, float]:
-    """Return the errors by method.parameter.measure; ``all`` stands for the worst of the parameters."""
-    table = [errors._asdict() for errors in parameters]
-    measures = [name for name in table[0] if name != "name"]
-    found = {f"{method}.{row['name']}.{measure}": row[measure] for row in table for measure in measures}
-    return found | {f"{method}.all.{measure}": max(row[measure] for row in table) for measure in measures}
+                return [Outcome("left")] * len(group)
+    for i, (end, state, settings) in enumerate(zip(found, states, all_settings, strict=True)):
+        scored = full and end.status == "completed"
+        more = final(settings, dataset, state, end.records[-1], threads)._asdict() if scored else {}
+        found[i] = replace(end, updates=state.step, **more)
+    return found

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
 from itertools import chain, islice
 from typing import Any
 
 from cifarnet import config
-from cifarnet.config import Settings
+from cifarnet.config import Axis, Settings
 from cifarnet.errors import ConfigError
 from cifarnet.nn.schedules import Cyclic
 from cifarnet.search import space as spaces
-from cifarnet.search.space import Space, Values
+from cifarnet.search import tpe
+from cifarnet.search.space import LAMBDA, Space, Values
 from cifarnet.search.study import CYCLES, N_S, TRAIN, VALIDATION, Study, Trial
 
 DEFAULT = "default"  # the origin of what a config does not state
@@ -30,29 +30,32 @@ def design(
     """Lay out and check the trials of a coarse or fine search; a fine one looks around the best of an earlier one.
 
     ``origins`` are those of a config: a schedule and a split that it states, and of which `search` states nothing, are
-    kept. The settings of a run folder state everything, and its search is as they say: they go without.
-
-    Raises
-    ------
-    ConfigError, RunError
-        If the settings of a trial or of the final training are wrong, or the earlier search has found too little.
+    kept. The settings of a run folder state everything, and its search is as they say: they go without. ConfigError if
+    the settings of a trial or of the final training are wrong, RunError if the earlier search has found too little.
     """
     if not isinstance(settings.training.schedule, Cyclic):
         kind = settings.training.schedule.kind
         raise ConfigError(f"training.schedule.kind = {kind}: a search trains in cycles; take cyclic")
     settings, sources = kept(settings, stage, origins) if origins else (settings, {})
     before = {"stage": earlier.stage, "trials": earlier.points()} if earlier else None
-    draft = Study(settings, stage, general, earlier=before, sources=sources)
+    draft = Study(settings=settings, stage=stage, general=general, earlier=before, sources=sources)
     space, first = place(draft, earlier)
     if "seed" in space:
         raise ConfigError(f"search.over: seed: take search.{stage}.seeds instead, which ranks by the mean")
-    sampling = draft.part.model_copy(update={"trials": max(draft.part.trials - len(first), 1)})
-    sampled = (
-        {key: spaces.at(axis, u) for (key, axis), u in zip(space.items(), point, strict=True)}
-        for point in spaces.points(space, sampling, stage, settings.seed)
-    )
-    most = None if all(axis.values for axis in space.values()) else draft.part.trials
-    return replace(draft, space=space, trials=tuple(checked(draft, islice(chain(first, sampled), most))))
+    study = draft.model_copy(update={"space": dict(space)})
+    sampling = study.part.model_copy(update={"trials": max(study.part.trials - len(first), 1)})
+    points = spaces.points(space, sampling, stage, settings.seed)
+    sampled = (spaces.values_at(space, point, settings) for point in points)
+    most = None if all(axis.values for axis in space.values()) else study.part.trials
+    if study.learns:
+        tpe.library()  # now, not when the first trials have run
+        for end in 0.0, 1.0:  # of every axis: trials that are not known yet may go there
+            values = spaces.values_at(space, [end] * len(space), settings)
+            study.trial_settings(Trial(index=0, seed=settings.seed, values=values))
+        most = tpe.round_size(study.part.trials)
+    study.add(islice(chain(first, sampled), most))
+    study.final_settings(study.trials[0].values)
+    return study
 
 
 def kept(settings: Settings, stage: str, origins: Mapping[str, str]) -> tuple[Settings, dict[str, str]]:
@@ -60,50 +63,36 @@ def kept(settings: Settings, stage: str, origins: Mapping[str, str]) -> tuple[Se
 
     Validation batches are a part of their split: where the final training has other batches, they are not kept.
     """
-
-    def source(key: str, own: str) -> str:
-        if stated(key):
-            return key
-        if own == VALIDATION and stated("search.final.train") and not isinstance(settings.data.validation, int):
-            return DEFAULT
-        return own if any(map(stated, SPLIT if own in SPLIT else (own,))) else DEFAULT
-
-    def stated(key: str) -> bool:
-        return origins.get(key, DEFAULT) != DEFAULT
-
+    stated = {key for key, origin in origins.items() if origin != DEFAULT}
+    other_split = "search.final.train" in stated and not isinstance(settings.data.validation, int)
     changes, sources = dict[str, Any](), dict[str, str]()
     for part, names in {"coarse": SCHEDULE, "fine": SCHEDULE, "final": SCHEDULE + SPLIT}.items():
         for own in names:
-            key = f"search.{part}.{own.rpartition('.')[2]}"
-            found = source(key, own)
-            if found == own:
+            key = source = f"search.{part}.{own.rpartition('.')[2]}"
+            if key not in stated:
+                lost, together = own == VALIDATION and other_split, SPLIT if own in SPLIT else (own,)
+                source = own if stated.intersection(together) and not lost else DEFAULT
+            if source == own:
                 changes[key] = spaces.current(settings, own)
             if part in (stage, "final"):
-                sources[key] = found if found == DEFAULT else f"{found} ({origins[found]})"
+                sources[key] = source if source == DEFAULT else f"{source} ({origins[source]})"
     return config.override(settings, changes, "search"), sources
 
 
 def place(draft: Study, earlier: Study | None) -> tuple[Space, list[Values]]:
     """Return the space of a search, and the values of its first trial if those are given."""
-    fine, general = draft.search.fine, draft.general
-    if draft.stage == "coarse" or not earlier:
-        if draft.stage == "fine" and general:
-            raise ConfigError("search fine: no range; give --from RUN")
-        return spaces.named(draft.search, draft.stage, general=general), []
-    ranked = [point["values"] for point in earlier.points()]
-    first = ranked[:1] if fine.include_best else []
-    if not general and (fine.values or fine.l_min is not None):
-        return spaces.named(draft.search, "fine", general=False), first
-    return spaces.narrow(earlier.space, fine, ranked, len(earlier.values)), first
-
-
-def checked(draft: Study, points: Iterable[Values]) -> Iterator[Trial]:
-    """Yield the trials at some points; a number for a setting that is a count is rounded."""
-    for index, point in enumerate(points):
-        values = {key: spaces.rounded(draft.settings, key, value) for key, value in point.items()}
-        if index == 0:  # now, not when the search has run
-            draft.final_settings(values)
-        for seed in range(draft.settings.seed, draft.settings.seed + draft.part.seeds):
-            trial = Trial(index, seed, values)
-            draft.trial_settings(trial)
-            yield trial
+    search, part = draft.search, draft.part
+    if draft.stage == "coarse" and draft.general:
+        if not search.over:
+            raise ConfigError("search.over = {}: names nothing to search; for lambda alone there is search-lambda")
+        return search.over, []
+    ranked = [point["values"] for point in earlier.points()] if earlier and draft.stage == "fine" else []
+    first = ranked[:1] if search.fine.include_best else []
+    if not draft.general and part.values:
+        return {LAMBDA: Axis(values=part.values)}, first
+    if not draft.general and part.l_min is not None and part.l_max is not None:
+        return {LAMBDA: Axis(log10=(part.l_min, part.l_max))}, first
+    if earlier:
+        return spaces.narrow(earlier.space, search.fine, ranked, len(earlier.values)), first
+    without = "" if draft.general else ", or l_min and l_max"
+    raise ConfigError(f"search.fine.l_min = null: no range; give --from RUN{without}")

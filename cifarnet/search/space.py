@@ -1,6 +1,6 @@
 """Where trials are: points of a space of settings, each a function of the seed and its own index, and a narrower space.
 
-A space maps dotted keys to axes; a point is a number in [0, 1) on each of them.
+A space maps dotted keys to axes; a point is a number in [0, 1] on each of them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 from cifarnet import config
 from cifarnet.config import Settings
-from cifarnet.config.search import Axis, Fine, Number, Search, Stage
+from cifarnet.config.search import Axis, Fine, Number, Stage
 from cifarnet.errors import ConfigError, RunError
 from cifarnet.nn.random import generator
 
@@ -23,26 +23,6 @@ PRIMES = (2, 3, 5, 7, 11, 13, 17, 19)
 Space = Mapping[str, Axis]
 Point = Sequence[float]
 Values = dict[str, Number]
-
-
-def named(search: Search, stage: str, *, general: bool) -> Space:
-    """Return the space that the settings name for a stage: lambda's, or in general what `search.over` lists.
-
-    Raises
-    ------
-    ConfigError
-        If they name none.
-    """
-    if general:
-        if not search.over:
-            raise ConfigError("search.over = {}: names nothing to search; for lambda alone there is search-lambda")
-        return search.over
-    part = search.coarse if stage == "coarse" else search.fine
-    if part.values:
-        return {LAMBDA: Axis(values=part.values)}
-    if part.l_min is None or part.l_max is None:
-        raise ConfigError("search.fine.l_min = null: no range; give --from RUN, or l_min and l_max")
-    return {LAMBDA: Axis(log10=(part.l_min, part.l_max))}
 
 
 def interval(axis: Axis) -> tuple[float, float]:
@@ -61,14 +41,32 @@ def at(axis: Axis, u: float) -> Number:
     return float(10**place) if axis.log10 else place
 
 
+def place(axis: Axis, value: Number) -> float:
+    """Return where in [0, 1] a value is, or the nearest that the axis has: the inverse of `at`."""
+    if axis.values:
+        distances = [abs(other - value) for other in axis.values]
+        return (distances.index(min(distances)) + 0.5) / len(distances)
+    low, high = interval(axis)
+    if axis.log10:
+        value = math.log10(value) if value > 0 else low
+    return min(max((value - low) / (high - low), 0.0), 1.0) if high > low else 0.5
+
+
+def point(space: Space, values: Values) -> Point:
+    """Return the point of a space that has these values, or is the nearest to them."""
+    return [place(axis, values[key]) for key, axis in space.items()]
+
+
 def current(settings: Settings, key: str) -> Any:
     """Return the plain value at a dotted key; NaN if there is none."""
     return config.flatten(config.plain(settings)).get(key, math.nan)
 
 
-def rounded(settings: Settings, key: str, value: Number) -> Number:
-    """Return the value for a setting, rounded where that is a count, as such, as text ("2 epochs") or in a list."""
-    return round(value) if isinstance(current(settings, key), int | str | list) else value
+def values_at(space: Space, point: Point, settings: Settings) -> Values:
+    """Return the values at a point, rounded where a setting is a count, as such, as text ("2 epochs") or in a list."""
+    found = {key: at(axis, u) for (key, axis), u in zip(space.items(), point, strict=True)}
+    counts = {key for key in space if isinstance(current(settings, key), int | str | list)}
+    return {key: round(value) if key in counts else value for key, value in found.items()}
 
 
 def listed(settings: Settings, values: Values) -> dict[str, Any]:
@@ -76,35 +74,36 @@ def listed(settings: Settings, values: Values) -> dict[str, Any]:
     return {key: [value] if isinstance(current(settings, key), list) else value for key, value in values.items()}
 
 
+def is_list(space: Space) -> bool:
+    """Return whether a single list of values is searched, which is tried as it is, whatever the sampling."""
+    return len(space) == 1 and all(axis.values for axis in space.values())
+
+
 def points(space: Space, stage: Stage, name: str, seed: int) -> Iterator[Point]:
     """Return the points of a stage's trials, in the order of their indices.
 
     With uniform and Halton sampling, point i depends on the seed, the stage's name and i alone. A grid has all values
-    of every list, and on every interval as many as there are trials for. A single list is tried as it is.
-
-    Raises
-    ------
-    ConfigError
-        If there are too few trials for the grid, or too many axes for Halton's sequence.
+    of every list, and on every interval as many as there are trials for; ConfigError if there are too few for that, or
+    too many axes for Halton's sequence.
     """
-    place = STAGES.index(name)
-    if stage.sampling == "grid" or (len(space) == 1 and all(axis.values for axis in space.values())):
+    stream = STAGES.index(name)
+    if stage.sampling == "grid" or is_list(space):
         return grid(space, stage.trials)
     if stage.sampling == "halton":
         if len(space) > len(PRIMES):
             raise ConfigError(f"search.over: halton spreads at most {len(PRIMES)} settings evenly; take uniform")
-        shift = generator(seed, "search", place).random(len(space)).tolist()
+        shift = generator(seed, "search", stream).random(len(space)).tolist()
         return (halton(index, shift) for index in range(stage.trials))
-    return (generator(seed, "search", place, index).random(len(space)).tolist() for index in range(stage.trials))
+    return (generator(seed, "search", stream, index).random(len(space)).tolist() for index in range(stage.trials))
 
 
 def grid(space: Space, trials: int) -> Iterator[Point]:
     """Return all combinations, the last axis changing fastest: every value of a list, intervals with their ends."""
-    listed = math.prod(len(axis.values) for axis in space.values() if axis.values)
+    in_lists = math.prod(len(axis.values) for axis in space.values() if axis.values)
     intervals = sum(axis.values is None for axis in space.values())
-    if intervals and trials < listed:
-        raise ConfigError(f"search: a grid of these lists has {listed} points and more; raise trials, now {trials}")
-    each = max((p for p in range(1, trials + 1) if listed * p**intervals <= trials), default=1)
+    if intervals and trials < in_lists:
+        raise ConfigError(f"search: a grid of these lists has {in_lists} points and more; raise trials, now {trials}")
+    each = max((p for p in range(1, trials + 1) if in_lists * p**intervals <= trials), default=1)
     return itertools.product(*(grid_of(axis, each) for axis in space.values()))
 
 
@@ -135,12 +134,7 @@ def narrow(space: Space, fine: Fine, ranked: Sequence[Values], trials: int) -> S
 
     ``best K``: spanned by the K best and widened on both sides by half the mean distance of the trials (an interval's
     length over trials^(1 / axes)), within the interval that was searched. ``between best two``: as it says. Of a list,
-    the values of the best.
-
-    Raises
-    ------
-    RunError
-        If too few trials were finished.
+    the values of the best. RunError if too few trials were finished.
     """
     between = fine.range == "between best two"
     best = ranked[: 2 if between else int(fine.range.split()[1])]

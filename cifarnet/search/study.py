@@ -5,21 +5,23 @@ from __future__ import annotations
 import contextlib
 import math
 import threading
-from collections.abc import Generator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import BaseModel
 
 from cifarnet import config, pages, plots
 from cifarnet.config import Settings
-from cifarnet.config.search import Axis, Search, Stage
+from cifarnet.config.search import Axis, Coarse, Fine, Search
 from cifarnet.errors import RunError
 from cifarnet.experiments import pool, train
 from cifarnet.experiments.pool import Executor, Job, Outcome
 from cifarnet.runs import FORMATS, Run
-from cifarnet.search.space import LAMBDA, Space, Values, listed
+from cifarnet.search import tpe
+from cifarnet.search.space import LAMBDA, Values, is_list, listed, values_at
 
 CYCLES, N_S, TRAIN, VALIDATION = "training.schedule.cycles", "training.schedule.n_s", "data.train", "data.validation"
 TABLE, PLAN = "trials.csv", "plan.json"
@@ -29,17 +31,15 @@ MEASURES = ("validation_accuracy", "best_validation_accuracy", "validation_loss"
 Row = dict[str, str]  # of trials.csv
 
 
-@dataclass(frozen=True)
-class Trial:
+class Trial(BaseModel, frozen=True):
     """One training: trials of one index differ in the seed alone."""
 
     index: int
     seed: int
-    values: Values = field(hash=False)
+    values: Values
 
 
-@dataclass(frozen=True)
-class Study:
+class Study(BaseModel, frozen=True):
     """A search, coarse or fine, over `search.over` where it is general and else over lambda; its trials and rows.
 
     ``earlier`` is the search that a fine one starts from: its stage, and its trials, the best first. ``sources`` says
@@ -47,20 +47,20 @@ class Study:
     """
 
     settings: Settings
-    stage: str
+    stage: Literal["coarse", "fine"]
     general: bool
-    space: Space = field(default_factory=dict)
-    trials: tuple[Trial, ...] = ()
-    earlier: Mapping[str, Any] | None = None
-    sources: Mapping[str, str] = field(default_factory=dict)
-    rows: list[Row] = field(default_factory=list)
+    space: dict[str, Axis] = {}
+    trials: list[Trial] = []
+    earlier: dict[str, Any] | None = None
+    sources: dict[str, str] = {}
+    rows: list[Row] = []
 
     @property
     def search(self) -> Search:
         return self.settings.search or Search()
 
     @property
-    def part(self) -> Stage:
+    def part(self) -> Coarse | Fine:
         return self.search.coarse if self.stage == "coarse" else self.search.fine
 
     @property
@@ -74,7 +74,22 @@ class Study:
         clear = len(set(last) - {"cycles"}) == len(last)
         return dict(zip(self.space, last if clear else self.space, strict=True))
 
-    @cached_property
+    @property
+    def learns(self) -> bool:
+        """Whether later trials are suggested from how the earlier ones end."""
+        return self.part.sampling == "tpe" and not is_list(self.space)
+
+    @property
+    def total(self) -> int:
+        """How many trainings there are, with those that are not suggested yet."""
+        return max(len(self.trials), self.part.trials * self.part.seeds) if self.learns else len(self.trials)
+
+    @property
+    def left(self) -> int:
+        """How many trainings have no row."""
+        return self.total - len(self.rows)
+
+    @property
     def values(self) -> dict[int, Values]:
         """The searched values of each index."""
         return {trial.index: trial.values for trial in self.trials}
@@ -82,6 +97,14 @@ class Study:
     def named(self, values: Values) -> Values:
         """Return values by the short names of their keys."""
         return {name: values[key] for key, name in self.names.items()}
+
+    def add(self, points: Iterable[Values]) -> None:
+        """Add the trials at some values, one for each seed; ConfigError if their settings are wrong."""
+        for index, values in enumerate(points, len(self.values)):
+            for seed in range(self.settings.seed, self.settings.seed + self.part.seeds):
+                trial = Trial(index=index, seed=seed, values=values)
+                self.trial_settings(trial)
+                self.trials.append(trial)
 
     def trial_settings(self, trial: Trial) -> Settings:
         """Return what one trial trains."""
@@ -105,74 +128,55 @@ class Study:
         """Return the indices of the trials that ended like this with any of their seeds."""
         return sorted({int(row["index"]) for row in self.rows if row["status"] == status})
 
-    def standings(self) -> list[dict[str, Any]]:
-        """Return how the completed trials did, the best first: by mean final validation accuracy, then by index.
-
-        The final accuracy, not the best on the way: it is the one that the trained network has. Measures are means over
-        the seeds; ``spread`` is the standard deviation of the accuracy.
-        """
-        groups: dict[int, list[Row]] = {}
-        for row in self.rows:
-            if row["status"] == "completed":
-                groups.setdefault(int(row["index"]), []).append(row)
-        found = []
-        for index, rows in groups.items():
-            columns = {name: [float(row[name]) for row in rows] for name in MEASURES}
-            accuracies = columns["validation_accuracy"]
-            spread = {"spread": stdev(accuracies) if len(rows) > 1 else 0.0, "seeds": len(rows)}
-            means = {name: fmean(column) for name, column in columns.items()}
-            found.append({"index": index} | self.named(self.values[index]) | means | spread)
-        return sorted(found, key=lambda trial: (-trial["validation_accuracy"], trial["index"]))
-
     def summaries(self) -> list[dict[str, Any]]:
-        """Return every trial by index: its values and status, and how it did where it was completed."""
-        done = {trial["index"]: trial for trial in self.standings()}
-        status = {int(row["index"]): row["status"] for row in reversed(self.rows)}
-        for bad in "diverged", "failed":
-            status |= dict.fromkeys(self.ended(bad), bad)
-        return [
-            {"index": index, **self.named(values), "validation_accuracy": None}
-            | done.get(index, {})
-            | {"status": status.get(index, "missing")}
-            for index, values in self.values.items()
-        ]
+        """Return every trial by index: its values, how it did where it was completed, and how it ended."""
+        rows: dict[int, list[Row]] = {index: [] for index in self.values}
+        for row in self.rows:
+            rows[int(row["index"])].append(row)
+        return [{"index": i, **self.named(values), **measures(rows[i])} for i, values in self.values.items()]
+
+    def standings(self) -> list[dict[str, Any]]:
+        """Return the completed trials, the best first: by mean final validation accuracy, then by index.
+
+        The final accuracy, not the best on the way: it is the one that the trained network has.
+        """
+        found = [trial for trial in self.summaries() if trial["validation_accuracy"] is not None]
+        return sorted(found, key=lambda trial: (-trial["validation_accuracy"], trial["index"]))
 
     def points(self) -> list[dict[str, Any]]:
         """Return the completed trials as a figure shows them, the best first."""
+        values = self.values
         return [
-            {"values": self.values[trial["index"]], "accuracy": trial["validation_accuracy"], "spread": trial["spread"]}
+            {"values": values[trial["index"]], "accuracy": trial["validation_accuracy"], "spread": trial["spread"]}
             for trial in self.standings()
         ]
 
     def plan(self) -> dict[str, Any]:
         """Return the content of plan.json."""
-        return {
-            "stage": self.stage,
-            "general": self.general,
-            "space": {key: axis.model_dump(mode="json", exclude_none=True) for key, axis in self.space.items()},
-            "trials": [asdict(trial) for trial in self.trials],
-            "sources": self.sources,
-        }
+        return self.model_dump(mode="json", exclude={"settings", "earlier", "rows"}, exclude_none=True)
+
+
+def measures(rows: Sequence[Row]) -> dict[str, Any]:
+    """Return the means over the seeds of a trial, the standard deviation of its accuracy, and how it ended."""
+    ends = [row["status"] for row in rows]
+    status = next((bad for bad in ("failed", "diverged") if bad in ends), (ends or ["missing"])[0])
+    done = {name: [float(row[name]) for row in rows if row["status"] == "completed"] for name in MEASURES}
+    if not (accuracies := done["validation_accuracy"]):
+        return {"validation_accuracy": None, "status": status}
+    spread = {"spread": stdev(accuracies) if len(accuracies) > 1 else 0.0, "seeds": len(accuracies)}
+    return {name: fmean(column) for name, column in done.items()} | spread | {"status": status}
 
 
 def read(run: Run) -> Study:
     """Return the search of a run folder; RunError if it is none, or cannot be read."""
     if run.kind != "search":
         raise RunError(f"{run.path}: this is no search but a run of kind {run.kind}; name the folder of a search")
-    plan = run.read_json(PLAN)
+    plan, rows = run.read_json(PLAN), run.read_rows(TABLE)
+    earlier = run.read_json(EARLIER) if (run.path / EARLIER).is_file() else None
     try:
-        study = Study(
-            settings=run.settings,
-            stage=plan["stage"],
-            general=plan["general"],
-            space={key: Axis.model_validate(axis) for key, axis in plan["space"].items()},
-            trials=tuple(Trial(int(t["index"]), int(t["seed"]), dict(t["values"])) for t in plan["trials"]),
-            earlier=run.read_json(EARLIER) if (run.path / EARLIER).is_file() else None,
-            sources=plan.get("sources", {}),
-            rows=run.read_rows(TABLE),
-        )
-        study.missing(), study.summaries()  # whatever does not fit shows here
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        study = Study.model_validate({**plan, "settings": run.settings, "earlier": earlier, "rows": rows})
+        study.missing(), study.standings()  # whatever does not fit shows here
+    except (KeyError, TypeError, ValueError) as error:
         raise RunError(f"{run.path}: not a search that can be read ({str(error)[:150]!r}); search again") from error
     return study
 
@@ -189,19 +193,18 @@ def start(study: Study, executor: Executor, runs_dir: Path, *, formats: Sequence
 def resume(run: Run, executor: Executor, *, retry_failed: bool = False, formats: Sequence[str] = FORMATS) -> Study:
     """Take over the folder of a search: its complete rows stay, but for those that failed if they are to be retried.
 
-    Raises
-    ------
-    RunError
-        If it is no search, a living process runs it, or it would become another one: what differs is named.
+    RunError if it is no search, a living process runs it, or it would become another one: what differs is named.
     """
     run.take()
     try:
         study = read(run)
+        if study.learns:
+            tpe.library()
         dataset = executor.dataset(study.settings.data)
         if changed := "; ".join(train.contradictions(run, study.settings, dataset)):
             raise RunError(f"{run.path}: cannot go on, as it would become another search: {changed}; undo that")
         rows = [row for row in study.rows if not (retry_failed and row["status"] == "failed")]
-        run.resume(len(rows), "trials")
+        run.reopen(len(rows), "trials")
         if len(rows) < len(study.rows):
             lines = [",".join(row.values()) for row in rows]
             run.write(TABLE, "".join(f"{line}\n" for line in [",".join(study.rows[0]), *lines]))
@@ -209,7 +212,7 @@ def resume(run: Run, executor: Executor, *, retry_failed: bool = False, formats:
         run.release()
         raise
     run.formats = formats
-    return replace(study, rows=rows)
+    return study.model_copy(update={"rows": rows})
 
 
 def execute(
@@ -219,52 +222,61 @@ def execute(
 
     Yields the trials as they end, and None now and then, so that the caller may leave. Left before the end, by
     ``close()`` or an exception, the running trials are stopped, those that ended are written, and the run is marked as
-    what it is: interrupted or failed.
-
-    Raises
-    ------
-    RunError
-        When the folder cannot be written; with fail_fast, when a trial fails or diverges.
-    DataError
-        When a worker does not have the images of the search.
+    what it is: interrupted or failed. RunError when the folder cannot be written or, with fail_fast, a trial fails or
+    diverges; DataError when a worker does not have the images.
     """
-    images, stop = run.environment["data"]["fingerprint"], threading.Event()
-    jobs = [Job(trial, study.trial_settings(trial), images, validation_only=True) for trial in study.missing()]
-    ends = pool.run(jobs, executor, stop)
-    with pages.page_of(run):
+    stop = threading.Event()
+    ends = trained(study, run, executor, stop)
+    with pages.page_of(run) as refresh:
         try:
             for end in ends:
-                if end:
-                    write(study, run, *end)
-                yield end and (end[0].key, end[1])
+                refresh()
+                yield end
                 if end and fail_fast and end[1].status != "completed":
-                    status, note = end[1].status, end[1].note
-                    raise RunError(f"trial {end[0].key.index} {status}, and --fail-fast was given: {note}")
+                    trial, outcome = end
+                    raise RunError(f"trial {trial.index} {outcome.status}, and --fail-fast was given: {outcome.note}")
             finish(study, run)
         except BaseException as error:
             stop.set()
             with contextlib.suppress(RunError):  # where the folder is the trouble, the first error says so
-                for end in filter(None, ends):
-                    write(study, run, *end)
+                for _ in ends:  # rows of those that ended
+                    pass
                 left = isinstance(error, GeneratorExit | KeyboardInterrupt)
                 run.finish("interrupted" if left else "failed", **({} if left else {"error": str(error)}))
             run.release()
             raise
 
 
-def write(study: Study, run: Run, job: Job, outcome: Outcome) -> None:
-    """Add the row of a trial, unless it was stopped."""
-    if outcome.status == "left":
-        return
-    trial: Trial = job.key
+def trained(
+    study: Study, run: Run, executor: Executor, stop: threading.Event
+) -> Iterator[tuple[Trial, Outcome] | None]:
+    """Run the trials that are missing, then those that are suggested, and write a row as each ends."""
+    images = run.environment["data"]["fingerprint"]
+    while not stop.is_set() and (trials := study.missing() or suggested(study, run)):
+        jobs = [Job(trial, study.trial_settings(trial), images, validation_only=True) for trial in trials]
+        for end in pool.run(jobs, executor, stop):
+            if end and end[1].status != "left":
+                write(study, run, end[0].key, end[1])
+            yield end and (end[0].key, end[1])
+
+
+def suggested(study: Study, run: Run) -> list[Trial]:
+    """Add the next round of a search that learns to its plan, if there is one, and return its trials."""
+    if len(study.trials) < study.total:
+        study.add([values_at(study.space, point, study.settings) for point in tpe.suggest(study)])
+        run.write_json(PLAN, study.plan())
+    return study.missing()
+
+
+def write(study: Study, run: Run, trial: Trial, outcome: Outcome) -> None:
+    """Add the row of a trial."""
     scores = [r.validation for r in outcome.records if r.validation] if outcome.status == "completed" else []
-    best = max((s.accuracy for s in scores), default=math.nan)
     row = {
         "index": trial.index,
         "seed": trial.seed,
         **study.named(trial.values),
         "cycles": trial.values.get(CYCLES, study.part.cycles),
-        "best_validation_accuracy": best,
+        "best_validation_accuracy": max((s.accuracy for s in scores), default=math.nan),
         "validation_accuracy": scores[-1].accuracy if scores else math.nan,
         "validation_loss": scores[-1].loss if scores else math.nan,
         "seconds": outcome.seconds,

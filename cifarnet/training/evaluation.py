@@ -14,6 +14,7 @@ from cifarnet.nn.losses import L2, CrossEntropy, Loss
 from cifarnet.nn.network import Array, Buffers, activate, views, weight_count
 from cifarnet.training.tiles import Product
 
+MEASURES = ("precision", "recall", "f1")
 BLOCK = 500  # images at a time: their activations stay in the cache, and the sums do not depend on n
 
 
@@ -114,25 +115,39 @@ def confusion(predicted: NDArray[np.integer], y: NDArray[np.integer], K: int) ->
 
 
 def summary(matrix: NDArray[np.int64], losses: Array, classes: Sequence[str]) -> dict[str, Any]:
-    """Return accuracy, mean loss, and each class's precision (right among those predicted) and recall (among the true).
+    """Return accuracy, mean loss, and each class's precision (right among those predicted), recall (among the true).
 
-    Plain numbers, for JSON; None where there are no images to count.
+    With both, their harmonic mean, F1, and the means of the three over the classes that have images: ``macro`` counts
+    each class once, ``weighted`` each image. There a class that is never predicted has precision 0. Plain numbers, for
+    JSON; None where there are no images to count.
     """
     right, predicted, true = np.diag(matrix).tolist(), matrix.sum(axis=0).tolist(), matrix.sum(axis=1).tolist()
+    per_class = {
+        name: {
+            "precision": _ratio(right[k], predicted[k]),
+            "recall": _ratio(right[k], true[k]),
+            "f1": _ratio(2 * right[k], predicted[k] + true[k]),
+            "n": true[k],
+        }
+        for k, name in enumerate(classes)
+    }
+    present = [found for found in per_class.values() if found["n"]]
+    weights = {"macro": [1] * len(present), "weighted": [found["n"] for found in present]}
     return {
         "accuracy": sum(right) / sum(true),
         "loss": float(losses.mean(dtype=np.float64)),
         "n": sum(true),
-        "per_class": {
-            name: {
-                "precision": right[k] / predicted[k] if predicted[k] else None,
-                "recall": right[k] / true[k] if true[k] else None,
-                "n": true[k],
-            }
-            for k, name in enumerate(classes)
+        "per_class": per_class,
+        "averages": {
+            name: {key: float(np.average([found[key] or 0.0 for found in present], weights=w)) for key in MEASURES}
+            for name, w in weights.items()
         },
         "confusion": matrix.tolist(),
     }
+
+
+def _ratio(part: int, count: int) -> float | None:
+    return part / count if count else None
 
 
 def worst_mistakes(P: Array, y: NDArray[np.integer], count: int) -> NDArray[np.intp]:

@@ -38,8 +38,7 @@ class Timetable:
         """Return whether the curves have a point after ``step`` updates."""
         per_cycle = self.settings.evaluation.per_cycle or self.settings.training.schedule.measurements
         _, within, length = self.last(step)
-        passed = (within + 1) * per_cycle // length != within * per_cycle // length
-        return passed or step in (0, self.updates)
+        return step == 0 or (within + 1) * per_cycle // length != within * per_cycle // length
 
     def ends_cycle(self, step: int) -> bool:
         """Return whether a cycle is over after ``step`` updates."""
