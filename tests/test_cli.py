@@ -1,172 +1,486 @@
-"""The commands as a user calls them: real processes, their output, exit codes and the folders that they leave."""
+"""The commands as a user calls them: what they print, their exit codes, and all the files that they leave."""
 
+import contextlib
+import csv
+import io
 import json
 import os
 import re
+import shutil
+import signal
+import struct
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
+from click.shell_completion import ShellComplete
+from PIL import Image
 
-from cifarnet import runs
-from cifarnet.cli import COMMANDS
+import cifarnet
+from cifarnet import config, plots
+from cifarnet.cli import COMMANDS, cli, main
+from cifarnet.runs import Run
 
-TINY = ("--config", "configs/quick.yaml", "--set", "training.schedule.n_s=20", "--set", "data.limit=2000")
+TINY = ["quick", "--set=data.limit=500", "--set=training.schedule={n_s: 5, cycles: 2}", "--set=evaluation.per_cycle=2"]
+SMALL = ["-c", "quick", "--set=data={limit: 500, dims: 20}", "--set=network.hidden=[5]"]  # a network of milliseconds
+FAST = [*SMALL, "--format=svg"]
+COARSE = [*SMALL, "--set=search.coarse={n_s: 5, cycles: 1, trials: 3}"]
+FINE = ["--set=search.fine={n_s: 5, cycles: 1, trials: 2}", "--set=search.final={n_s: 5, cycles: 1, train: [1]}"]
+RUN = {"config.yaml", "environment.json", "run.json", "run.html", "log.txt", ".lock"}
+CURVES = {f"figures/{name}.{kind}" for name in ("curves", "eta", "weights") for kind in ("png", "svg")}
+CYCLES = {f"checkpoints/{name}.npz" for name in ("best", "cycle-1", "cycle-2", "latest")}
+TRAINED = RUN | CURVES | CYCLES | {"metrics.csv", "model.npz", "confusion-test.csv"}
+PROCESS = [sys.executable, "-m", "cifarnet"]
 
 
 @pytest.fixture
-def cifarnet(tmp_path):
-    """Run a command in a process of its own, with a runs folder and a cache of its own."""
+def call(tmp_path, monkeypatch, capsys):
+    """Run a command in this process, with a folder and a cache of its own; returns what it prints on both streams."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    for name in ("CIFARNET_DATA_DIR", "CIFARNET_RUNS_DIR", "CIFARNET_SET", "NO_COLOR"):
+        monkeypatch.delenv(name, raising=False)
 
-    def call(*arguments, code=0, **environment):
-        env = os.environ | {"CIFARNET_RUNS_DIR": str(tmp_path / "runs"), "XDG_CACHE_HOME": str(tmp_path)} | environment
-        env["OPENBLAS_NUM_THREADS"] = "1"  # threads that wait for each other spin, and the tests may share the machine
-        done = subprocess.run(
-            [sys.executable, "-m", "cifarnet", *arguments], capture_output=True, text=True, env=env, timeout=300
-        )
-        assert done.returncode == code, done.stdout + done.stderr
-        assert "Traceback" not in done.stderr
-        return done
+    def call(*words, code=0):
+        monkeypatch.setattr(sys, "argv", ["cifarnet", *map(str, words)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        printed = capsys.readouterr()
+        assert ended.value.code == code, printed
+        return printed
 
     return call
 
 
 @pytest.fixture
-def quick(cifarnet, tmp_path):
-    """The folder of a short synthetic training, and the JSON that it printed."""
-    printed = json.loads(cifarnet("train", *TINY, "--json").stdout)
-    return runs.find("latest", tmp_path / "runs"), printed
+def answer(call):
+    return lambda *words, code=0: json.loads(call(*words, "--json", code=code).out)
 
 
-def test_help_imports_click_alone(cifarnet):
-    """cifarnet --help names every command and loads neither numpy nor matplotlib, pydantic nor yaml."""
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    """A runs folder with a short training of two cycles."""
+    overrides = [word.removeprefix("--set=") for word in TINY[1:]]
+    return cifarnet.train("quick", overrides, runs_dir=tmp_path_factory.mktemp("kept") / "runs").path.parent
+
+
+@pytest.fixture
+def trained(kept, tmp_path):
+    """That training, in the runs folder of the test."""
+    shutil.copytree(kept, tmp_path / "runs", symlinks=True)
+    return Run.find("latest", tmp_path / "runs")
+
+
+def files(folder):
+    """The names of all files under a folder."""
+    return {str(path.relative_to(folder)) for path in Path(folder).rglob("*") if path.is_file()}
+
+
+def figures(*names):
+    return {f"figures/{name}.{kind}" for name in names for kind in ("png", "svg")}
+
+
+def test_help_imports_little():
     code = "import sys; sys.argv = ['cifarnet', '--help']\nfrom cifarnet.cli import main\n"
     code += "try: main()\nexcept SystemExit: sys.stderr.write(' '.join(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "cifarnet.cli" in done.stderr
-    assert not {"numpy", "matplotlib", "pydantic", "yaml", "tqdm"} & set(done.stderr.split())
-    for command in COMMANDS:
-        assert f"\n  {command} " in done.stdout
+    assert not {"numpy", "matplotlib", "pydantic", "yaml", "tqdm", "tabulate"} & set(done.stderr.split())
+    assert all(f"\n  {command} " in done.stdout for command in COMMANDS)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_has_help_with_an_example(cifarnet, command):
-    """Its own name with arguments is among the lines of --help."""
-    assert re.search(rf"\n +cifarnet {command}\b", cifarnet(command, "--help").stdout)
-
-
-def test_train_leaves_a_whole_run_folder(quick):
-    """Every file of the layout, the JSON on standard output and the same figures in run.json."""
-    path, printed = quick
-    expected = {"config.yaml", "environment.json", "run.json", "log.txt", "metrics.csv", "model.npz"}
-    expected |= {f"figures/{n}.{kind}" for n in ("curves", "eta", "weights") for kind in ("png", "svg")}
-    found = {str(file.relative_to(path)) for file in path.rglob("*") if file.is_file()}
-    assert expected <= found
-    assert "checkpoints/cycle-1.npz" in found
-    assert not [name for name in found if name.endswith(".part")]
-    assert {"run", "status", "seed", "updates", "validation_accuracy", "test_accuracy", "seconds"} <= set(printed)
-    assert runs.read_json(path / "run.json")["results"]["test_accuracy"] == printed["test_accuracy"]
-    environment = runs.read_json(path / "environment.json")
-    assert {"python", "numpy", "blas", "cpu", "argv", "git_commit", "data"} <= set(environment)
-    assert environment["data"]["source"] == "synthetic"
-
-
-def test_figures_are_in_the_formats_asked_for(cifarnet, tmp_path):
-    """--format svg: SVG alone, of a training, its evaluation, a search and a range test, and in the run's page."""
-    commands = ["train"], ["evaluate", "latest"], ["search-lambda", "coarse"], ["find-eta", "--epochs", "1"]
-    for words in commands:
-        config = [] if words[0] == "evaluate" else [*TINY, "--set", "search.coarse.trials=1"]
-        found = json.loads(cifarnet(*words, *config, "--format", "svg", "--json").stdout)
-        path = tmp_path / (found.get("run") or str(runs.find("latest", tmp_path / "runs")))
-        assert {file.suffix for file in (path / "figures").iterdir()} == {".svg"}
-        if words == ["train"]:
-            assert "data:image/svg+xml;base64," in (path / "run.html").read_text()
-
-
-def test_synthetic_data_are_named_loudly(cifarnet):
-    """A warning on standard error whenever results are not of CIFAR-10."""
-    assert "SYNTHETIC" in cifarnet("train", *TINY).stderr
-
-
-def test_a_runs_own_config_repeats_it(quick, cifarnet, tmp_path):
-    """train --config RUN/config.yaml: the same model.npz and metrics.csv, byte for byte."""
-    path, _ = quick
-    again = tmp_path / json.loads(cifarnet("train", "--config", str(path / "config.yaml"), "--json").stdout)["run"]
-    for name in ("model.npz", "metrics.csv", "config.yaml", "figures/curves.png", "figures/weights.svg"):
-        assert (again / name).read_bytes() == (path / name).read_bytes(), name
-
-
-def test_progress_and_results_go_to_different_streams(cifarnet):
-    """Plain lines on standard error where it is no terminal, none with --quiet; the result on standard output."""
-    done = cifarnet("train", *TINY)
-    assert "validation accuracy" in done.stderr
-    assert "test " in done.stdout
-    assert "step" not in cifarnet("train", *TINY, "--quiet").stderr
-
-
-def test_dry_run_writes_nothing(cifarnet, tmp_path):
-    """It prints the resolved settings and the number of updates."""
-    done = cifarnet("train", *TINY, "--dry-run")
-    assert "lambda:" in done.stdout
-    assert "40 updates of 100 images" in done.stdout
-    assert not (tmp_path / "runs").exists()
-
-
-def test_evaluate_needs_the_run_folder_alone(quick, cifarnet):
-    """The same test accuracy as the training's, per-class figures, confusions, and the figures in the folder."""
-    path, printed = quick
-    found = json.loads(cifarnet("evaluate", "latest", "--json").stdout)
-    assert found["accuracy"] == printed["test_accuracy"]
-    assert found["n"] == 10_000
-    assert len(found["per_class"]) == 10
-    assert np.array(found["confusion"]).sum() == 10_000
-    for name in ("confusion-test.png", "mistakes-test.svg"):
-        assert (path / "figures" / name).is_file()
-    assert "airplane" in cifarnet("evaluate", str(path), "--split", "validation").stdout
-
-
-def test_a_diverged_training_exits_with_4(cifarnet, tmp_path):
-    """The message has step, eta and a hint; the folder says diverged."""
-    done = cifarnet("train", *TINY, "--set", "training.schedule.eta_max=1e9", code=4)
-    assert "lower eta" in done.stderr
-    assert runs.read_json(runs.find("latest", tmp_path / "runs") / "run.json")["status"] == "diverged"
-
-
-def test_gradcheck_prints_what_its_json_says(cifarnet):
-    """Every parameter with its errors; exit code 0 when passed."""
-    arguments = ("gradcheck", "--set", "data.source=synthetic", "--samples", "5", "--lambda", "0.1")
-    found = json.loads(cifarnet(*arguments, "--method", "complex-step", "--json").stdout)
-    assert found["passed"]
-    assert found["method"] == "complex-step"
-    assert [p["name"] for p in found["parameters"]] == ["W1", "b1", "W2", "b2"]
-    assert found["max_relative_error"] == max(p["max_relative_error"] for p in found["parameters"])
-    both = cifarnet(*arguments, "--method", "forward", "--method", "centred", "--hidden", "0")
-    assert both.stdout.count("W1") == 2
-    assert "passed" in both.stdout
-
-
-def test_a_gradcheck_that_fails_exits_with_3(cifarnet):
-    """A forward difference with h = 0.1 is too coarse: the table is printed, the exit code is 3."""
-    done = cifarnet("gradcheck", "--set", "data.source=synthetic", "--method", "forward", "--step", "0.1", code=3)
-    assert "FAILED" in done.stdout
+def test_help_names_values_in_words(call, command):
+    page = call(command, *(["coarse"] if "search" in command else []), "--help").out
+    assert page.startswith(f"Usage: cifarnet {command}")
+    assert not re.search("RANGE|INTEGER", page)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("words", "code", "message"),
     [
-        (["train", "--config", "nowhere.yaml"], "nowhere.yaml"),
-        (["train", "--set", "training.lamda=1"], "did you mean training.lambda"),
-        (["evaluate", "--split", "holiday"], "holiday"),
-        (["gradcheck", "--samples", "0"], "--samples"),
-        (["trane"], "trane"),
+        (["trane"], 2, "Did you mean 'train'?"),
+        (["train", "--lable", "x"], 2, "Did you mean '--label'?"),
+        (["train"], 2, "name a config, a file of yours or one of assignment-1, figure-3,"),
+        (["train", "figure-33"], 2, "did you mean figure-3?"),
+        (["train", "quick", "-c", "figure-3"], 2, "two configs, quick and --config figure-3: name one"),
+        (["train", "--resume", "latest", "--seed", "1"], 2, "--resume goes with no config, --set, --seed"),
+        (["evaluate", "nowhere"], 1, "nowhere: 0 runs"),
+        (["gradcheck", "quick", "--hidden", "many"], 2, "network.hidden"),
+        (["find-eta", "quick", "--from", "1", "--to", "0.5"], 2, "--from 1 must be below --to 0.5"),
+        (["search-lambda", "fine", "quick"], 2, "give --from RUN"),
+        (["search", "coarse", "--resume", "latest", "--seed", "1"], 2, "--resume goes on with a search as it is"),
+        (["search-lambda", "coarse", "--retry-failed"], 2, "--retry-failed goes with --resume"),
+        (["search-lambda", "coarse", "--from", "x"], 2, "--from RUN goes with fine"),
+        (["search"], 2, "say coarse or fine"),
+        (["search", "coarse", "width", "--by", "seed"], 2, "searched are network.hidden, training.lambda"),
+        (["runs", "rm"], 2, "--keep-best K"),
+        (["runs", "page"], 1, "no run to write a page of"),
+        (["reproduce-report", "--studies", "x"], 2, "neither a file nor a folder"),
+        (["data", "info", "--data-dir", "~/nothing"], 1, "which does not exist"),
     ],
-)
-def test_wrong_usage_exits_with_2(cifarnet, arguments, message):
-    """One error that names what is wrong, nothing else."""
-    assert message in cifarnet(*arguments, code=2).stderr
+)  # fmt: skip
+def test_wrong_input_is_one_line_and_leaves_nothing(call, tmp_path, words, code, message):
+    printed = call(*words, code=code)
+    assert message in printed.err
+    assert not printed.out
+    assert not (tmp_path / "runs").exists()
 
 
-def test_evaluating_what_is_no_run_exits_with_1(cifarnet):
-    """The message names what was asked for."""
-    assert "nothing" in cifarnet("evaluate", "nothing", code=1).stderr
+def test_every_error_has_its_exit_code(call, monkeypatch):
+    def fails(error):
+        def body(*_, **__):
+            raise error
+
+        monkeypatch.setattr("cifarnet.runs.catalog.list_runs", body)
+
+    fails(KeyboardInterrupt())
+    assert call("runs", "list", code=130).err.endswith("Error: stopped\n")
+    fails(ValueError("odd"))
+    assert "unexpected ValueError: odd; run again as `cifarnet --debug" in call("runs", "list", code=1).err
+    monkeypatch.setattr(sys, "argv", ["cifarnet", "--debug", "runs", "list"])
+    with pytest.raises(ValueError, match="odd"):
+        main()
+
+
+def test_train_leaves_a_complete_folder(answer, call, tmp_path):
+    printed = answer("train", "-q", *TINY)
+    path = tmp_path / printed["run"]
+    assert files(path) == TRAINED
+    assert {"status", "seed", "updates", "train_accuracy", "validation_accuracy", "test_accuracy"} <= set(printed)
+    assert Run(path).results.items() <= printed.items()
+    assert set(Run(path).environment) >= {"python", "numpy", "blas", "cpu", "argv", "git_commit", "data", "threads"}
+    again = answer("train", "--config", path / "config.yaml", "--threads", Run(path).threads)
+    for name in CURVES | CYCLES | {"model.npz", "metrics.csv", "config.yaml"}:
+        assert (tmp_path / again["run"] / name).read_bytes() == (path / name).read_bytes(), name
+    shown = call("train", "--resume", "latest")
+    assert re.search(f"latest is {again['run']}\n.* is completed: there is nothing to resume", shown.err)
+    assert shown.out.startswith(f"{again['run']}\n20 updates in ")
+
+
+def test_progress_and_results_go_to_different_streams(call):
+    loud, quiet = (call("train", *FAST, *words) for words in ([], ["--quiet"]))
+    assert "validation accuracy" in loud.err
+    assert re.fullmatch("SYNTHETIC data: .*\n", quiet.err)
+    for printed in loud, quiet:
+        assert re.fullmatch(r"runs/\S+\n\d+ updates in .*; accuracy: training .*%, .*, test .*%\n", printed.out)
+    assert not list(Path("runs").rglob("*.png"))
+
+
+def test_a_dry_run_writes_nothing(call, monkeypatch, tmp_path):
+    monkeypatch.setenv("CIFARNET_SET", "training.lambda=0.5")
+    printed = call("train", "--dry-run").out  # what is set alone trains the defaults
+    assert "lambda: 0.5" in printed
+    assert printed.endswith("# plan: 1,000 updates of 100 images\n")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_verbose_says_which_files_and_threads_are_used(tmp_path):
+    words = ["train", *FAST, "-q", "-v", "--threads", "1", "--runs-dir", tmp_path]
+    logged = subprocess.run([*PROCESS, *words], capture_output=True, text=True, check=True).stderr
+    for words in ("quick.yaml", "data_batch_1", "threads: 1", f"run folder {tmp_path}"):
+        assert words in logged
+
+
+def test_diverged_and_failed_checks_have_exit_codes(call, tmp_path):
+    assert "lower eta" in call("train", *FAST, "--set", "training.schedule.eta_max=1e9", code=4).err
+    assert Run.find("latest", tmp_path / "runs").status == "diverged"
+    assert "FAILED" in call("gradcheck", *SMALL, "--method", "forward", "--step", "0.1", code=3).out
+    assert Run.find("latest", tmp_path / "runs").results["passed"] is False
+
+
+def test_gradcheck_leaves_its_table(answer, call, tmp_path):
+    words = ["gradcheck", "--set", "data.source=synthetic", "--samples", "3", "--dims", "5"]
+    found = answer(*words, "--lambda", "0.1", "--method", "centered", "--hidden", "4,3")
+    assert (found["passed"], found["method"]) == (True, "centred")
+    assert [p["name"] for p in found["parameters"] if p["hidden"] == [4, 3]] == ["W1", "b1", "W2", "b2", "W3", "b3"]
+    assert found["max_relative_error"] == max(p["max_relative_error"] for p in found["parameters"])
+    assert files(tmp_path / found["run"]) == RUN
+    both = call(*words, "--method", "forward", "--method", "complex-step", "--hidden", "0").out
+    assert re.search(r"forward +\[\] +.* W1 (.|\n)*complex-step +\[\] +.* W1 ", both)
+
+
+def test_find_eta_leaves_a_config_for_each_combination(call, tmp_path):
+    words = ["find-eta", *SMALL, "--epochs", "12", "--hidden", "4", "--hidden", "0", "--set", "training.lambda=0"]
+    printed = call(*words, "--set", "training.lambda=0.1", "--quiet").out
+    names = [f"hidden-{layers}-lambda-{lam}" for layers in ("4", "none") for lam in ("0", "0.1")]
+    path = Run.find("latest", tmp_path / "runs").path
+    tables = {f"{name}.{kind}" for name in names for kind in ("csv", "yaml")}
+    assert files(path) == RUN | figures("range-test") | tables
+    for name in names:
+        flags = re.search(rf"^{name}: (.*)$", printed, re.MULTILINE)[1]
+        pair = config.flatten(config.plain(config.load(path / f"{name}.yaml")))
+        for flag, value in re.findall(r"--set (\S+)=(\S+)", flags):
+            assert float(value) == pair[flag]
+
+
+def test_evaluate_adds_its_figures(answer, call, trained):
+    found = answer("evaluate", trained.name)
+    assert found["n"] == np.sum(found["confusion"]) == 10_000
+    assert len(found["per_class"]) == 10
+    added = figures("confusion-test", "mistakes-test")
+    last = answer("evaluate", "latest", "--checkpoint", "cycle-2", "--format", "svg")
+    assert last["accuracy"] == found["accuracy"] == trained.results["test_accuracy"]
+    tables = call("evaluate", "--format", "svg").out.splitlines()[1:-1]
+    assert max(map(len, tables)) <= 80
+    both = answer("evaluate", "--ensemble", "cycles", "--split", "validation", "--format", "svg")
+    assert [member["name"][-7:] for member in both["members"]] == ["cycle 2", "cycle 1"]
+    for name, more in ("cycle-2-test", []), ("ensemble-validation", ["members"]):
+        added |= {f"figures/{kind}-{name}.svg" for kind in ("confusion", "mistakes", *more)} | {f"confusion-{name}.csv"}
+    assert files(trained.path) == TRAINED | added
+
+
+def test_evaluate_answers_where_the_folder_cannot_be_written(call, trained):
+    shutil.rmtree(trained.path / "figures")
+    (trained.path / "figures").write_text("in the way")
+    printed = call("evaluate", trained.path)
+    assert "10,000 test images: accuracy" in printed.out
+    assert "Figures:" not in printed.out
+    assert "Warning: the figures could not be kept" in printed.err
+
+
+def test_latest_is_the_newest_run_that_will_do(call, trained):
+    call("gradcheck", *SMALL, "--samples", "2")
+    for words in ["evaluate", "--format", "svg"], ["export", "--to", "csv"]:
+        assert f"latest is runs/{trained.name}\n" in call(*words).err
+    refused = call("evaluate", "--checkpoint", "cycle-3", code=1).err
+    assert f"latest is runs/{trained.name}\n" in refused
+    assert "no checkpoint cycle-3; its checkpoints: best, latest, cycle-1, cycle-2" in refused
+    assert "is a gradient check" in call("train", "--resume", Run.find("latest", Path("runs")).name, code=1).err
+
+
+def test_predict_names_what_it_leaves_out(call, answer, trained, tmp_path):
+    for name in ("cats/a.png", "dogs/b.webp", "c.bmp"):
+        (tmp_path / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.effect_noise((40, 50), 90).convert("RGB").save(tmp_path / "photos" / name)
+    (tmp_path / "photos" / "notes.txt").write_text("x")
+    (tmp_path / "photos" / "._a.png").write_text("x")
+    printed = call("predict", "latest", "photos")
+    header, *rows = csv.reader(io.StringIO(printed.out))
+    assert header[:3] == ["image", "class", "airplane"]
+    assert [row[0] for row in rows] == [f"photos/{name}" for name in ("c.bmp", "cats/a.png", "dogs/b.webp")]
+    assert printed.err.splitlines()[1:] == ["skipped: photos/notes.txt: no picture"]
+    (tmp_path / "broken.png").write_bytes(b"\x89PNG")
+    words = ["predict", "latest", "photos/c.bmp", "broken.png"]
+    shown = call(*words, "--picture", code=1)
+    assert shown.out.startswith("photos/c.bmp\n  ")
+    assert "skipped: broken.png: cannot be read as a picture" in shown.err
+    found = answer(*words, code=1)
+    assert [skipped["image"] for skipped in found["skipped"]] == ["broken.png"]
+    [seen] = found["images"]
+    assert seen["probabilities"][seen["class"]] == max(seen["probabilities"].values())
+    assert files(trained.path) == TRAINED | {"figures/predictions.png"}
+
+
+def test_export_names_its_files(call, answer, trained):
+    listed = call("export", "--to", "csv").out.splitlines()
+    assert listed == answer("export", trained.name, "--to", "csv")["files"]
+    assert files(trained.path) == TRAINED | {str(Path(name).relative_to(f"runs/{trained.name}")) for name in listed}
+
+
+def test_a_search_leads_to_the_final_training(call, answer, tmp_path):
+    coarse = call("search-lambda", "coarse", *COARSE, *FINE)
+    assert coarse.err.count("validation accuracy") == 3
+    searched = RUN | figures("search") | {"plan.json", "trials.csv", "best.yaml"}
+    assert files(Run.find("latest", tmp_path / "runs").path) == searched
+    fine = answer(*coarse.out.splitlines()[-1].removeprefix("Next: cifarnet ").split())
+    assert files(tmp_path / fine["run"]) == searched | {"earlier.json"}
+    assert [trial["index"] for trial in fine["trials"]] == [0, 1]
+    assert {"index", "lambda", "validation_accuracy", "status"} <= set(fine["trials"][0])
+    assert fine["best"]["validation_accuracy"] == max(t["validation_accuracy"] for t in fine["trials"])
+    final = answer(*fine["next"].split()[1:])
+    assert config.load(tmp_path / final["run"] / "config.yaml").training.lam == fine["best"]["lambda"]
+    assert "is no training: it is a search" in call("train", "--resume", fine["run"], code=1).err
+
+
+def test_the_plan_of_a_search_writes_nothing(call, tmp_path):
+    over = "--set=search.over.training.schedule.eta_max.values=[0.1, 0.2]"
+    printed = call("search", "coarse", *COARSE, over, "--dry-run").out
+    assert "\n2 trainings: cycles 1, n_s 5, eta_min 1e-05, batch size 100, hidden [5], seed 42, 500 training" in printed
+    assert "search.coarse.cycles: search.coarse.cycles (--set)\n" in printed
+    assert not (tmp_path / "runs").exists()
+
+
+def test_top_says_how_many_trials_are_shown(call):
+    for words, shown in ([], 3), (["--top", 1], 1), (["--top", 9], 4):
+        table = call("search-lambda", "coarse", *COARSE, "--set=search.coarse.trials=4", *words).out
+        assert len(re.findall(r"^ +\d +\d +[\d.e-]+ +", table, re.M)) == shown
+
+
+def test_search_shows_the_best_trial_of_each_value(answer, call):
+    over = [f"--set=search.over.{axis}" for axis in ("network.hidden.values=[5,2]", "training.lambda.values=[0,1]")]
+    found = answer("search", "coarse", *COARSE, *over, "--set=search.coarse.sampling=grid", "--by", "network.hidden")
+    assert [row["hidden"] for row in found["by"]] == [2, 5]
+    for row in found["by"]:
+        same = [t["validation_accuracy"] for t in found["trials"] if t["hidden"] == row["hidden"]]
+        assert row["validation_accuracy"] == max(same)
+    shown = call("search", "--resume", "latest", "--by", "training.lambda").out
+    assert len(re.findall(r"^ +[1-4]  .*%", shown, re.MULTILINE)) == 2
+    assert "goes on with: cifarnet search --resume" in call("search-lambda", "--resume", "latest", code=2).err
+
+
+def test_a_diverged_trial_shows_in_the_exit_code(call):
+    over = "--set=search.over.training.schedule.eta_max.values=[0.1,1e30]"
+    printed = call("search", "coarse", *COARSE, over, "--quiet", code=4)
+    assert re.search(r"DIVERGED(.|\n)*diverged trials: 1", printed.err)
+    assert "Next: cifarnet search fine" in printed.out
+
+
+def test_a_stopped_search_is_finished_or_forced(call, tmp_path):
+    words = ["search-lambda", "coarse", *COARSE, "--set=search.coarse={n_s: 2000, trials: 9}", "--jobs", "1", "-q"]
+    process = subprocess.Popen([*PROCESS, *words], stderr=subprocess.PIPE, text=True)
+    while not (tables := list((tmp_path / "runs").glob("2*/trials.csv"))):
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.terminate()
+    printed = process.communicate(timeout=60)[1]
+    assert process.returncode == 143, printed
+    assert f"trainings to go; to go on: cifarnet search-lambda --resume runs/{tables[0].parent.name}" in printed
+    fine = ["search-lambda", "fine", "--from", "latest", *FINE, "--dry-run", "--set=search.fine.range=best 1"]
+    assert re.search("it is interrupted, with .* take what it has with --force", call(*fine, code=2).err)
+    assert "2 trainings" in call(*fine, "--force").out
+
+
+def test_runs_are_listed_in_five_forms(call, answer, trained):
+    other = answer("train", *FAST, "--label", "small")["run"]
+    header, _, first, second = call("runs", "list").out.splitlines()
+    assert re.fullmatch("run +age +kind +label +status .* validation +test +time", header)
+    assert " small " in first
+    assert re.match(rf"{trained.name[:15]} .* {trained.results['test_accuracy']:.2%} ", second)
+    assert call("runs", "list", "--markdown").out.startswith("| run ")
+    assert r"\toprule" in call("runs", "list", "--latex").out
+    rows = csv.DictReader(io.StringIO(call("runs", "list", "--csv", "--sort", "-started").out))
+    assert float(list(rows)[1]["test_accuracy"]) == trained.results["test_accuracy"]
+    [found] = answer("runs", "list", "--filter", "label=small")["runs"]
+    assert (found["run"], found["settings"]["network"]["hidden"]) == (other, [5])
+    assert "label=other" in call("runs", "list", "--filter", "label=other").err
+
+
+def test_compare_prints_before_it_draws(call, answer, trained, monkeypatch, tmp_path):
+    other = Path(answer("train", "-q", *TINY, "--seed", "7")["run"]).name
+    printed = call("runs", "compare", trained.name, other, "--format", "svg").out
+    assert re.search(r"^seed +42 +7$", printed, re.MULTILINE)
+    assert "n_s" not in printed
+    assert files(tmp_path / "runs") >= {"comparison.svg"}
+
+    monkeypatch.setattr(plots, "overlay", lambda _: 1 / 0)
+    printed = call("runs", "compare", trained.name, other)
+    assert "test_accuracy" in printed.out
+    assert "Warning: the curves could not be drawn: division by zero" in printed.err
+    assert answer("runs", "compare", trained.name, other)["figure"] is None
+    assert "two different runs" in call("runs", "compare", other, other, code=2).err
+
+
+def test_runs_are_shown_annotated_and_removed(call, answer, trained, tmp_path):
+    call("runs", "note", "latest", "for the\nreport λ")
+    shown = call("runs", "show").out
+    for words in ("for the report λ", "training.lambda", f"cifarnet train --config runs/{trained.name}/config.yaml"):
+        assert words in shown
+    assert len(answer("runs", "show")["notes"]) == 1
+    other = tmp_path / answer("train", *FAST)["run"]
+    assert call("runs", "page").out == "runs/index.html\n"
+    assert files(tmp_path / "runs") >= {"index.html", f"{other.name}/run.html"}
+    assert "say --yes" in call("runs", "rm", "latest", code=2).err
+    assert call("runs", "rm", "--keep-best", "1", "--yes").out.endswith("1 removed\n")
+    assert [trained.path.exists(), other.exists()].count(True) == 1
+
+
+def test_reproduce_report_leaves_a_page_and_its_records(call, answer, tmp_path):
+    row = "{id: a, title: A, settings: {training: {lambda: 0.01}}, reported: [{text: 46 %, measure: test_accuracy}]}"
+    settings = "{data: {dims: 20, limit: 200}, network: {hidden: [4]}, training: {schedule: {n_s: 2}}}"
+    exhibit = f"{{id: e, title: E, place: Section 1, settings: {settings}, rows: [{row}]}}"
+    (tmp_path / "s.yaml").write_text(f"{{id: s, title: S, author: N. N., year: 2021, exhibits: [{exhibit}]}}")
+    words = ["reproduce-report", "--studies", "s.yaml", "--scale", "1"]
+    assert "1 of 1 to run" in call(*words, "--dry-run").out
+    found = answer(*words)
+    [training] = (tmp_path / "runs" / "reports" / "trainings").glob("2*")
+    assert files(training) == RUN - {"run.html"} | {"metrics.csv", "model.npz", "confusion-test.csv"}
+    top = {path.name for path in (tmp_path / "runs" / "reports").iterdir()}
+    assert top == {"index.html", "numbers.csv", "report.md", "plan.json", "trainings"}
+    assert found["synthetic"] is True
+    assert call("reproduce-report", "--studies", "s.yaml", "--redraw").out.startswith("runs/reports/index.html\n")
+
+
+def test_config_and_data_describe(call, answer):
+    shown = call("config", "show", "figure-3", "--seed", "7").out
+    assert re.search(r"^seed: 7 +# --seed$", shown, re.MULTILINE)
+    assert re.search(r"n_s: 500 +# figure-3.yaml:8$", shown, re.MULTILINE)
+    assert answer("config", "show", "figure-3")["settings"]["training"]["lambda"] == 0.01
+    assert json.loads(call("config", "schema").out) == config.json_schema()
+    assert call("config", "reference").out == config.reference()
+    assert "data download" in call("data", "verify", code=1).err
+
+
+def test_the_home_folder_is_expanded(call, monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert f"no runs in {tmp_path}/home/runs" in call("runs", "list", "--runs-dir", "~/runs").err
+    assert f"{tmp_path}/home/data" in call("data", "info", "--data-dir", "~/data", code=1).err
+
+
+def test_letters_that_a_terminal_lacks_are_replaced(trained, tmp_path):
+    image = os.fsencode(tmp_path) + b"/\xff.png"
+    Image.effect_noise((32, 32), 90).save(os.fsdecode(image), "png")
+    trained.note("λ")
+    env = os.environ | {"PYTHONIOENCODING": "cp1252", "CIFARNET_RUNS_DIR": str(tmp_path / "runs")}
+    for words in ["runs", "show"], ["predict", "latest", image], ["predict", "latest", image, "--csv"]:
+        done = subprocess.run([*PROCESS, *words], capture_output=True, env=env, check=True)
+        assert b"?" in done.stdout
+
+
+def test_commands_options_runs_configs_and_keys_are_completed(trained, monkeypatch, tmp_path):
+    def completed(*words):
+        found = ShellComplete(cli, {}, "cifarnet", "_CIFARNET_COMPLETE").get_completions(list(words[:-1]), words[-1])
+        return [item.value for item in found]
+
+    monkeypatch.chdir(tmp_path)
+    name = trained.name
+    assert completed("tr") == ["train"]
+    assert completed("runs", "") == ["compare", "draw", "list", "note", "page", "rm", "show"]
+    assert "--resume" in completed("train", "--re")
+    assert completed("runs", "show", "") == ["latest", name]
+    for words in (["evaluate"], ["predict"], ["runs", "rm"], ["train", "--resume"], ["search-lambda", "--from"]):
+        assert completed(*words, name[:9]) == [name]
+    assert completed("train", "fig") == completed("train", "-c", "fig") == ["fig", "figure-3", "figure-4"]
+    assert completed("train", "--set", "training.lam") == ["training.lambda="]
+    assert completed("runs", "list", "--sort", "valid") == ["validation_accuracy"]
+
+
+def test_completion_scripts_are_valid(call):
+    for shell in "bash", "zsh", "fish":
+        script = call("completion", shell).out
+        assert "_CIFARNET_COMPLETE" in script
+        if shutil.which(shell):
+            subprocess.run([shell, "-n"], input=script, text=True, check=True)
+
+
+def on_a_terminal(*words, columns=200, **environment):
+    """What a command prints on a terminal of this width."""
+    pty, fcntl, termios = (pytest.importorskip(name) for name in ("pty", "fcntl", "termios"))
+    ours, theirs = pty.openpty()
+    env = os.environ | {"COLUMNS": str(columns), "TERM": "xterm"} | environment
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", 24, columns, 0, 0))
+    output = b""
+    with subprocess.Popen([*PROCESS, *words], stdout=theirs, stderr=theirs, env=env), os.fdopen(ours, "rb", 0) as shown:
+        os.close(theirs)
+        with contextlib.suppress(OSError):  # how a terminal ends
+            while chunk := shown.read(10_000):
+                output += chunk
+    return output.decode()
+
+
+def test_a_terminal_has_colours_a_bar_and_its_own_width(trained, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert "\x1b[32mcompleted" in on_a_terminal("runs", "list")
+    assert "\x1b" not in on_a_terminal("runs", "list", NO_COLOR="1")
+    assert "\x1b" not in on_a_terminal("--no-color", "runs", "list")
+    shown = on_a_terminal("train", *FAST)
+    assert "100%|" in shown
+    assert "Warning" not in shown
+    *lines, last = on_a_terminal("runs", "list", columns=60, NO_COLOR="1").splitlines()
+    assert re.fullmatch(r"Too narrow for .*n_s.*, kind.*: --csv has all", last)
+    assert max(map(len, lines)) <= 60
+    narrow = on_a_terminal("gradcheck", *SMALL, "--samples", "2", "-q", columns=50)
+    assert re.search(r"^parameter +W1\s*$", narrow, re.MULTILINE)

@@ -1,18 +1,18 @@
-"""Runs for other tools: each opened by the tool itself, or by its own reader, and compared."""
+"""Runs for other tools: each opened by the tool itself, or by its own reader, and compared; scikit-learn's rules."""
 
 import csv
+import doctest
 import json
+import subprocess
 import sys
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
 import cifarnet
-from cifarnet import network
-from cifarnet.cli import cli
 from cifarnet.errors import ConfigError
 from cifarnet.export import export
+from cifarnet.nn.network import named_views
 
 TINY = {"data": {"source": "synthetic", "limit": 1000}, "training": {"schedule": {"n_s": 10}}}
 
@@ -21,38 +21,43 @@ TINY = {"data": {"source": "synthetic", "limit": 1000}, "training": {"schedule":
 def run(request, tmp_path_factory):
     """A finished run: two layers, fewer inputs, one layer, three layers."""
     extra = [f"{'data' if key == 'dims' else 'network'}.{key}={value}" for key, value in request.param.items()]
-    return cifarnet.train(TINY, extra, runs_dir=tmp_path_factory.mktemp("runs"))
+    return cifarnet.train(TINY, extra, runs_dir=tmp_path_factory.mktemp("runs"), formats=["svg"])
 
 
 def test_onnxruntime_gives_the_same_probabilities(run):
-    """From pixels, to 1e-5, for any number of images; classes in the metadata."""
+    """From pixels, to 1e-5, for any number of images, none included; classes in the metadata."""
     pytest.importorskip("onnx")
     runtime = pytest.importorskip("onnxruntime")
     [name] = export(run, "onnx")
     session = runtime.InferenceSession(str(run.path / name), providers=["CPUExecutionProvider"])
-    for n in (1, 64):
+    for n in (0, 1, 64):
         images = np.random.default_rng(n).integers(0, 256, (n, 32, 32, 3), np.uint8)
         [P] = session.run(None, {"pixels": images})
+        assert P.shape == (n, 10)
         np.testing.assert_allclose(P, run.predict(images), atol=1e-5, rtol=0)
     assert json.loads(session.get_modelmeta().custom_metadata_map["classes"]) == list(run.model.classes)
 
 
 def test_the_event_file_holds_curves_figures_and_settings(run):
-    """Read back record by record with check sums."""
+    """Read back record by record; exported again, the file is replaced."""
     pytest.importorskip("tensorboardX")
     [name] = export(run, "tensorboard")
+    assert export(run, "tensorboard") == [name]
+    assert len(list((run.path / name).parent.iterdir())) == 1
     events = list(read_events((run.path / name).read_bytes()))
     assert events[0].file_version == "brain.Event:2"
     values = {(value.tag, event.step): value for event in events for value in event.summary.value}
     records = run.records
     for step, accuracy in zip(records["step"], records["validation_accuracy"], strict=True):
         assert values["accuracy/validation", int(step)].simple_value == pytest.approx(accuracy)
+    assert values["eta", 2].simple_value == pytest.approx(records["eta"][1])
     assert values["curves", 0].image.encoded_image_string.startswith(b"\x89PNG")
+    assert (("weights", 0) in values) is (run.settings.data.dims is None)
     assert any(tag.startswith("settings") for tag, _ in values)
 
 
 def read_events(content):
-    """The events of a file of TFRecords."""
+    """The events of a file of TFRecords, each with a checksum of its length and of its content."""
     import struct
 
     from tensorboardX.proto.event_pb2 import Event
@@ -73,28 +78,80 @@ def test_tables_hold_every_number(run):
     """Weights come back to the last bit, records as they are, settings and results by key."""
     files = export(run, "csv")
     read = {name: list(csv.reader((run.path / name).read_text().splitlines())) for name in files}
-    for name, values in network.named(run.model.theta, run.model.sizes).items():
+    for name, values in named_views(run.model.theta, run.model.sizes).items():
         table = np.array(read[f"export/{name}.csv"][1:], np.float32)
         assert (table.reshape(values.shape) == values).all()
     header, *rows = read["export/metrics.csv"]
-    assert len(rows) == len(run.records["step"])
+    assert header == list(run.records)
+    assert [float(row[0]) for row in rows] == run.records["step"].tolist()
     assert dict(read["export/summary.csv"])["results.test_accuracy"] == str(run.results["test_accuracy"])
     assert dict(read["export/summary.csv"])["settings.data.source"] == "synthetic"
-    assert header == list(run.records)
 
 
 @pytest.mark.parametrize(("to", "module"), [("onnx", "onnx"), ("tensorboard", "tensorboardX")])
 def test_a_missing_extra_says_what_to_install(run, monkeypatch, to, module):
-    """Wrong usage, exit code 2."""
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(ConfigError, match=rf"pip install 'cifarnet\[{to}\]'") as raised:
+    with pytest.raises(ConfigError, match=rf"pip install 'cifarnet\[{to}\]'"):
         export(run, to)
-    assert raised.value.exit_code == 2
 
 
-def test_the_command_names_the_files(run):
-    """A line each, or JSON."""
-    done = CliRunner().invoke(cli, ["export", str(run.path), "--to", "csv"])
-    assert f"{run.path}/export/W1.csv" in done.stdout.splitlines()
-    files = json.loads(CliRunner().invoke(cli, ["export", str(run.path), "--to", "csv", "--json"]).stdout)["files"]
-    assert files == done.stdout.splitlines()
+pytest.importorskip("sklearn")
+
+from sklearn.datasets import load_digits  # noqa: E402
+from sklearn.model_selection import GridSearchCV, train_test_split  # noqa: E402
+from sklearn.pipeline import make_pipeline  # noqa: E402
+from sklearn.preprocessing import StandardScaler  # noqa: E402
+from sklearn.utils.estimator_checks import parametrize_with_checks  # noqa: E402
+
+from cifarnet.export import sklearn  # noqa: E402
+from cifarnet.export.sklearn import CifarnetClassifier  # noqa: E402
+
+
+@parametrize_with_checks([CifarnetClassifier(n_s=100)])
+def test_the_classifier_passes_all_checks_of_scikit_learn(estimator, check):
+    check(estimator)
+
+
+def test_the_example_of_the_classifier_runs():
+    assert doctest.testmod(sklearn).failed == 0
+
+
+def test_the_classifier_learns_digits_in_a_pipeline_and_a_search():
+    """Better than 90 % on images that it has not seen, with lambda chosen by cross-validation."""
+    X, y = load_digits(return_X_y=True)
+    model = make_pipeline(StandardScaler(), CifarnetClassifier(n_s=200, random_state=1))
+    X, unseen, y, labels = train_test_split(X, y, random_state=0)
+    search = GridSearchCV(model, {"cifarnetclassifier__lam": [0, 0.001]}, cv=2).fit(X, y)
+    assert search.score(unseen, labels) > 0.9
+
+
+def test_the_same_random_state_gives_the_same_network():
+    """To the last bit; numbers of NumPy are numbers, and another state gives another network."""
+    X, y = load_digits(return_X_y=True)
+    a, b = CifarnetClassifier(n_s=20, random_state=1), CifarnetClassifier((np.int64(50),), n_s=20.0, random_state=1)
+    assert (a.fit(X, y).theta_ == b.fit(X, y).theta_).all()
+    assert (a.theta_ != CifarnetClassifier(n_s=20, random_state=2).fit(X, y).theta_).any()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"lam": -1}, "training.lambda = -1"),
+        ({"cycles": 0}, "training.schedule.cycles = 0"),
+        ({"hidden": 20}, "network.hidden = 20"),
+        ({"init": "xaver"}, "network.init = .xaver"),
+        ({"n_s": 30.5}, "training.schedule.n_s = 30.5"),
+        ({"batch_size": 0}, "training.batch_size = 0"),
+        ({"eta_min": 0.2, "eta_max": 0.1}, "training.schedule.eta_min = 0.2: must be at most eta_max"),
+    ],
+)
+def test_the_classifier_validates_as_a_config_does(wrong, message):
+    X, y = load_digits(return_X_y=True)
+    with pytest.raises(ValueError, match=message):
+        CifarnetClassifier(**wrong).fit(X, y)
+
+
+def test_without_scikit_learn_the_error_says_what_to_install():
+    code = "import sys; sys.modules['sklearn'] = None; import cifarnet.export.sklearn"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "pip install 'cifarnet[sklearn]'" in done.stderr

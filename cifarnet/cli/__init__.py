@@ -1,35 +1,25 @@
-"""The command line. Commands import what they need in their bodies, so that help imports click alone."""
+"""The command line. Commands import what they need when they run, so that help imports click and little else."""
 
+import difflib
 import importlib
 import os
 import signal
 import sys
-from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
 from cifarnet.errors import CifarnetError
 
 COMMANDS = (
-    "train",
-    "gradcheck",
-    "search-lambda",
-    "search",
-    "find-eta",
-    "evaluate",
-    "predict",
-    "reproduce-report",
-    "export",
-    "runs",
-    "data",
-    "config",
-    "completion",
-)
+    "train", "gradcheck", "search-lambda", "search", "find-eta", "evaluate", "predict", "reproduce-report", "export",
+    "runs", "data", "config", "completion",
+)  # fmt: skip
+SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 120, "show_default": True}
 
 
 class Commands(click.Group):
-    """A group whose commands are found by name in the modules of this package."""
+    """Commands that are imported when they are asked for, each from the module that is called like it."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -37,35 +27,36 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        name = cmd_name.replace("-", "_")
-        command: click.Command = getattr(importlib.import_module(f"cifarnet.cli.{name}"), name)
-        return command
+        module = importlib.import_module(f"cifarnet.cli.{cmd_name.replace('-', '_').removesuffix('_lambda')}")
+        return next(c for c in vars(module).values() if isinstance(c, click.Command) and c.name == cmd_name)
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        if args[0] not in COMMANDS and (near := difflib.get_close_matches(args[0], COMMANDS, 1)):
+            ctx.fail(f"No such command {args[0]!r}. Did you mean {near[0]!r}?")
+        return super().resolve_command(ctx, args)
 
 
-def tell_version(context: click.Context, parameter: click.Parameter, asked: bool) -> None:
-    """Print the version where it is asked for, and end."""
+def show_version(context: click.Context, parameter: click.Parameter, asked: bool) -> None:
     if asked:
-        from cifarnet.version import told
+        from cifarnet.version import describe
 
-        click.echo(f"cifarnet {told()}")
+        click.echo(f"cifarnet {describe()}")
         context.exit()
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.group(cls=Commands, context_settings=SETTINGS)
 @click.option("--no-color", is_flag=True, help="No colours; so does the environment variable NO_COLOR.")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
-@click.option(
-    "--version", is_flag=True, is_eager=True, expose_value=False, callback=tell_version, help="Show release and commit."
-)
+@click.option("--version", is_flag=True, is_eager=True, callback=show_version, help="Show release and commit.")
 @click.pass_context
-def cli(context: click.Context, no_color: bool, debug: bool) -> None:
+def cli(context: click.Context, /, no_color: bool, **_: bool) -> None:
     """Reproducible experiments with small NumPy networks on CIFAR-10.
 
     \b
     Examples:
-      cifarnet train --config figure-3
+      cifarnet train figure-3
       cifarnet gradcheck --method centred
-      cifarnet search-lambda coarse --config search
+      cifarnet search-lambda coarse search
       cifarnet evaluate latest
     """
     if no_color or os.environ.get("NO_COLOR"):
@@ -74,21 +65,23 @@ def cli(context: click.Context, no_color: bool, debug: bool) -> None:
 
 def main() -> NoReturn:
     """Run the command line and turn every error into a line and an exit code, at this one place."""
-    signal.signal(signal.SIGTERM, terminated)
-    os.environ["MPLBACKEND"] = "agg"  # figures are files; whatever is set for other programs need not be there
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    os.environ["MPLBACKEND"] = "agg"  # figures are files; what is set for other programs may not be installed
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # λ in cp1252; file names that are not UTF-8
     try:
         code = cli.main(prog_name="cifarnet", standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except CifarnetError as error:
-        fail(str(error), error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         fail("stopped", 130)
     except BrokenPipeError:
-        sys.stderr.close()  # the reader of our output went away; Python would complain at exit
+        sys.stderr.close()  # who read our output went away; Python would complain at exit
         sys.exit(1)
+    except CifarnetError as error:
+        fail(str(error), error.exit_code)
     except Exception as error:
         fail(f"unexpected {type(error).__name__}: {error}; run again as `cifarnet --debug ...` to see where", 1)
 
@@ -98,7 +91,3 @@ def fail(message: str, code: int) -> NoReturn:
         raise
     click.echo(f"Error: {message}", err=True)
     sys.exit(code)
-
-
-def terminated(signum: int, frame: FrameType | None) -> NoReturn:
-    sys.exit(128 + signum)

@@ -1,18 +1,10 @@
-"""cifarnet config: what the settings are, where each comes from, and what they may be."""
-
-from __future__ import annotations
+"""``cifarnet config``: what the settings are, where each comes from, and what they may be."""
 
 import json
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import click
 
-from cifarnet.cli import options
-from cifarnet.cli.options import config_options, echo_json
-
-if TYPE_CHECKING:
-    from cifarnet.config import Resolved
+from cifarnet.cli.options import Answering, Command, WithConfig, command
 
 
 @click.group()
@@ -21,55 +13,56 @@ def config() -> None:
 
     \b
     Example:
-      cifarnet config show --config figure-3
+      cifarnet config show figure-3
     """
 
 
-@config.command()
-@config_options
-@options.as_json
-def show(source: str | None, overrides: tuple[str, ...], seed: int | None, label: str | None, as_json: bool) -> None:
+@command("show", config)
+class Show(WithConfig, Answering):
     """Print the settings, with the origin of each.
 
     A flag such as --seed wins over --set, that over the environment variable CIFARNET_SET (KEY=VALUE words, quoted as
     in a shell), that over the config file, and that over the default. Where a kind is changed, keys of the config
-    file that the new kind has no use for are dropped. A whole number may be written 1e3. Without a label the config's
+    file that the new kind does not have are dropped. A whole number may be written 1e3. Without a label the config's
     file name is the label.
 
-    \b
     Example:
-      cifarnet config show --config figure-3 --set training.lambda=0.001 --set "training.schedule.n_s=2 epochs"
+      cifarnet config show figure-3 --set training.lambda=0.001 --set "training.schedule.n_s=2 epochs"
     """
-    from cifarnet.config import plain, resolve
 
-    resolved = resolve(source, overrides, seed=seed, label=label)
-    if as_json:
-        echo_json({"settings": plain(resolved.settings), "origins": resolved.origins})
-    else:
-        click.echo("\n".join(annotated(resolved)))
+    def run(self) -> None:
+        from cifarnet.config import dump, plain
 
-
-def annotated(resolved: Resolved) -> Iterator[str]:
-    """The lines of the settings' YAML, the origin of every value in a column of comments."""
-    from cifarnet.config import dump
-
-    lines = dump(resolved.settings).splitlines()
-    width = max(map(len, lines))
-    origins = iter(resolved.origins.values())
-    for line in lines:
-        yield line if line.endswith(":") else f"{line:{width}}  # {next(origins)}"
+        settings, origins = self.resolve()
+        lines, comments = dump(settings).splitlines(), iter(origins.values())
+        width = max(map(len, lines))
+        annotated = [line if line.endswith(":") else f"{line:{width}}  # {next(comments)}" for line in lines]
+        self.answer({"settings": plain(settings), "origins": origins}, *annotated)
 
 
-@config.command()
-def schema() -> None:
-    """Print the JSON Schema of a config file.
+@command("schema", config)
+class Schema(Command):
+    """Print the JSON Schema of a config file, with which editors complete and check.
 
-    Editors use it to complete and to check.
-
-    \b
     Example:
       cifarnet config schema > configs/schema.json
     """
-    from cifarnet.config import schema as json_schema
 
-    click.echo(json.dumps(json_schema(), indent=2))
+    def run(self) -> None:
+        from cifarnet.config import json_schema
+
+        click.echo(json.dumps(json_schema(), indent=2))
+
+
+@command("reference", config)
+class Reference(Command):
+    """Print what every key means, its values and its default, as Markdown.
+
+    Example:
+      cifarnet config reference > configs/README.md
+    """
+
+    def run(self) -> None:
+        from cifarnet.config import reference
+
+        click.echo(reference(), nl=False)

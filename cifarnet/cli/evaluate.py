@@ -1,119 +1,89 @@
 """``cifarnet evaluate``: a run's network on a set of images, from its folder and the data alone."""
 
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import click
 
-from cifarnet.cli import completion
-from cifarnet.cli.options import common_options, echo_json, figure_formats, warn_synthetic
+from cifarnet.cli.options import RUN, Drawing, argument, command, flag, option
+from cifarnet.cli.output import table, warn, warn_synthetic
+from cifarnet.runs.catalog import percent
+
+SPLITS, SHIFTS = click.Choice(["train", "validation", "test"]), click.IntRange(0, 8)
+MEASURES = ("precision", "recall", "f1")
 
 
-@click.command()
-@click.argument("names", metavar="[RUN]...", nargs=-1, shell_complete=completion.run_names)
-@click.option(
-    "--split",
-    type=click.Choice(["train", "validation", "test"]),
-    default="test",
-    show_default=True,
-    help="Which images.",
-)
-@click.option("--ensemble", type=click.Choice(["cycles"]), help="Take the networks at the ends of the cycles as one.")
-@click.option("--flips", is_flag=True, help="Average over each image and its mirror image.")
-@click.option(
-    "--shifts",
-    type=click.IntRange(0, 8),
-    default=0,
-    metavar="PIXELS",
-    help="Average over each image moved in every way by up to so many pixels (8 at most).",
-)
-@figure_formats
-@common_options
-def evaluate(
-    names: tuple[str, ...],
-    split: str,
-    ensemble: str | None,
-    flips: bool,
-    shifts: int,
-    formats: tuple[str, ...],
-    data_dir: Path | None,
-    threads: int | None,
-    runs_dir: Path,
-    quiet: bool,
-    as_json: bool,
-) -> None:
+@command("evaluate")
+class Evaluate(Drawing):
     """Evaluate a run's network on images.
 
-    Prints accuracy, loss, precision and recall of each class and the confusions; adds the confusion matrix and the
+    Prints accuracy, loss, precision, recall and F1 of each class and the confusions; adds the confusion matrix and the
     surest mistakes as figures to the run folder. RUN is a run folder, the beginning of its name, or latest. Several
-    networks, of runs or of cycles, are taken as one: by mean probability, and beside it by majority vote.
+    networks, of runs or of the ends of cycles, are taken as one: by mean probability, and beside it by majority vote.
+    --shifts 2 averages over each image moved in every way by up to 2 pixels.
 
-    \b
     Examples:
       cifarnet evaluate latest
       cifarnet evaluate runs/20261121-083512-train-figure-3 --split validation
       cifarnet evaluate latest --ensemble cycles --flips --shifts 2
       cifarnet evaluate 20261121-0835 20261121-0840 20261121-0845
     """
-    from cifarnet import ensembles, experiment, runs
-    from cifarnet.parallel import blas_threads, cores
 
-    paths = [runs.find(name, runs_dir) for name in names or ("latest",)]
-    with blas_threads(1):
-        found: experiment.Evaluated = (
-            ensembles.evaluate(
-                paths,
-                split,
-                data_dir,
-                threads or cores(),
-                cycles=ensemble == "cycles",
-                flips=flips,
-                shifts=shifts,
-                formats=formats,
-            )
-            if len(paths) > 1 or ensemble or flips or shifts
-            else experiment.evaluate(paths[0], split, data_dir, threads or cores(), formats)
+    names: Sequence[str] = argument(nargs=-1, **RUN | {"metavar": "[RUN]..."})
+    split: str = option("--split", type=SPLITS, default="test", help="Which images.")
+    checkpoint: str | None = option("--checkpoint", metavar="NAME", help="Take a checkpoint: cycle-1, ... or latest.")
+    ensemble: str | None = option("--ensemble", type=click.Choice(["cycles"]), help="Take the ends of cycles as one.")
+    flips: bool = flag("--flips", help="Average over each image and its mirror image.")
+    shifts: int = option("--shifts", type=SHIFTS, default=0, metavar="PIXELS", help="Average over moved images.")
+
+    def run(self) -> None:
+        from cifarnet import training
+        from cifarnet.experiments.evaluate import evaluate
+
+        need = "checkpoint" if self.checkpoint or self.ensemble else "network"
+        runs = [self.find(name, need) for name in self.names or ("latest",)]
+        found = evaluate(
+            runs,
+            self.split,
+            self.data_dir,
+            self.threads or training.cores(),
+            checkpoint=self.checkpoint,
+            cycles=self.ensemble == "cycles",
+            flips=self.flips,
+            shifts=self.shifts,
+            formats=self.formats,
         )
-    warn_synthetic(found.source)
-    if not found.same_data and not quiet:
-        which = " and ".join(path.name for path in paths)
-        click.echo(f"Warning: these are not the images that {which} was trained with", err=True)
-    if as_json:
-        echo_json(found.summary)
-    else:
-        click.echo(text(paths[0], split, found.summary, f"{found.name}.{formats[0]}"))
+        warn_synthetic(found.source)
+        if not found.same_data and not self.quiet:
+            warn(f"these are not the images that {' and '.join(run.name for run in runs)} was trained with")
+        path, kinds = runs[0].path, ["confusion", "mistakes", *(["members"] if "members" in found.summary else [])]
+        figures = ", ".join(f"{kind}-{found.name}.{self.formats[0]}" for kind in kinds)
+        last = [] if found.warnings else [f"\nFigures: {path}/figures/{figures}"]
+        what = f"{path}, {found.summary['n']:,} {self.split} images"
+        self.answer(found.summary, *lines(what, found.summary), *last)
+        warn(*found.warnings)
 
 
-def text(path: Path, split: str, summary: dict[str, Any], name: str) -> str:
-    """The summary as a page for a terminal; the names of the figures end in ``name``."""
-    from cifarnet.cli.tables import table
+def lines(what: str, summary: dict[str, Any]) -> Iterator[str]:
+    """Lay out a summary of some images, in at most 80 columns."""
+    from tabulate import tabulate
 
-    classes = list(summary["per_class"])
-    per_class = [[name, f["precision"], f["recall"], f["n"]] for name, f in summary["per_class"].items()]
-    confusion = [[name, *row] for name, row in zip(classes, summary["confusion"], strict=True)]
-    several = "members" in summary
-    return "\n".join(
-        [
-            f"{path}, {summary['n']:,} {split} images: accuracy {summary['accuracy']:.2%}, loss {summary['loss']:.4f}",
-            *(of_members(summary) if several else []),
-            "",
-            table(per_class, ["class", "precision", "recall", "images"], floatfmt=".3f"),
-            "",
-            "Confusions: a row for each true class, a column for each predicted one",
-            table(confusion, ["", *(name[:5] for name in classes)]),
-            "",
-            f"Figures: {path}/figures/confusion-{name}, mistakes-{name}" + (f", members-{name}" if several else ""),
+    yield f"{what}: accuracy {percent(summary['accuracy'])}, loss {summary['loss']:.4f}\n"
+    if "members" in summary:
+        rows = [
+            [member["name"], *map(percent, (member["accuracy"], *list(so_far.values())[1:]))]
+            for member, so_far in zip(summary["members"], summary["by_members"], strict=True)
         ]
-    )
-
-
-def of_members(summary: dict[str, Any]) -> list[str]:
-    """Each network's accuracy, and that of those so far taken as one."""
-    from cifarnet.cli.tables import table
-
+        headers = ["network", "alone", "mean probability\nwith those above", "majority vote\nwith those above"]
+        yield table(rows, headers, colalign=["left", *["right"] * 3]) + "\n"
+    averages = {f"{kind} average": measures for kind, measures in summary["averages"].items()}
     rows = [
-        [member["name"], *(f"{value:.2%}" for value in (member["accuracy"], *list(so_far.values())[1:]))]
-        for member, so_far in zip(summary["members"], summary["by_members"], strict=True)
+        [name, *("" if c[m] is None else percent(c[m]) for m in MEASURES), c.get("n", "")]
+        for name, c in (summary["per_class"] | averages).items()
     ]
-    headers = ["network", "alone", "mean probability\nwith those above", "majority vote\nwith those above"]
-    return ["", table(rows, headers, colalign=("left", "right", "right", "right"))]
+    yield table(rows, ["class", *MEASURES, "images"], colalign=["left", *["right"] * 4])
+    yield "\nConfusions: a row for each true class, a column for each predicted one"
+    names = list(summary["per_class"])
+    confusion = [[name, *row] for name, row in zip(names, summary["confusion"], strict=True)]
+    confusion = [["", *(name[:4] for name in names)], *confusion]
+    yield tabulate(confusion, tablefmt="plain", disable_numparse=True, colalign=["left", *["right"] * len(names)])

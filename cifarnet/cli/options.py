@@ -1,110 +1,156 @@
-"""Options that several commands share."""
+"""Commands are classes: their fields are arguments and options, the docstring is the help, `run` is what they do."""
 
-from collections.abc import Callable
+from __future__ import annotations
+
+import inspect
+import json
+import logging
+import os
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from cifarnet.cli import completion
+from cifarnet.runs import Run
 
-Command = TypeVar("Command", bound=Callable[..., Any])
+if TYPE_CHECKING:
+    from cifarnet.config import Resolved, Settings
 
-
-def tell_more(context: click.Context, parameter: click.Parameter, asked: bool) -> None:
-    """Let what the package logs be seen on standard error."""
-    if asked and not context.resilient_parsing:
-        import logging
-
-        log, handler = logging.getLogger("cifarnet"), logging.StreamHandler()
-        handler.setFormatter(logging.Formatter("%(relativeCreated)6.0f ms  %(message)s"))
-        log.handlers[:] = [handler]
-        log.setLevel(logging.INFO)
-
-
-config = click.option(
-    "--config",
-    "source",
-    metavar="CONFIG",
-    help="A YAML file or a shipped config's name.",
-    shell_complete=completion.config_names,
-)
-overrides = click.option(
-    "--set",
-    "overrides",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Set one key; repeatable.",
-    shell_complete=completion.setting_keys,
-)
-seed = click.option("--seed", type=int, help="Seed of every random stream.")
-label = click.option("--label", help="Part of the run folder's name.")
-data_dir = click.option(
-    "--data-dir",
-    type=click.Path(path_type=Path),
-    help="Where CIFAR-10 is (CIFARNET_DATA_DIR).",
-)
-threads = click.option("--threads", type=click.IntRange(min=1), metavar="N", help="Threads that share the work.")
-runs_dir = click.option(
-    "--runs-dir",
-    type=click.Path(path_type=Path),
-    default=Path("runs"),
-    envvar="CIFARNET_RUNS_DIR",
-    show_default=True,
-    help="Where run folders are made.",
-)
-quiet = click.option("--quiet", "-q", is_flag=True, help="No progress on standard error.")
-verbose = click.option(
-    "--verbose",
-    "-v",
-    is_flag=True,
-    expose_value=False,
-    callback=tell_more,
-    help="Tell which files and threads are used.",
-)
-figure_format = click.option(
-    "--format",
-    "figure_format",
-    type=click.Choice(["png", "svg"]),
-    default="png",
-    show_default=True,
-    help="Of the figure.",
-)
-figure_formats = click.option(
-    "--format",
-    "formats",
-    type=click.Choice(["png", "svg"]),
-    multiple=True,
-    default=("png", "svg"),
-    show_default=True,
-    help="Of the figures; repeatable.",
-)
-as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+Look = dict[str, Any]
+FORMAT = click.Choice(["png", "svg", "pdf"])
+COUNT: Look = {"type": click.IntRange(min=1), "metavar": "N"}
+POSITIVE: Look = {"type": click.FloatRange(0, min_open=True), "metavar": "X"}
+RUN: Look = {"metavar": "RUN", "shell_complete": completion.run_names}
+RUN_OR_LATEST: Look = RUN | {"metavar": "[RUN]", "default": "latest"}
+CONFIG: Look = {"metavar": "CONFIG", "shell_complete": completion.config_names}
+KEY: Look = {"metavar": "KEY=VALUE", "shell_complete": completion.setting_keys}
 
 
-def together(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
-    """Several options as one decorator, shown in the order given."""
+class Parameter(NamedTuple):
+    """An option or argument of click, to be called like the field that it is."""
 
-    def decorate(command: Command) -> Command:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return decorate
+    kind: Callable[..., click.Parameter]
+    names: tuple[str, ...]
+    look: Look
 
 
-config_options = together(config, overrides, seed, label)
-common_options = together(data_dir, threads, runs_dir, quiet, verbose, as_json)
+def option(*names: str, **look: Any) -> Any:
+    return Parameter(click.Option, names, look)
 
 
-def echo_json(value: Any) -> None:
-    """Print the one JSON object of a command."""
-    import json
-
-    click.echo(json.dumps(value))
+def flag(*names: str, help: str) -> Any:
+    return option(*names, is_flag=True, help=help)
 
 
-def warn_synthetic(source: str) -> None:
-    """Say loudly that no result is of CIFAR-10."""
-    if source == "synthetic":
-        click.echo("SYNTHETIC data: these are not CIFAR-10 images, and no figure below is about them.", err=True)
+def argument(**look: Any) -> Any:
+    return Parameter(click.Argument, (), look)
+
+
+class Folder(click.Path):
+    """A path, in which ~ is the home folder; where there is none, ~ stays."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        return Path(os.path.expanduser(value))  # noqa: PTH111
+
+
+class Command:
+    """A command with the values of its parameters."""
+
+    def __init__(self, **values: Any) -> None:
+        vars(self).update(values)
+
+    def run(self) -> None:
+        raise NotImplementedError
+
+
+def command(name: str, group: click.Group | None = None) -> Callable[[type[Command]], click.Command]:
+    """Make a command of click from a class; its own parameters come before those of its bases."""
+
+    def make(cls: type[Command]) -> click.Command:
+        fields = [(name, field) for base in cls.__mro__ for name, field in vars(base).items()]
+        params = [f.kind([*f.names, name], **f.look) for name, f in fields if isinstance(f, Parameter)]
+        text = str(inspect.getdoc(cls)).replace("\nExample", "\n\b\nExample")  # click keeps the lines after a \b
+        made = click.Command(name, params=params, help=text, callback=lambda **values: cls(**values).run())
+        if group:
+            group.add_command(made)
+        return made
+
+    return make
+
+
+class Answering(Command):
+    json: bool = flag("--json", help="Print one JSON object.")
+
+    def answer(self, value: Any, *text: str) -> None:
+        """Print what was found: one JSON object, or the lines of a text."""
+        click.echo(json.dumps(value) if self.json else "\n".join(text))
+
+
+class WithConfig(Command):
+    argument: str | None = argument(required=False, **CONFIG | {"metavar": "[CONFIG]"})
+    config: str | None = option("--config", "-c", help="A YAML file or the name of a shipped config.", **CONFIG)
+    overrides: Sequence[str] = option("--set", multiple=True, help="Set one key; repeatable.", **KEY)
+    seed: int | None = option("--seed", type=int, metavar="N", help="Seed of all random numbers.")
+    label: str | None = option("--label", metavar="TEXT", help="Part of the run folder's name.")
+
+    @property
+    def configured(self) -> bool:
+        """Whether any setting is given."""
+        return any(v not in (None, ()) for v in (self.argument, self.config, self.overrides, self.seed, self.label))
+
+    def resolve(self, *overrides: str, default: Mapping[str, Any] | None = None) -> Resolved:
+        """Return settings and origins, with more overrides if there are, of ``default`` where no config is named."""
+        from cifarnet import config
+
+        if self.argument and self.config:
+            raise click.UsageError(f"two configs, {self.argument} and --config {self.config}: name one")
+        source = self.argument or self.config or default
+        return config.resolve(source, (*self.overrides, *overrides), seed=self.seed, label=self.label)
+
+    def settings(self, *overrides: str) -> Settings:
+        return self.resolve(*overrides).settings
+
+
+class WithData(Answering):
+    data_dir: Path | None = option("--data-dir", type=Folder(), help="Where CIFAR-10 is (CIFARNET_DATA_DIR).")
+
+
+class WithRuns(Answering):
+    runs_dir: Path = option(
+        "--runs-dir", type=Folder(), default="runs", envvar="CIFARNET_RUNS_DIR", help="Where run folders are."
+    )
+
+    def find(self, name: str, need: str) -> Run:
+        """Return the run of a name; of ``latest`` the newest that has what is needed, and say which that is."""
+        run = Run.find(name, self.runs_dir, need)
+        if name == "latest":
+            click.echo(f"latest is {run.path}", err=True)
+        return run
+
+
+class Experiment(WithRuns, WithData):
+    threads: int | None = option("--threads", help="Threads of one training.", **COUNT)
+    quiet: bool = flag("--quiet", "-q", help="No progress on standard error.")
+    verbose: bool = flag("--verbose", "-v", help="Log which files and threads are used.")
+
+    def __init__(self, **values: Any) -> None:
+        super().__init__(**values)
+        if self.verbose:
+            log, handler = logging.getLogger("cifarnet"), logging.StreamHandler()
+            handler.setFormatter(logging.Formatter("%(relativeCreated)6.0f ms  %(message)s"))
+            log.handlers[:] = [handler]
+            log.setLevel(logging.INFO)
+            log.info("threads: %s", self.threads or "one a core")
+
+
+class Drawing(Experiment):
+    formats: Sequence[str] = option(
+        "--format", type=FORMAT, multiple=True, default=("png", "svg"), help="Of the figures; repeatable."
+    )
+
+
+class Pooled(Command):
+    jobs: int | None = option("--jobs", help="Trainings at a time; by default one a core.", **COUNT)
+    scheduler: str | None = option("--scheduler", metavar="ADDRESS", help="A Dask cluster, such as tcp://HOST:8786.")

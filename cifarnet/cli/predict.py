@@ -2,151 +2,119 @@
 
 from __future__ import annotations
 
+import csv
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from cifarnet.cli import completion, options
-from cifarnet.cli.options import echo_json
+from cifarnet.cli.options import FORMAT, RUN, Folder, WithRuns, argument, command, flag, option
+from cifarnet.errors import DataError
+from cifarnet.runs import Run
+from cifarnet.runs.catalog import percent
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from cifarnet.library import LoadedRun
-
 BLOCK = 200  # pictures at a time
-DRAWN = 50  # at most so many in one figure
+DRAWN = 50  # pictures in one figure at most
 
 
 class Seen(NamedTuple):
-    """A picture as the network saw it (32, 32, 3), and its probabilities (K,)."""
+    """A picture as the network saw it (32, 32, 3), and its probabilities by class."""
 
     path: Path
     pixels: NDArray[np.uint8]
-    p: NDArray[np.float32]
+    p: dict[str, float]
+
+    @property
+    def best(self) -> str:
+        return max(self.p, key=lambda name: self.p[name])
 
 
-@click.command()
-@click.argument("name", metavar="RUN", shell_complete=completion.run_names)
-@click.argument("paths", metavar="IMAGE...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--picture", is_flag=True, help="Draw the pictures with bars into the run's figures.")
-@options.figure_format
-@click.option("--csv", "as_csv", is_flag=True, help="A line a picture; always where IMAGE is a folder.")
-@options.runs_dir
-@options.as_json
-@click.pass_context
-def predict(
-    context: click.Context,
-    name: str,
-    paths: tuple[Path, ...],
-    picture: bool,
-    figure_format: str,
-    as_csv: bool,
-    runs_dir: Path,
-    as_json: bool,
-) -> None:
-    """Classify pictures: PNG, JPEG or WebP of any size.
+@command("predict")
+class Predict(WithRuns):
+    """Classify pictures: PNG, JPEG, WebP and more, of any size.
 
-    The square in the middle of each is scaled to 32 x 32. Prints the probabilities of the ten classes. A picture that
-    cannot be read is named and left out, and the exit code is then 1. IMAGE may be a folder of pictures.
+    The square in the middle of each is scaled to 32 x 32. Prints the probabilities of the ten classes. IMAGE may be a
+    folder of pictures, or of folders of them; other files in it are named and left out. So is a picture that cannot be
+    read, and the exit code is then 1.
 
-    \b
     Examples:
       cifarnet predict latest cat.jpg
       cifarnet predict latest photos/ > predictions.csv
       cifarnet predict latest cat.jpg dog.png --picture --format svg
     """
-    from cifarnet import data, library
 
-    run = library.load(name, runs_dir)
-    files = [file for path in paths for file in data.pictures(path)]
-    if not files:
-        raise click.UsageError(f"{', '.join(map(str, paths))}: no pictures in there; they end in .png, .jpg or .webp")
-    broken: list[dict[str, str]] = []
-    seen = look(run, files, broken)
-    if as_json:
-        found = list(seen)
-        echo_json({"run": str(run.path), "images": [summary(run, s) for s in found], "skipped": broken})
-    elif as_csv or any(path.is_dir() for path in paths):
-        found = list(echo_rows(run, seen))
-    else:
-        found = list(echo_tables(run, seen))
-    for problem in broken:
-        click.echo(f"skipped: {problem['why']}", err=True)
-    if picture and found:
-        click.echo(f"Figure: {draw(run, found[:DRAWN], figure_format)}", err=True)
-    context.exit(1 if broken else 0)
+    name: str = argument(**RUN)
+    paths: Sequence[Path] = argument(metavar="IMAGE...", nargs=-1, required=True, type=Folder())
+    picture: bool = flag("--picture", help="Draw the pictures with bars into the run's figures.")
+    kind: str = option("--format", type=FORMAT, default="png", help="Of the figure.")
+    csv: bool = flag("--csv", help="A line a picture; always where IMAGE is a folder.")
+
+    def run(self) -> None:
+        from cifarnet.data.images import image_files
+
+        run, unread = self.find(self.name, "network"), dict[Path, str]()
+        listed = [image_files(path) for path in self.paths]
+        seen: list[Seen] = []
+        for one in look(run, [file for files in listed for file in files.found], unread):
+            if not self.json:
+                self.show(one, first=not seen)
+            seen.append(one)
+        others = {file: f"{file}: no picture" for files in listed for file in files.left_out}
+        left_out = [{"image": str(file), "why": why} for file, why in (others | unread).items()]
+        if not seen and not unread:
+            raise click.UsageError(f"{', '.join(map(str, self.paths))}: no pictures in there")
+        if self.json:
+            images = [{"image": str(one.path), "class": one.best, "probabilities": one.p} for one in seen]
+            self.answer({"run": str(run.path), "images": images, "skipped": left_out})
+        for file in left_out:
+            click.echo(f"skipped: {file['why']}", err=True)
+        if self.picture and seen:
+            draw(run, seen[:DRAWN], self.kind)
+            click.echo(f"Figure: {run.path}/figures/predictions.{self.kind}", err=True)
+        sys.exit(bool(unread))
+
+    def show(self, one: Seen, first: bool) -> None:
+        """Print one: as a row of CSV, or its classes by falling probability, with bars."""
+        if self.csv or any(path.is_dir() for path in self.paths):
+            row = [one.path, one.best, *(f"{p:.6g}" for p in one.p.values())]
+            csv.writer(sys.stdout, lineterminator="\n").writerows([["image", "class", *one.p], row] if first else [row])
+            return
+        click.echo(one.path)
+        for name, p in sorted(one.p.items(), key=lambda item: -item[1]):
+            click.echo(f"  {name:12} {percent(p):>7}  {'#' * round(40 * p)}".rstrip())
 
 
-def look(run: LoadedRun, files: Sequence[Path], broken: list[dict[str, str]]) -> Iterator[Seen]:
-    """Read and classify, a block at a time; what cannot be read goes to ``broken``."""
+def look(run: Run, files: Sequence[Path], unread: dict[Path, str]) -> Iterator[Seen]:
+    """Read and classify, a block at a time; what cannot be read goes to ``unread``, with the reason."""
     import numpy as np
 
-    from cifarnet import data
-    from cifarnet.errors import DataError
+    from cifarnet.data.images import read_image
 
     for start in range(0, len(files), BLOCK):
-        whole: list[tuple[Path, NDArray[np.uint8]]] = []
+        images = {}
         for file in files[start : start + BLOCK]:
             try:
-                whole.append((file, data.picture(file)))
+                images[file] = read_image(file)
             except DataError as error:
-                broken.append({"image": str(file), "why": str(error)})
-        if whole:
-            P = run.predict(np.array([pixels for _, pixels in whole]))
-            yield from (Seen(file, pixels, p) for (file, pixels), p in zip(whole, P, strict=True))
+                unread[file] = str(error)
+        P = run.predict(np.array(list(images.values()))).tolist() if images else []
+        for (file, pixels), p in zip(images.items(), P, strict=True):
+            yield Seen(file, pixels, dict(zip(run.model.classes, p, strict=True)))
 
 
-def summary(run: LoadedRun, seen: Seen) -> dict[str, Any]:
-    """A picture's class and all probabilities, for JSON."""
-    classes = run.model.classes
-    p = dict(zip(classes, seen.p.tolist(), strict=True))
-    return {"image": str(seen.path), "class": classes[int(seen.p.argmax())], "probabilities": p}
-
-
-def echo_rows(run: LoadedRun, seen: Iterator[Seen]) -> Iterator[Seen]:
-    """Print a line of CSV for each."""
-    import csv
-    import io
-
-    classes = run.model.classes
-
-    def line(values: Sequence[Any]) -> None:
-        out = io.StringIO()
-        csv.writer(out, lineterminator="\n").writerow(values)
-        click.echo(out.getvalue(), nl=False)
-
-    line(["image", "class", *classes])
-    for s in seen:
-        line([s.path, classes[int(s.p.argmax())], *(f"{value:.6g}" for value in s.p.tolist())])
-        yield s
-
-
-def echo_tables(run: LoadedRun, seen: Iterator[Seen]) -> Iterator[Seen]:
-    """Print the classes of each by falling probability, with bars."""
-    for s in seen:
-        click.echo(f"{s.path}")
-        for k in (-s.p).argsort():
-            bar = "#" * round(40 * float(s.p[k]))
-            click.echo(f"  {run.model.classes[k]:12} {s.p[k]:7.2%}  {bar}".rstrip())
-        yield s
-
-
-def draw(run: LoadedRun, found: Sequence[Seen], kind: str) -> Path:
-    """Draw into the run folder; returns the path of the figure."""
+def draw(run: Run, seen: Sequence[Seen], kind: str) -> None:
+    """Draw pictures and bars into the run folder."""
     import numpy as np
 
-    from cifarnet import experiment, plots
-    from cifarnet.runs import Run
+    from cifarnet import plots
 
-    figure = plots.predictions(
-        np.array([s.pixels for s in found]),
-        np.array([s.p for s in found]),
-        run.model.classes,
-        [s.path.name for s in found],
-    )
-    experiment.save(Run(run.path, formats=(kind,)), {"predictions": figure}, run.settings.data.source)
-    return run.path / "figures" / f"predictions.{kind}"
+    pixels, P = np.array([one.pixels for one in seen]), np.array([list(one.p.values()) for one in seen])
+    figure = plots.predictions(pixels, P, run.model.classes, [one.path.name for one in seen])
+    run.formats = (kind,)
+    plots.save(run, {"predictions": figure}, synthetic=run.settings.data.source == "synthetic")

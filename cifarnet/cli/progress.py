@@ -1,44 +1,84 @@
-"""The progress of a training on standard error: a bar on a terminal, plain lines elsewhere."""
+"""How work goes, on standard error, and how a signal ends it."""
 
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
 import sys
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Generator, Iterable, Iterator
+from types import FrameType
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import click
 
+from cifarnet.runs.catalog import percent
+
 if TYPE_CHECKING:
-    from cifarnet.training import Plan, Record
-
-
-def follow(records: "Iterable[Record]", plan: "Plan", *, quiet: bool) -> None:
-    """Consume the records of a training and show how it goes."""
-    if quiet:
-        for _ in records:
-            pass
-    elif sys.stderr.isatty():
-        bar(records, plan)
-    else:
-        for record in records:
-            if record.validation:
-                click.echo(line(record), err=True)
-
-
-def bar(records: "Iterable[Record]", plan: "Plan") -> None:
     from tqdm import tqdm
 
-    with tqdm(total=plan.updates, unit="update", dynamic_ncols=True, smoothing=0.05) as progress:
-        for record in records:
-            progress.update(record.step - progress.n)
-            if record.train and record.validation:
-                progress.set_postfix_str(
-                    f"cycle {record.cycle}, eta {record.eta:.2g}, cost {record.train.cost:.3f}, "
-                    f"validation {record.validation.accuracy:.2%}"
-                )
+    from cifarnet.training import Record
+
+T = TypeVar("T")
 
 
-def line(record: "Record") -> str:
-    assert record.train and record.validation
-    return (
-        f"step {record.step:6d}  cycle {record.cycle}  eta {record.eta:8.2e}  cost {record.train.cost:.4f}  "
-        f"validation accuracy {record.validation.accuracy:.2%}"
-    )
+class Stops:
+    """While entered, a first SIGINT or SIGTERM ends the work at its next good place, a second one the process.
+
+    ``code`` is then the exit code, 130 or 143, and 0 before.
+    """
+
+    code = 0
+
+    def __enter__(self) -> Self:
+        self.before = {number: signal.signal(number, self.note) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
+
+    def note(self, number: int, frame: FrameType | None) -> None:
+        """Remember a first signal; on a second one end the process as a kill would, with no file half written."""
+        if self.code:
+            os._exit(128 + number)
+        self.code = 128 + number
+        with contextlib.suppress(OSError):  # not click.echo: standard error may be in the middle of a line
+            os.write(2, b"\nstopping; once more to stop at once\n")
+
+    def until(self, items: Generator[T, Any, Any]) -> Iterator[T]:
+        """Yield the items up to the signal, then close their generator."""
+        with contextlib.closing(items):
+            for item in items:
+                yield item
+                if self.code:
+                    return
+
+
+def bar(total: int | None, unit: str, *, quiet: bool = False, **look: Any) -> tqdm[Any]:
+    """Make a progress bar, shown on a terminal alone."""
+    from tqdm import tqdm
+
+    hidden = quiet or not sys.stderr.isatty()
+    return tqdm(total=total, unit=unit, disable=hidden, dynamic_ncols=True, smoothing=0.05, **look)
+
+
+def advance(shown: tqdm[Any], done: int, total: int, text: str, *, quiet: bool = False) -> None:
+    """Bring a bar to ``done`` of ``total``; where there is none, print the text at every tenth."""
+    if shown.disable and not quiet and 10 * done // total > 10 * shown.n // total:
+        click.echo(text, err=True)
+    shown.n, shown.total = done, total
+    shown.refresh()
+
+
+def follow(records: Iterable[Record], updates: int, *, quiet: bool) -> None:
+    """Consume the records of a training: under a bar on a terminal, by a line for each measurement elsewhere."""
+    with bar(updates, "update", quiet=quiet) as shown:
+        for r in records:
+            shown.update(r.step - shown.n)
+            if r.train and r.validation:
+                accuracy = f"validation accuracy {percent(r.validation.accuracy)}"
+                shown.set_postfix_str(f"cycle {r.cycle}, eta {r.eta:.2g}, cost {r.train.cost:.3f}, {accuracy}")
+                if shown.disable and not quiet:
+                    line = f"step {r.step:6d}  cycle {r.cycle}  eta {r.eta:8.2e}  cost {r.train.cost:.4f}  {accuracy}"
+                    click.echo(line, err=True)

@@ -1,37 +1,30 @@
-"""The commands about run folders: list, show, compare, page, rm, note."""
+"""``cifarnet runs``: list, show, compare, draw, page, rm, note."""
 
-from __future__ import annotations
-
+import csv
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from cifarnet.cli import completion, options
-from cifarnet.cli.options import echo_json
-from cifarnet.cli.tables import kind, label, overview, percent, seconds, side_by_side, status
+from cifarnet.cli.completion import value_names
+from cifarnet.cli.options import FORMAT, RUN, RUN_OR_LATEST, WithRuns, argument, command, flag, option
+from cifarnet.cli.output import fits, table, warn
 from cifarnet.errors import RunError
+from cifarnet.runs import Folder, Run, catalog
+from cifarnet.runs.catalog import duration, percent, shown
 
-if TYPE_CHECKING:
-    from cifarnet.catalogue import Entry
-
-filters = click.option(
-    "--filter",
-    "conditions",
-    multiple=True,
-    metavar="CONDITION",
-    help="Such as lambda<1e-3 or status=completed.",
-    shell_complete=completion.value_names,
-)
+KEY: dict[str, Any] = {"metavar": "KEY", "shell_complete": value_names}
+CONDITION = KEY | {"metavar": "CONDITION"}
+COLOURS = {"completed": "green", "running": "blue", "interrupted": "yellow", "stale": "yellow"}
 
 
 @click.group()
 def runs() -> None:
     """The runs so far: list, show, compare, note, remove.
 
-    RUN is a run folder, the beginning of its name that no other shares, or latest.
+    RUN is a run folder, the beginning of its name that no other has, or latest.
 
     \b
     Examples:
@@ -40,236 +33,267 @@ def runs() -> None:
     """
 
 
-@runs.command("list")
-@filters
-@click.option(
-    "--sort",
-    metavar="KEY",
-    shell_complete=completion.value_names,
-    help="Smallest first; -KEY: largest first. By default the newest first.",
-)
-@options.runs_dir
-@options.as_json
-@click.option("--csv", "as_csv", is_flag=True, help="Print comma-separated values, unrounded.")
-def list_runs(conditions: tuple[str, ...], sort: str | None, runs_dir: Path, as_json: bool, as_csv: bool) -> None:
+class Selecting(WithRuns):
+    conditions: Sequence[str] = option("--filter", multiple=True, help="Such as lambda<1e-3; repeatable.", **CONDITION)
+
+    def select(self) -> list[Run]:
+        """Return the runs that meet the conditions; where there are none, say why."""
+        everything = catalog.list_runs(self.runs_dir)
+        found = catalog.select(everything, self.conditions)
+        if not found:
+            why = catalog.unmet(everything, self.conditions) if everything else f"no runs in {self.runs_dir}"
+            click.echo(why, err=True)
+        return found
+
+
+@command("list", runs)
+class List(Selecting):
     """List runs, with those settings that differ between them.
 
     A key of --filter and --sort is a setting such as training.lambda (or lambda, where that is enough), a result such
     as test_accuracy, or one of run, kind, label, status, started, seconds. The first column names a run everywhere.
 
-    \b
     Examples:
       cifarnet runs list --filter "lambda<1e-3" --sort -validation_accuracy
       cifarnet runs list --filter status=completed --csv > runs.csv
     """
-    from cifarnet import catalogue
 
-    found = catalogue.select(catalogue.entries(runs_dir), conditions)
-    if sort:
-        found = catalogue.arrange(found, sort)
-    if as_json:
-        echo_json({"runs": [dict(e.info) | {"run": str(e.path)} for e in found]})
-    elif as_csv:
-        echo_csv(found)
-    elif found:
-        click.echo(overview(found))
-    else:
-        click.echo(f"no runs in {runs_dir}{' meet this' if conditions else ''}", err=True)
+    sort: str | None = option("--sort", help="Smallest first, with -KEY largest; else newest first.", **KEY)
+    csv: bool = flag("--csv", help="Print comma-separated values, unrounded.")
+    markdown: bool = flag("--markdown", help="Print a table in Markdown.")
+    latex: bool = flag("--latex", help="Print a table in LaTeX.")
 
-
-def echo_csv(found: Sequence[Entry]) -> None:
-    """What the table shows, as it was recorded."""
-    import csv
-    import io
-
-    from cifarnet import catalogue
-
-    out = io.StringIO()
-    header = [*catalogue.FACTS, *catalogue.columns(found)]
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows([e.values.get(key, "") for key in header] for e in found)
-    click.echo(out.getvalue(), nl=False)
+    def run(self) -> None:
+        found = self.select()
+        if self.sort:
+            found = catalog.arrange(found, self.sort)
+        if self.csv:
+            columns = catalog.columns(found, "csv")
+            rows = [columns, *([column.of(run) for column in columns.values()] for run in found)]
+            csv.writer(sys.stdout, lineterminator="\n").writerows(rows)
+        elif found or self.json:
+            form = "github" if self.markdown else "latex_booktabs" if self.latex else ""
+            answer = {"runs": [run.info | {"run": str(run.path)} for run in found]}
+            self.answer(answer, "" if self.json else overview(found, form))
 
 
-@runs.command()
-@click.argument("name", metavar="[RUN]", default="latest", shell_complete=completion.run_names)
-@options.runs_dir
-@options.as_json
-def show(name: str, runs_dir: Path, as_json: bool) -> None:
+def overview(runs: Sequence[Run], form: str = "") -> str:
+    """Lay out a table of runs; where the terminal is too narrow, without some columns, which are then named."""
+    from tabulate import tabulate
+
+    columns, handles = catalog.columns(runs, "table"), catalog.handles(runs)
+    cells = {heading: [column.cell(run) for run in runs] for heading, column in columns.items()}
+    cells["run"] = [handles[run.path] for run in runs]
+    if not form:
+        cells["status"] = [click.style(run.status, fg=COLOURS.get(run.status, "red")) for run in runs]
+    keep = {heading: column.keep for heading, column in reversed(columns.items()) if column.keep is not None}
+    left, expendable = list[str](), sorted(keep, key=lambda heading: keep[heading])
+    while True:
+        align = ["right" if columns[heading].number else "left" for heading in cells]
+        text = tabulate(cells, "keys", form or "simple", disable_numparse=True, colalign=align)
+        if form or not expendable or fits(text):
+            return text + (f"\nToo narrow for {', '.join(left)}: --csv has all" if left else "")
+        left.append(expendable.pop(0))
+        del cells[left[-1]]
+
+
+@command("show", runs)
+class Show(WithRuns):
     """Show a run: what it is, what it reached, its settings, its notes and the command that repeats it.
 
     The status is running, completed, interrupted, diverged, failed, or stale: said to run, but its process is gone.
 
-    \b
     Example:
       cifarnet runs show latest
     """
-    from cifarnet import catalogue
-    from cifarnet import runs as folders
 
-    path = folders.find(name, runs_dir)
-    e = catalogue.Entry(path, folders.read(path))
-    notes = folders.notes(path)
-    if as_json:
-        echo_json(dict(e.info) | {"run": str(path), "notes": notes})
-        return
-    facts = {"run": str(path), "kind": kind(e), "label": label(e), "status": status(e), "time": seconds(e)}
-    facts |= {"started": e.info.get("started", ""), "error": e.info.get("error", "")}
-    facts |= {key: result(key, value) for key, value in e.results.items()}
-    echo_facts(facts)
-    click.echo()
-    echo_facts({key: catalogue.shown(value) for key, value in e.settings.items()})
-    for note in notes:
-        click.echo(f"\nnote of {note}")
-    if kind(e) == "train" and e.info["status"] in ("stale", "interrupted"):
-        click.echo(f"\nTo go on: cifarnet train --resume {path}")
-    if kind(e) == "train":
-        click.echo(f"\nRepeat it: cifarnet train --config {path / 'config.yaml'}")
+    name: str = argument(**RUN_OR_LATEST)
+
+    def run(self) -> None:
+        run = Run.find(self.name, self.runs_dir)
+        info, notes, kind = run.info, run.notes, run.kind
+        facts = {"run": str(run.path)} | {key: info.get(key, "") for key in ("kind", "label", "status")}
+        facts["time"] = duration(info["seconds"]) if "seconds" in info else ""
+        facts |= {key: info.get(key, "") for key in ("started", "error")}
+        facts |= {key: percent(v) if key.endswith("accuracy") else f"{v:,.6g}" for key, v in run.scores.items()}
+        lines = [*aligned(facts), "", *aligned({key: shown(value) for key, value in run.choices.items()})]
+        lines += [f"\nnote of {note}" for note in notes]
+        if kind == "train" and info["status"] in ("stale", "interrupted"):
+            lines.append(f"\nTo go on: cifarnet train --resume {run.path}")
+        lines += [f"\nRepeat it: cifarnet train --config {run.path / 'config.yaml'}"] if kind == "train" else []
+        self.answer(info | {"run": str(run.path), "notes": notes}, *lines)
 
 
-def result(key: str, value: float) -> str:
-    return percent(value) if key.endswith("accuracy") else f"{value:,}" if isinstance(value, int) else f"{value:.5g}"
-
-
-def echo_facts(facts: dict[str, str]) -> None:
+def aligned(facts: dict[str, str]) -> list[str]:
+    """Return a line for each fact that is known."""
     width = max(map(len, facts), default=0)
-    for key, value in facts.items():
-        if value:
-            click.echo(f"{key:{width}}  {value}")
+    return [f"{key:{width}}  {value}" for key, value in facts.items() if value]
 
 
-@runs.command()
-@click.argument("names", metavar="RUN RUN...", nargs=-1, required=True, shell_complete=completion.run_names)
-@options.runs_dir
-@options.figure_format
-@options.as_json
-def compare(names: tuple[str, ...], runs_dir: Path, figure_format: str, as_json: bool) -> None:
+@command("compare", runs)
+class Compare(WithRuns):
     """Compare runs: settings and environment where they differ, results side by side, the curves in one figure.
 
     Of runs of the same settings whose results differ, says which of the recorded causes may explain it.
 
-    \b
     Example:
       cifarnet runs compare 20261121-0835 latest
     """
-    from cifarnet import catalogue, plots
-    from cifarnet import runs as folders
 
-    found = [catalogue.entry(folders.find(name, runs_dir)) for name in names]
-    if len({e.path.resolve() for e in found}) < 2:
-        raise click.UsageError("name at least two different runs")
-    settings, environments = [e.settings for e in found], [catalogue.environment(e.path) for e in found]
-    parts: dict[str, dict[str, list[Any]]] = {
-        "settings": {key: [s.get(key) for s in settings] for key in catalogue.differing(settings)},
-        "environment": {key: [e.get(key) for e in environments] for key in catalogue.differing(environments)},
-        "results": {key: [e.values.get(key) for e in found] for key in catalogue.results(found)},
-    }
-    curves = {e.path.name: folders.read_curves(e.path) for e in found if catalogue.has_curves(e)}
-    figure = runs_dir / f"comparison.{figure_format}" if curves else None
-    if figure:
-        drawn = plots.overlay(curves)
-        if any(e.settings.get("data.source") == "synthetic" for e in found):
-            plots.stamp(drawn, plots.SYNTHETIC)
-        folders.Run(runs_dir).write(figure.name, plots.render(drawn, figure_format))
-    causes = list(catalogue.causes(found))
-    if as_json:
-        echo_json({"runs": [str(e.path) for e in found], **parts, "causes": causes, "figure": figure and str(figure)})
-        return
-    for title, rows in parts.items():
-        click.echo(side_by_side(title, rows, found) + "\n")
-    for cause in causes:
-        click.echo(f"{cause['runs'][0]} and {cause['runs'][1]} have the same settings and differ: {cause['why']}\n")
-    if figure:
-        click.echo(f"Curves: {figure}")
+    names: Sequence[str] = argument(nargs=-1, required=True, **RUN | {"metavar": "RUN RUN..."})
+    kind: str = option("--format", type=FORMAT, default="png", help="Of the figure.")
+
+    def run(self) -> None:
+        found = [Run.find(name, self.runs_dir) for name in self.names]
+        if len({run.path.resolve() for run in found}) < 2:
+            raise click.UsageError("name at least two different runs")
+        compared = catalog.compare(found)
+        if not self.json:
+            click.echo("\n\n".join(self.lines(found, compared)) + "\n")
+        figure = self.draw(found)
+        answer = {"runs": [str(run.path) for run in found], **compared, "figure": figure and str(figure)}
+        if figure or self.json:
+            self.answer(answer, f"Curves: {figure}")
+
+    def lines(self, runs: Sequence[Run], compared: dict[str, Any]) -> list[str]:
+        """Lay out a row a key, a column a run."""
+        text = []
+        for title in ("settings", "environment", "results"):
+            rows = [[key, *map(short, values)] for key, values in compared[title].items()]
+            headers = [title, *catalog.handles(runs).values()]
+            text.append(table(rows, headers, disable_numparse=True) if rows else f"{title}: the same")
+        causes = ((" and ".join(cause["runs"]), cause["why"]) for cause in compared["causes"])
+        return [*text, *(f"{names} have the same settings and differ: {why}" for names, why in causes)]
+
+    def draw(self, runs: Sequence[Run]) -> Path | None:
+        """Draw the curves of those runs that have some; where that fails, the comparison stands, with a warning."""
+        from cifarnet import plots
+
+        try:
+            drawn = list({run.path.resolve(): run for run in runs if (run.path / "metrics.csv").is_file()}.values())
+            curves = {name: run.records for name, run in zip(catalog.legends(drawn), drawn, strict=True)}
+            if not curves:
+                return None
+            figure = plots.overlay(curves)
+            if any(run.choices.get("data.source") == "synthetic" for run in runs):
+                plots.stamp(figure, plots.SYNTHETIC)
+            Folder(self.runs_dir).write(f"comparison.{self.kind}", plots.render(figure, self.kind))
+        except Exception as error:  # matplotlib has a hundred
+            warn(f"the curves could not be drawn: {error}")
+            return None
+        return self.runs_dir / f"comparison.{self.kind}"
 
 
-@runs.command("page")
-@filters
-@options.runs_dir
-@options.as_json
-def make_page(conditions: tuple[str, ...], runs_dir: Path, as_json: bool) -> None:
+def short(value: Any) -> str:
+    """Return a value on one line of a table: a git diff has thousands."""
+    line = "" if value is None else " ".join(shown(value).split())
+    return line if len(line) <= 40 else f"{line[:37]}..."
+
+
+@command("draw", runs)
+class Draw(WithRuns):
+    """Draw the figures of a run again, for a hand-in: 16 cm wide, with text of 9 pt.
+
+    --panels adds cost, loss and accuracy each by itself, 8 cm wide. A run that was stopped has the curves so far.
+
+    Example:
+      cifarnet runs draw latest --format pdf --panels
+    """
+
+    name: str = argument(**RUN_OR_LATEST)
+    kinds: Sequence[str] = option("--format", type=FORMAT, multiple=True, default=("pdf",), help="Repeatable.")
+    panels: bool = flag("--panels", help="Also each panel of the curves by itself.")
+
+    def run(self) -> None:
+        from cifarnet import plots
+        from cifarnet.search import study
+
+        run, known = Run.find(self.name, self.runs_dir), plots.FIGURES | (plots.PANELS if self.panels else {})
+        run.formats, names = self.kinds, [name for name, spec in known.items() if spec.available(run)]
+        warn(*plots.draw(run, known))
+        if run.kind == "search":
+            found, names = study.read(run), ["search"]
+            plots.save(run, {"search": study.draw(found)}, found.settings.data.source == "synthetic")
+        files = [run.path / f"figures/{name}.{kind}" for name in names for kind in self.kinds]
+        files = [file for file in files if file.exists()]
+        if not files:
+            raise RunError(f"{run.path}: nothing of it can be drawn: it {run.describe()}")
+        self.answer({"run": str(run.path), "figures": [str(file) for file in files]}, *map(str, files))
+
+
+@command("page", runs)
+class Page(Selecting):
     """Write index.html over runs into the runs folder, and run.html into each of theirs.
 
     A page needs no network and nothing beside it.
 
-    \b
     Example:
       cifarnet runs page --filter status=completed
     """
-    from cifarnet import catalogue, page
 
-    found = catalogue.select(catalogue.entries(runs_dir), conditions)
-    if not found:
-        raise RunError(f"no runs in {runs_dir}{' meet this' if conditions else ''}")
-    index = page.write_index(runs_dir, found)
-    if as_json:
-        echo_json({"page": str(index), "runs": [str(e.path) for e in found]})
-    else:
-        click.echo(index)
+    def run(self) -> None:
+        from cifarnet import pages
+
+        found = self.select()
+        if not found:
+            raise RunError("there is no run to write a page of")
+        index = str(pages.write_index(self.runs_dir, found))
+        self.answer({"page": index, "runs": [str(run.path) for run in found]}, index)
 
 
-@runs.command("rm")
-@click.argument("names", metavar="RUN...", nargs=-1, shell_complete=completion.run_names)
-@click.option("--keep-best", type=click.IntRange(min=0), metavar="K", help="Keep K of best validation accuracy.")
-@filters
-@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
-@options.runs_dir
-def remove(
-    names: tuple[str, ...], keep_best: int | None, conditions: tuple[str, ...], yes: bool, runs_dir: Path
-) -> None:
+@command("rm", runs)
+class Remove(Selecting):
     """Remove runs: those named, or all trainings but the K best; asks first, and never removes a running one.
 
     --filter narrows what is removed, and --keep-best then keeps the best of those.
 
-    \b
     Examples:
       cifarnet runs rm 20261121-083512
       cifarnet runs rm --keep-best 5 --filter label=quick
     """
-    from cifarnet import catalogue
-    from cifarnet import runs as folders
 
-    if not names and keep_best is None:
-        raise click.UsageError("name runs, or say how many to keep with --keep-best K")
-    named = [catalogue.entry(folders.find(name, runs_dir)) for name in names]
-    found = catalogue.select(named or [e for e in catalogue.entries(runs_dir) if kind(e) == "train"], conditions)
-    found = list({e.path.resolve(): e for e in found}.values())
-    kept = {e.path for e in catalogue.best(found, keep_best or 0)}
-    running = [e for e in found if e.info["status"] == "running" and e.path not in kept]
-    doomed = [e for e in found if e.path not in kept and e not in running]
-    for e in running:
-        click.echo(f"{e.path} is running and stays", err=True)
-    if doomed:
-        click.echo(overview(doomed))
-        confirm(f"Remove these {len(doomed)} runs for good?" if len(doomed) > 1 else "Remove this run for good?", yes)
-    for e in doomed:
-        folders.remove(e.path)
-    click.echo(f"{len(doomed)} removed")
-    if running and names:
-        raise RunError(f"{len(running)} of the runs named still run; stop them first")
+    names: Sequence[str] = argument(nargs=-1, **RUN | {"metavar": "RUN..."})
+    keep_best: int | None = option("--keep-best", type=click.IntRange(min=0), metavar="K", help="Keep the K best.")
+    yes: bool = flag("--yes", "-y", help="Do not ask.")
+
+    def run(self) -> None:
+        if not self.names and self.keep_best is None:
+            raise click.UsageError("name runs, or say how many to keep with --keep-best K")
+        named = [Run.listed(Run.find(name, self.runs_dir).path) for name in self.names]
+        trainings = [run for run in catalog.list_runs(self.runs_dir) if run.kind == "train"]
+        found = catalog.select(named or trainings, self.conditions)
+        best = {run.path for run in catalog.best(found, self.keep_best or 0)}
+        rest = {run.path.resolve(): run for run in found if run.path not in best}.values()
+        ended = [run for run in rest if run.status != "running"]
+        running = [run for run in rest if run.status == "running"]
+        for run in running:
+            click.echo(f"{run.path} is running and stays", err=True)
+        if ended:
+            click.echo(overview(ended), err=self.json)
+            self.confirm(f"these {len(ended)} runs" if len(ended) > 1 else "this run")
+        for run in ended:
+            run.remove()
+        self.answer({"removed": [str(run.path) for run in ended]}, f"{len(ended)} removed")
+        if running and named:
+            raise RunError(f"{len(running)} of the runs named still run; stop them first")
+
+    def confirm(self, what: str) -> None:
+        if not self.yes and not sys.stdin.isatty():
+            raise click.UsageError("there is no terminal to ask on; say --yes to remove them")
+        if not self.yes:
+            click.confirm(f"Remove {what} for good?", abort=True, err=True)
 
 
-def confirm(question: str, yes: bool) -> None:
-    """Ask, on a terminal; elsewhere nobody could answer."""
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise click.UsageError("there is no terminal to ask on; say --yes to remove them")
-    click.confirm(question, abort=True, err=True)
-
-
-@runs.command()
-@click.argument("name", metavar="RUN", shell_complete=completion.run_names)
-@click.argument("text")
-@options.runs_dir
-def note(name: str, text: str, runs_dir: Path) -> None:
+@command("note", runs)
+class Note(WithRuns):
     """Add a note to a run, which `runs show` shows.
 
-    \b
     Example:
       cifarnet runs note latest "the one for the report"
     """
-    from cifarnet import runs as folders
 
-    folders.Run(folders.find(name, runs_dir)).note(text)
+    name: str = argument(**RUN)
+    text: str = argument()
+
+    def run(self) -> None:
+        Run.find(self.name, self.runs_dir).note(self.text)

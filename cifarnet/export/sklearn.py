@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -17,10 +16,10 @@ try:
 except ImportError as error:
     raise ImportError("this needs scikit-learn 1.6 or newer: pip install 'cifarnet[sklearn]'") from error
 
-from cifarnet import network, schedule
-from cifarnet.data import Split
-from cifarnet.streams import stream
-from cifarnet.training import Plan, State, train
+from cifarnet import config, training
+from cifarnet.data import Dataset, Split
+from cifarnet.errors import ConfigError
+from cifarnet.nn import network
 
 
 class CifarnetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -42,7 +41,7 @@ class CifarnetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     Examples
     --------
     >>> from sklearn.datasets import load_iris
-    >>> from cifarnet.estimator import CifarnetClassifier
+    >>> from cifarnet.export.sklearn import CifarnetClassifier
     >>> X, y = load_iris(return_X_y=True)
     >>> CifarnetClassifier(n_s=100, random_state=0).fit(X, y).score(X, y) > 0.9
     True
@@ -72,31 +71,31 @@ class CifarnetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.random_state = random_state
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
-        """Train on X (n, d) and labels y (n,)."""
+        """Train on X (n, d) and labels y (n,); ValueError where a parameter is not as a config has it."""
         rows: NDArray[np.float64]
         rows, y = validate_data(self, X, y, dtype=np.float64, order="C")  # rows are fetched
         check_classification_targets(y)
         self.classes_, labels = np.unique(np.asarray(y), return_inverse=True)
+        settings = self._settings(len(labels))
         self.mean_, std = rows.mean(axis=0), rows.std(axis=0)
         self.std_ = np.where(std > 0, std, 1)
-        self.sizes_ = (rows.shape[1], *self.hidden, len(self.classes_))
-        data = Split(self._inputs(rows), labels.astype(np.int64))
-        seed = int(check_random_state(self.random_state).randint(2**31))
-        state = State(network.initialise(self.sizes_, self.init, stream(seed, "init")))
-        for _ in train(state, data, data, self._plan(len(labels), seed)):
+        self.sizes_ = (rows.shape[1], *settings.network.hidden, len(self.classes_))
+        split = Split(self._inputs(rows), labels.astype(np.int64))
+        state = training.State.initial(settings, self.sizes_)
+        for _ in training.train(state, Dataset.of(split, split, split), settings, train_scores=False):
             pass
         self.theta_ = state.theta
         return self
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
-        """The probabilities of the classes, (n, K), in the order of ``classes_``."""
+        """Return the probabilities of the classes, (n, K), in the order of ``classes_``."""
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float64, reset=False)
         P: NDArray[np.float64] = network.predict(self.theta_, self.sizes_, self._inputs(X)).astype(np.float64)
         return P
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
-        """The likeliest class of each row."""
+        """Return the likeliest class of each row."""
         P = self.predict_proba(X)
         labels: NDArray[Any] = self.classes_[P.argmax(axis=1)]
         return labels
@@ -105,16 +104,27 @@ class CifarnetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         inputs: NDArray[np.float32] = ((X - self.mean_) / self.std_).astype(np.float32)
         return inputs
 
-    def _plan(self, n: int, seed: int) -> Plan:
-        eta = partial(schedule.triangular, n_s=self.n_s, eta_min=self.eta_min, eta_max=self.eta_max)
-        return Plan(
-            sizes=self.sizes_,
-            eta=eta,
-            updates=2 * self.n_s * self.cycles,
-            cycle=2 * self.n_s,
-            per_cycle=1,
-            batch_size=min(self.batch_size, n),
-            lam=self.lam,
-            shuffle=True,
-            seed=seed,
-        )
+    def _settings(self, n: int) -> config.Settings:
+        """Return the settings of a training on n rows."""
+        init = self.init if isinstance(self.init, str) else {"std": self.init}
+        schedule = {name: getattr(self, name) for name in ("n_s", "cycles", "eta_min", "eta_max")}
+        values = {"network.hidden": self.hidden, "network.init": init, "training.lambda": self.lam}
+        values |= {f"training.schedule.{name}": value for name, value in schedule.items()}
+        values |= {"training.batch_size": self.batch_size, "evaluation.per_cycle": 1}
+        seed = int(check_random_state(self.random_state).randint(2**31))
+        try:
+            plain = {name: as_plain(value) for name, value in values.items()}
+            settings = config.override(config.Settings(), plain, "CifarnetClassifier")
+        except ConfigError as error:
+            raise ValueError(str(error)) from error
+        fitting = settings.training.model_copy(update={"batch_size": min(settings.training.batch_size, n)})
+        return settings.model_copy(update={"training": fitting, "seed": seed})
+
+
+def as_plain(value: Any) -> Any:
+    """Return a value as YAML has it: lists, and the numbers of Python for those of NumPy."""
+    if isinstance(value, dict):
+        return {name: as_plain(part) for name, part in value.items()}
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return [as_plain(part) for part in value]
+    return value.item() if isinstance(value, np.generic) else value

@@ -1,0 +1,39 @@
+"""Warnings, and tables as wide as the terminal."""
+
+import shutil
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import click
+
+
+def warn(*messages: str) -> None:
+    for message in messages:
+        click.echo(f"Warning: {message}", err=True)
+
+
+def warn_synthetic(source: str) -> None:
+    """Say loudly that no result is of CIFAR-10."""
+    if source == "synthetic":
+        click.echo("SYNTHETIC data: these are not CIFAR-10 images, and no figure below is about them.", err=True)
+
+
+def table(rows: Iterable[Sequence[Any]], headers: Sequence[str], **look: Any) -> str:
+    """Lay out a table; where the terminal is too narrow, a value a line beside its header."""
+    from tabulate import tabulate
+
+    rows = list(rows)
+    text = tabulate(rows, headers, **look)
+    if fits(text):
+        return text
+    names = [" ".join(header.split()) for header in headers]
+    cells = [line.split("\t") for line in tabulate(rows, tablefmt="tsv", **look).splitlines()]  # as in the table
+    blocks = [[(name, cell.strip()) for name, cell in zip(names, row, strict=True)] for row in cells]
+    return "\n\n".join(tabulate(block, tablefmt="plain", disable_numparse=True) for block in blocks)
+
+
+def fits(text: str) -> bool:
+    """Return whether no line is wider than the terminal; without one, any text fits."""
+    width = shutil.get_terminal_size().columns
+    return not sys.stdout.isatty() or all(len(click.unstyle(line)) <= width for line in text.splitlines())
