@@ -11,7 +11,7 @@ import sys
 import time
 from contextlib import contextmanager
 
-from cifarnet.runs import disk
+from cifarnet.runs import storage
 
 
 class Crash(BaseException):
@@ -19,30 +19,26 @@ class Crash(BaseException):
 
 
 class Faults:
-    """Stands in for ``os`` in `disk` and counts what writes: open, write, fsync, rename, link, mkdir.
+    """Stands in for ``os`` in `storage` and counts what writes: open, write, fsync, rename, link, mkdir.
 
     Parameters
     ----------
     kind : what happens at call number ``at``.
-        "before", "half", "after": the process dies before, amid or after it, and with ``kill`` it truly does.
-        An errno: the call fails, and with ``lasting`` every later one.
-        "short": every write takes some bytes only. "slow": every write and fsync takes so many ``seconds``.
+        "before", "half", "after": the process dies before, amid or after it. An errno: the call fails, and with
+        ``lasting`` every later one. "short": every write takes some bytes only. "slow": every write and fsync takes
+        ``seconds``.
     """
 
-    def __init__(self, kind=None, at=-1, *, lasting=False, seconds=0.0, seed=0, kill=False):
-        self.kind, self.at, self.lasting, self.seconds, self.kill = kind, at, lasting, seconds, kill
+    def __init__(self, kind=None, at=-1, *, lasting=False, seconds=0.0, seed=0):
+        self.kind, self.at, self.lasting, self.seconds = kind, at, lasting, seconds
         self.random = random.Random(seed)
-        self.count = 0
-        self.happened = False
-        self.dead = False
+        self.count, self.happened, self.dead = 0, False, False
 
     def __getattr__(self, name):
         return getattr(os, name)
 
     def die(self):
         self.dead = True
-        if self.kill:
-            os._exit(137)
         raise Crash
 
     def call(self, function, *arguments, half=None):
@@ -53,10 +49,9 @@ class Faults:
         self.happened |= hit
         if hit and isinstance(self.kind, int):
             raise OSError(self.kind, os.strerror(self.kind))
-        if hit and self.kind == "before":
-            self.die()
-        if hit and self.kind == "half" and half:
-            half()
+        if hit and (self.kind == "before" or (self.kind == "half" and half)):
+            if self.kind == "half":
+                half()
             self.die()
         try:
             return function(*arguments)
@@ -74,7 +69,6 @@ class Faults:
             time.sleep(self.seconds)
             content = content[: max(1000, len(content) // 3)]
         if self.kind == "short":
-            self.happened = True
             content = content[: self.random.randint(1, max(1, len(content) // 2))]
         half = content[: len(content) // 2]
         return self.call(os.write, descriptor, content, half=lambda: os.write(descriptor, half))
@@ -88,26 +82,64 @@ class Faults:
 
 @contextmanager
 def injected(faults):
-    """Let `disk` write through ``faults``."""
+    """Let `storage` write through ``faults``."""
     before = {name: getattr(pathlib.Path, name) for name in ("replace", "rename", "symlink_to", "mkdir")}
 
     def through(function):
         return lambda path, *arguments, **options: faults.call(lambda: function(path, *arguments, **options))
 
-    disk.os = faults
+    storage.os = faults
     for name, function in before.items():
         setattr(pathlib.Path, name, through(function))
     try:
         yield faults
     finally:
-        disk.os = os
+        storage.os = os
         for name, function in before.items():
             setattr(pathlib.Path, name, function)
+
+
+class Trainings:
+    """Trainings of the tiny settings as run folders, in milliseconds: figures are empty, and git is not asked."""
+
+    files = ("model.npz", "metrics.csv", "checkpoints/cycle-1.npz", "checkpoints/cycle-2.npz", "checkpoints/best.npz")
+
+    def __init__(self, settings, dataset, folder, monkeypatch):
+        from cifarnet import data, plots
+        from cifarnet.experiments import train
+        from cifarnet.plots import style
+
+        monkeypatch.setattr(os, "fsync", lambda _: None)
+        monkeypatch.setattr(plots, "draw", lambda _: [])
+        monkeypatch.setattr(style, "render", lambda *_: b"")
+        monkeypatch.setattr(train, "environment", lambda: {"numpy": "any"})
+        monkeypatch.setattr(data, "load", lambda *_, **__: self.dataset)
+        self.settings, self.dataset, self.folder, self.experiment = settings, dataset, folder, train
+        self.full = self.train(self.start("never stopped"))
+
+    def start(self, name="runs"):
+        return self.experiment.start(self.settings, runs_dir=self.folder / name, threads=1)
+
+    def train(self, training, updates=None):
+        """Train to the end, or leave after this many updates; returns the run."""
+        for record in training:
+            if record.step == updates:
+                break
+        return training.run
+
+    def resume(self, path, updates=None):
+        from cifarnet.runs import Run
+
+        return self.train(self.experiment.resume(Run(path)), updates)
+
+    def same(self, path):
+        """Whether a folder ended with the bytes and results of the run that was never stopped."""
+        equal = all((path / name).read_bytes() == (self.full.path / name).read_bytes() for name in self.files)
+        return equal and json.loads((path / "run.json").read_text())["results"] == self.full.results
 
 
 if __name__ == "__main__":
     from cifarnet.cli import main
 
-    options = json.loads(sys.argv.pop(1))
-    with injected(Faults(**options)):
+    with injected(Faults(**json.loads(sys.argv.pop(1)))):
         main()

@@ -1,0 +1,160 @@
+"""Evaluate finished networks on a set of images: one, or several as one, by mean probability and by majority vote."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cifarnet import data, pages, plots, training
+from cifarnet.data import Dataset, Split
+from cifarnet.errors import RunError
+from cifarnet.experiments.train import warned, write_confusion
+from cifarnet.nn.augmentation import variants
+from cifarnet.nn.network import Array
+from cifarnet.runs import FORMATS, LATEST, Run
+
+MISTAKES = 25  # as many as a figure shows well
+CHUNK = 2000  # images at a time: of each there may be hundreds of variants, of all of them two at once
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What networks do on a set of images: of which source, and whether they were trained on the same data.
+
+    Figures are called confusion-NAME and so on; ``warnings`` says what could not be kept in the run folder.
+    """
+
+    summary: dict[str, Any]
+    source: str
+    same_data: bool
+    name: str
+    warnings: Sequence[str] = ()
+
+
+class Member(NamedTuple):
+    """One network of an ensemble: its name, its run, and the file that holds it."""
+
+    name: str
+    run: Run
+    file: str
+
+    def read(self, threads: int) -> Callable[[Split], tuple[Array, Array]]:
+        """Read the network; return what gives the probabilities (n, K) and losses (n,) of images."""
+        settings, latest = self.run.settings, self.file == LATEST  # which holds the state of a training, and no more
+        theta = self.run.read_arrays(LATEST, ["theta"])["theta"] if latest else self.run.load_model(self.file).theta
+        loss = settings.training.loss_function.measured
+        return lambda images: training.outcomes(theta, settings.sizes, images, loss, threads)
+
+
+def evaluate(
+    runs: Sequence[Run],
+    split: str,
+    data_dir: Path | None = None,
+    threads: int = 1,
+    *,
+    checkpoint: str | None = None,
+    cycles: bool = False,
+    flips: bool = False,
+    shifts: int = 0,
+    formats: Sequence[str] = FORMATS,
+) -> Evaluated:
+    """Evaluate the networks of runs on ``train``, ``validation`` or ``test`` as one; add figures to the first folder.
+
+    Several networks, or variants of images, count by their mean probabilities, whose cross-entropy is the loss; one
+    network by itself has its own loss. Where the folder cannot be written, the result stands, with a warning. RunError
+    if a run has no such network, or the runs have other images in this split.
+
+    ``checkpoint`` names what is taken instead of the network after the last update, ``best``, ``latest`` or
+    ``cycle-N``; with ``cycles`` those of all cycles' ends are, a run's latest first. ``flips`` averages over each image
+    and its mirror image, ``shifts`` over all ways to move it by up to this many pixels.
+    """
+    members, Ps = list(networks(runs, checkpoint, cycles)), list[Array]()
+    load = lru_cache(1)(partial(data.load, data_dir=data_dir))
+    dataset = load(runs[0].settings.data)
+    images: Split = getattr(dataset, split)
+    with training.blas_threads(1):
+        if len(members) == 1 and not (flips or shifts):
+            P, losses = members[0].read(threads)(images)
+        else:
+            for member in members:
+                own = getattr(load(member.run.settings.data), split)
+                if not np.array_equal(own.y, images.y):
+                    raise RunError(f"{member.name}: has other {split} images than {members[0].name}; take --split test")
+                Ps.append(mean_outcome(member, own, threads, flips, shifts))
+            P = np.mean(Ps, axis=0)
+            losses = -np.log(np.maximum(P[np.arange(len(P)), images.y], np.finfo(P.dtype).tiny))
+    summary = training.summary(training.confusion(P.argmax(axis=1), images.y, P.shape[1]), losses, dataset.classes)
+    if len(members) > 1:
+        summary |= of_members(members, np.stack(Ps), images.y)
+    words = {checkpoint: checkpoint, "flips": flips, f"shifts-{shifts}": shifts, "ensemble": len(members) > 1}
+    name = "-".join([*(str(word) for word, there in words.items() if there), split])
+    warnings: list[str] = []
+    with warned(warnings, "the figures could not be kept"):
+        run = Run(runs[0].path)
+        run.formats = formats
+        write_confusion(run, name, np.array(summary["confusion"]), dataset.classes)
+        plots.save(run, figures(name, dataset, images, P, summary), synthetic=dataset.source == "synthetic")
+        if run.status != "running":
+            pages.write(run)
+    known = {run.environment.get("data", {}).get("fingerprint") for run in runs}
+    return Evaluated(summary, dataset.source, known == {dataset.fingerprint}, name, warnings)
+
+
+def networks(runs: Sequence[Run], checkpoint: str | None, cycles: bool) -> Iterator[Member]:
+    """Find the networks of runs, in their order; RunError if a run has no such checkpoint, or no finished cycle."""
+    for run in runs:
+        known = sorted((path.stem for path in run.path.glob("checkpoints/*.npz")), key=lambda name: (len(name), name))
+        chosen = [name for name in known[::-1] if name.startswith("cycle-")] if cycles else [checkpoint]
+        names = [name for name in chosen if name in known]
+        if not names and (cycles or checkpoint):
+            lacks = "finished cycle" if cycles else f"checkpoint {checkpoint}"
+            raise RunError(f"{run.path}: no {lacks}; its checkpoints: {', '.join(known) or 'none'}")
+        for name in names:
+            yield Member(f"{run.name}, {name.replace('-', ' ')}", run, f"checkpoints/{name}.npz")
+        if not names:
+            yield Member(run.name, run, "model.npz")
+
+
+def mean_outcome(member: Member, images: Split, threads: int, flips: bool, shifts: int) -> Array:
+    """Return a network's probabilities (n, K): the mean over the variants of each image."""
+    if (flips or shifts) and member.run.settings.data.dims is not None:
+        raise RunError(f"{member.name}: its images are cut (data.dims), and cannot be mirrored or moved")
+    network, means = member.read(threads), []
+    for start in range(0, len(images.y), CHUNK):
+        X, y = (part[start : start + CHUNK] for part in images)
+        mean: Any = 0
+        for count, variant in enumerate(variants(X, flips=flips, shifts=shifts), 1):
+            mean = mean + (network(Split(variant, y))[0] - mean) / count
+        means.append(mean)
+    return np.concatenate(means)
+
+
+def of_members(members: Sequence[Member], Ps: Array, y: NDArray[np.integer]) -> dict[str, Any]:
+    """Return what each network does by itself, and what the first 1, 2, ... do as one."""
+    alone = [float((P.argmax(axis=1) == y).mean()) for P in Ps]
+    growth = training.growth(Ps, y)
+    return {
+        "majority_vote": growth[-1]["majority_vote"],
+        "members": [{"name": m.name, "accuracy": accuracy} for m, accuracy in zip(members, alone, strict=True)],
+        "by_members": growth,
+    }
+
+
+def figures(name: str, dataset: Dataset, images: Split, P: Array, summary: dict[str, Any]) -> dict[str, Any]:
+    """Draw the confusions, the mistakes that the networks were surest of, and what each network adds."""
+    found = {f"confusion-{name}": plots.confusion(np.array(summary["confusion"]), dataset.classes)}
+    if images.X.shape[1] == 3072:
+        wrong = training.worst_mistakes(P, images.y, MISTAKES)
+        pixels, P = dataset.pixels(images, wrong), P[wrong]
+        guesses = P.argmax(axis=1), P.max(axis=1)
+        found[f"mistakes-{name}"] = plots.mistakes(pixels, images.y[wrong], *guesses, dataset.classes)
+    if "members" in summary:
+        alone = [member["accuracy"] for member in summary["members"]]
+        found[f"members-{name}"] = plots.members(alone, summary["by_members"])
+    return found

@@ -1,0 +1,183 @@
+"""Check the gradient that trains, by the very code of an update, against numerical gradients of the cost."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import Field, field_validator
+
+from cifarnet import config, data, pages, training
+from cifarnet.config import Settings
+from cifarnet.data import Split
+from cifarnet.errors import ConfigError
+from cifarnet.experiments.train import create
+from cifarnet.nn.gradcheck import STEPS, TOLERANCES, Derivative, Errors, compare, derivatives
+from cifarnet.nn.network import Array, forward, named_views, weight_count
+from cifarnet.nn.random import generator
+from cifarnet.nn.setting import Setting, as_tuple
+from cifarnet.runs import Run
+from cifarnet.training import State
+
+Method = Literal["forward", "centred", "complex-step"]
+LAMBDAS = (0.0, 0.1)  # a wrong L2 term shows at the second only
+SQUARE = (10, 10)  # hidden layers with square weight matrices, in which a missing transpose has no wrong shape
+BIAS = 0.1  # standard deviation; at biases of 0 an L2 term on them does not show
+
+
+@dataclass(frozen=True)
+class Problem:
+    """The cost of a network on a batch of images as a function of theta, in float64.
+
+    The gradient is that of the second of two updates: what the batch ``before`` leaves in the buffers must not matter.
+    """
+
+    settings: Settings
+    theta: Array
+    images: Split
+    before: Split
+
+    @cached_property
+    def masks(self) -> list[Array] | None:
+        """Dropout's, of the first update."""
+        sizes, seed = self.settings.sizes, self.settings.seed
+        return self.settings.training.dropout.hidden_masks(sizes, len(self.images.y), seed, 0)
+
+    def probe(self, theta: Array) -> tuple[Any, Array]:
+        """Return the cost, and on which side of every kink it is: of each node's ReLU for each image, of the loss."""
+        (X, y), sizes = self.images, self.settings.sizes
+        loss, l2 = self.settings.training.loss_function, self.settings.training.l2
+        _, *H, Z = forward(theta, sizes, X, self.masks)
+        kinks = np.concatenate([*(h.real.ravel() > 0 for h in H), loss.kinks(Z, y)])
+        return loss.values(Z, y).mean() + l2.cost(theta[: weight_count(sizes)]), kinks
+
+    def derivatives(self, method: str, h: float | None = None) -> Iterator[Derivative]:
+        """Yield the numerical gradient, coordinate by coordinate; without a step h, by the method's own."""
+        return derivatives(self.probe, self.theta, method, h or STEPS[method])
+
+    def errors(self, numerical: Sequence[Derivative]) -> list[Errors]:
+        """Compare the gradient of an update with a numerical one, parameter by parameter."""
+        analytic = training.gradient(self.settings, self.theta, self.images, before=self.before)
+        parts = (analytic, np.array([d.value for d in numerical]), np.array([d.crossed for d in numerical]))
+        return compare(*(named_views(part, self.settings.sizes) for part in parts))
+
+
+def problem(
+    settings: Settings, split: Split, samples: int, *, random_samples: bool = False, random_biases: bool = False
+) -> Problem:
+    """Return the settings' initial network on the first images of a split, or on images drawn at random.
+
+    Dropout has the masks of the first update; augmentation is left out. ConfigError if there are too few images.
+    """
+    n = len(split.y)
+    if samples > n:
+        raise ConfigError(f"--samples {samples}: there are {n} training images")
+    chosen = np.arange(samples)
+    if random_samples:
+        chosen = generator(settings.seed, "samples").choice(n, samples, replace=False)
+
+    def batch(rows: Array) -> Split:
+        X = split.X[rows].astype(np.float64)
+        settings.training.dropout.drop_inputs(X, settings.seed, 0)
+        return Split(X, split.y[rows])
+
+    theta, count = State.initial(settings, dtype=np.float64).theta, weight_count(settings.sizes)
+    if random_biases:
+        theta[count:] = BIAS * generator(settings.seed, "init", 1).standard_normal(len(theta) - count)
+    return Problem(settings, theta, batch(chosen), batch((chosen + samples) % n))
+
+
+def check(
+    settings: Settings,
+    *,
+    lambdas: Sequence[float] | None = None,
+    methods: Sequence[str] = ("centred",),
+    samples: int = 20,
+    random_samples: bool = False,
+    step: float | None = None,
+    runs_dir: Path = Path("runs"),
+    data_dir: Path | None = None,
+    threads: int = 1,
+) -> GradientCheck:
+    """Make the run folder of a gradient check: with each lambda, of the settings' network and of one of square layers.
+
+    Without lambdas it is the settings', or where that is 0, 0 and 0.1. ``step`` is h; None takes each method's own.
+    """
+    dataset, own = data.load(settings.data, data_dir, dtype=np.float64), settings.training.lam
+    build, problems = partial(problem, random_samples=random_samples, random_biases=True), []
+    for lam in lambdas or ([own] if own else LAMBDAS):
+        for hidden in dict.fromkeys((settings.network.hidden, SQUARE)):
+            changes = {"training.lambda": lam, "network.hidden": list(hidden)}
+            changed = config.override(settings, changes, "gradcheck")
+            problems.append(build(changed, dataset.train, samples))
+    return GradientCheck(problems, methods, step, threads, create(settings, dataset, runs_dir, "gradcheck"))
+
+
+@dataclass(frozen=True, eq=False)
+class GradientCheck:
+    """A gradient check about to be made: iterate over it to make it, a derivative at a time; its run has results."""
+
+    problems: Sequence[Problem]
+    methods: Sequence[str]
+    step: float | None
+    threads: int
+    run: Run
+
+    def __len__(self) -> int:
+        return len(self.methods) * sum(len(problem.theta) for problem in self.problems)
+
+    def __iter__(self) -> Generator[Derivative, None, None]:
+        rows: list[dict[str, Any]] = []
+        with training.blas_threads(self.threads), pages.page_of(self.run):
+            for problem in self.problems:
+                for method in self.methods:
+                    numerical = []
+                    for derivative in problem.derivatives(method, self.step):
+                        numerical.append(derivative)
+                        yield derivative
+                    rows += [row(problem.settings, method, errors) for errors in problem.errors(numerical)]
+            results = {
+                "passed": all(row["passed"] for row in rows),
+                "method": self.methods[0] if len(self.methods) == 1 else list(self.methods),
+                "max_relative_error": max(row["max_relative_error"] for row in rows),
+                "parameters": rows,
+            }
+            self.run.finish("completed", results=results)
+
+
+class Check(Setting):
+    """A gradient check of a report: by which methods and step, on how many images, the first or random ones."""
+
+    methods: tuple[Method, ...]
+    samples: Annotated[int, Field(ge=1)]
+    random: bool = False
+    step: Annotated[float, Field(gt=0)]
+
+    _tuples = field_validator("methods", mode="before")(as_tuple)
+
+    def results(self, settings: Settings, split: Split, stop: threading.Event) -> dict[str, float] | None:
+        """Return the errors by method.parameter.measure, ``all`` for the worst parameter; None when it is stopped."""
+        found, compared = dict[str, float](), problem(settings, split, self.samples, random_samples=self.random)
+        for method in self.methods:
+            numerical = []
+            for derivative in compared.derivatives(method, self.step):
+                numerical.append(derivative)
+                if stop.is_set():
+                    return None
+            table = [errors._asdict() for errors in compared.errors(numerical)]
+            measures = [name for name in table[0] if name != "name"]
+            found |= {f"{method}.{row['name']}.{measure}": row[measure] for row in table for measure in measures}
+            found |= {f"{method}.all.{measure}": max(row[measure] for row in table) for measure in measures}
+        return found
+
+
+def row(settings: Settings, method: str, errors: Errors) -> dict[str, Any]:
+    """Return the errors of one parameter with the verdict: right within the tolerance of the method, norm-wise."""
+    where = {"lambda": settings.training.lam, "hidden": list(settings.network.hidden)}
+    verdict = {"tolerance": TOLERANCES[method], "passed": errors.norm_relative_error <= TOLERANCES[method]}
+    return {"method": method} | errors._asdict() | where | verdict

@@ -1,0 +1,290 @@
+"""Train one network: make its run folder, fill it, and resume where it was stopped."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import threading
+import weakref
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cifarnet import config, data, pages, plots, training
+from cifarnet.config import Settings
+from cifarnet.data import Dataset
+from cifarnet.errors import Diverged, RunError
+from cifarnet.nn.model import Model
+from cifarnet.runs import FORMATS, LATEST, Run
+from cifarnet.runs.environment import differences, environment
+from cifarnet.training import NUMERICS, Record, State
+
+BEST = "checkpoints/best.npz"  # the network of the highest validation accuracy, the first of those that have it
+
+
+def start(
+    settings: Settings,
+    *,
+    runs_dir: Path = Path("runs"),
+    data_dir: Path | None = None,
+    threads: int | None = None,
+    formats: Sequence[str] = FORMATS,
+    run_class: type[Run] = Run,
+) -> Training:
+    """Read the images and make the run folder of a training on this many threads, by default one a core."""
+    dataset, threads = data.load(settings.data, data_dir), threads or training.cores()
+    run = create(settings, dataset, runs_dir, threads=threads, run_class=run_class)
+    run.formats = formats
+    return Training(settings, dataset, run, threads, State.initial(settings))
+
+
+def create(
+    settings: Settings,
+    dataset: Dataset,
+    runs_dir: Path,
+    kind: str = "train",
+    *,
+    threads: int = 1,
+    files: Mapping[str, Any] | None = None,
+    run_class: type[Run] = Run,
+    **info: Any,
+) -> Run:
+    """Make the run folder of an experiment on these images, with JSON ``files``; ``info`` goes into run.json."""
+    known = environment() | {"threads": threads, "numerics": NUMERICS, "data": dataset.provenance}
+    return run_class.create(runs_dir, kind, settings, environment=known, files=files, **info)
+
+
+def resume(
+    run: Run, *, data_dir: Path | None = None, threads: int | None = None, formats: Sequence[str] = FORMATS
+) -> Training:
+    """Take over a training that was stopped: it ends with the bytes of one that never was.
+
+    By default it has as many threads as it began with. RunError if it is running, is no training, has a damaged
+    checkpoint, or would become another run: what differs is named.
+    """
+    if run.kind != "train":
+        raise RunError(f"{run.path}: a {run.kind} run, not a training; only trainings are resumed like this")
+    if left_here := OPEN.get(run.path.resolve()):
+        left_here.close()
+    run.take()
+    try:
+        settings, before = run.settings, run.environment
+        dataset, threads = data.load(settings.data, data_dir), threads or run.threads or training.cores()
+        if found := "; ".join(contradictions(run, settings, dataset)):
+            what = f"as it would become another run: {found}; undo that, or train anew"
+            raise RunError(f"{run.path}: cannot go on, {what}")
+        state = State.initial(settings)
+        metrics = restore(state, run, settings, dataset)
+        run.reopen(state.step)
+        run.write("metrics.csv", metrics)
+    except BaseException:
+        run.release()
+        raise
+    run.formats = formats
+    changes = differences(before, environment() | {"threads": threads})
+    return Training(settings, dataset, run, threads, state, changes)
+
+
+def contradictions(run: Run, settings: Settings, dataset: Dataset) -> Iterator[str]:
+    """Name what is not as it was when a run began, of all that its result follows from."""
+    was, now = run.choices, config.flatten(config.plain(settings))
+    for key in [key for key in was | now if was.get(key) != now.get(key)]:
+        yield f"{key} was {was.get(key)} and is {now.get(key)} (config.yaml)"
+    if run.environment.get("data", {}).get("fingerprint") != dataset.fingerprint:
+        yield "the images are not those that it began with (their fingerprint differs)"
+    if (numerics := run.environment.get("numerics")) != NUMERICS:
+        yield f"it began with version {numerics} of the numerics and this is version {NUMERICS}"
+
+
+def restore(state: State, run: Run, settings: Settings, dataset: Dataset) -> bytes:
+    """Bring an initial state to that of the run's checkpoint, if there is one; return metrics.csv as it was then.
+
+    RunError if the checkpoint is damaged or of another run.
+    """
+    path = run.path / LATEST
+    if not path.exists():
+        return b""
+    try:
+        arrays = run.read_arrays(LATEST, [*state.arrays(), "metrics", "identity"])
+        if arrays["identity"].tolist() != identity(settings, dataset):
+            raise ValueError("it is of another run, or of an earlier cifarnet")
+        state.restore(arrays)
+        if not 0 < state.step <= settings.updates:
+            raise ValueError(f"it is of step {state.step} of {settings.updates}")
+    except (ValueError, RunError) as error:
+        what = error if isinstance(error, RunError) else f"{path}: cannot be used ({error})"
+        raise RunError(f"{what}; remove it, and the run is done again from its start") from error
+    return arrays["metrics"].tobytes()
+
+
+def identity(settings: Settings, dataset: Dataset) -> str:
+    """Return what a checkpoint is of: a SHA-256, in hex, of all that a training follows from."""
+    text = json.dumps([config.plain(settings), dataset.fingerprint, NUMERICS])
+    text = text.replace('"augmentation"', '"jitter"')  # as earlier versions called it, whose runs are to go on
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass(eq=False)
+class Training:
+    """A training about to run: iterate over it to train, a record an update; it fills the run folder, with a page.
+
+    The test images are looked at once, after the last update. Left before its end, or never begun, the run is marked
+    as what it is: interrupted, diverged or failed; `resume` goes on. ``changes`` says what of the machine is not as it
+    was when the run began, ``warnings`` what could not be done beside the training, such as a figure.
+    """
+
+    settings: Settings
+    dataset: Dataset
+    run: Run
+    threads: int
+    state: State
+    changes: Sequence[str] = ()
+    warnings: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        OPEN[self.run.path.resolve()] = self
+        self._last: Record | None = None
+        self._thread: threading.Thread | None = None
+        self._records: list[weakref.ref[Generator[Record, None, None]]] = []  # weak: who leaves one, ends it
+        self._abandon = weakref.finalize(self, abandon, self.run, self.state, self._records)
+
+    def __iter__(self) -> Generator[Record, None, None]:
+        """Train; raise Diverged when a cost is not finite, RunError when the folder cannot be written."""
+        records, self._thread = self._train(), threading.current_thread()
+        self._records.append(weakref.ref(records))
+        return records
+
+    def close(self) -> None:
+        """Stop; a run that has not ended is interrupted. RunError where another thread iterates over it."""
+        if self._thread not in (None, threading.current_thread()) and self._thread.is_alive():
+            raise RunError(f"{self.run.path}: another thread of this process is running it; wait for it, or stop it")
+        for records in filter(None, [iterator() for iterator in self._records]):
+            records.close()
+        self._abandon()
+
+    def _train(self) -> Generator[Record, None, None]:
+        run = self.run
+        if run.info["status"] != "running":
+            raise RunError(f"{run.path}: {run.info['status']}; resume the run to go on")
+        with training.blas_threads(1), pages.page_of(run) as refresh:
+            try:
+                yield from self._updates(refresh)
+                self._finish()
+            except BaseException as error:
+                if run.info["status"] == "running":
+                    self._stop(error)
+                raise
+
+    def _stop(self, error: BaseException) -> None:
+        """Mark the run as what it is now."""
+        steps = {"updates": self.state.step}
+        if isinstance(error, Exception):
+            with contextlib.suppress(RunError):  # where the folder is the trouble, the first error says so
+                status = "diverged" if isinstance(error, Diverged) else "failed"
+                self.run.finish(status, error=str(error), **steps)
+            return
+        if self.state.step and isinstance(error, GeneratorExit):  # left between two updates
+            self._checkpoint()
+        self.run.finish("interrupted", **steps)
+
+    def _updates(self, refresh: Callable[[], None]) -> Generator[Record, None, None]:
+        """Update the network to its end, with a row and a checkpoint for each measurement, and now and then a page."""
+        best = max(self.run.records["validation_accuracy"], default=0.0) if self.state.step else -1.0  # so far
+        records = training.train(self.state, self.dataset, self.settings, self.threads)
+        with contextlib.closing(records):
+            for record in records:
+                if record.validation:  # as always at the end of a cycle
+                    self.run.append(record.row())
+                    self._last = record
+                    if record.validation.accuracy > best:
+                        best = record.validation.accuracy
+                        self.run.write_arrays(BEST, self._model())
+                    if training.ends_cycle(self.settings, record.step):
+                        self.run.write_arrays(f"checkpoints/cycle-{record.cycle}.npz", self._model())
+                    if record.step:
+                        self._checkpoint()
+                    refresh()
+                yield record
+
+    def _checkpoint(self) -> None:
+        self.run.checkpoint(self.state.arrays() | {"identity": np.array(identity(self.settings, self.dataset))})
+
+    def _model(self) -> dict[str, NDArray[Any]]:
+        return model(self.dataset, self.state).arrays(self.state.step)
+
+    def _finish(self) -> None:
+        """Write what a finished run has."""
+        run, state, dataset = self.run, self.state, self.dataset
+        run.write_arrays("model.npz", self._model())
+        with ThreadPoolExecutor(1) as pool:
+            reading = pool.submit(lambda: dataset.test)  # while figures are drawn: figure-3 2.95 -> 2.7 s
+            self.warnings += plots.draw(run)
+            reading.result()
+        last = self._last or training.record(state, dataset, self.settings, self.threads)  # none: resumed at its end
+        end = final(self.settings, dataset, state, last, self.threads)
+        write_confusion(run, "test", end.confusion, dataset.classes)
+        run.finish("completed", results=end.results)
+
+
+OPEN: weakref.WeakValueDictionary[Path, Training] = weakref.WeakValueDictionary()  # the trainings of this process
+
+
+def abandon(run: Run, state: State, iterators: Sequence[weakref.ref[Generator[Record, None, None]]]) -> None:
+    """End a training that nobody will go on with, unless this process is a fork of the one that runs it."""
+    if run.info["pid"] != os.getpid():
+        return
+    with contextlib.suppress(RunError):
+        for records in filter(None, [iterator() for iterator in iterators]):
+            with contextlib.suppress(KeyboardInterrupt):
+                records.throw(KeyboardInterrupt)  # where the interpreter ends, no checkpoint can be written any more
+        if run.info["status"] == "running":  # none of them has begun
+            run.finish("interrupted", updates=state.step)
+
+
+class Final(NamedTuple):
+    """What a finished training comes to: what run.json has, the network, and its confusions on the test images."""
+
+    results: dict[str, Any]
+    model: Model
+    confusion: NDArray[np.int64]
+
+
+def final(settings: Settings, dataset: Dataset, state: State, last: Record, threads: int) -> Final:
+    """Score a finished training, whose last record is given, on the test images."""
+    theta, sizes, l2, loss = state.theta, state.sizes, settings.training.l2, settings.training.loss_function.measured
+    P, losses = training.outcomes(theta, sizes, dataset.test, loss, threads)
+    scores = {"train": last.train, "validation": last.validation}
+    if settings.evaluation.train_cost != "all":
+        scores["train"] = training.score(theta, sizes, dataset.train, loss, l2, threads)
+    scores["test"] = training.scores_of(theta, sizes, l2, P, losses, dataset.test.y)
+    results = {"seed": settings.seed, "updates": state.step} | {
+        f"{split}_{name}": value for split, s in scores.items() if s for name, value in s._asdict().items()
+    }
+    confusion = training.confusion(P.argmax(axis=1), dataset.test.y, len(dataset.classes))
+    return Final(results, model(dataset, state), confusion)
+
+
+def model(dataset: Dataset, state: State) -> Model:
+    """Return a network with all that it needs to classify pixels."""
+    return Model(state.theta, state.sizes, dataset.mean, dataset.std, tuple(dataset.classes))
+
+
+def write_confusion(run: Run, name: str, matrix: NDArray[np.int64], classes: Sequence[str]) -> None:
+    """Write counts (K, K), a row for each true class, as confusion-NAME.csv."""
+    run.write(f"confusion-{name}.csv", "".join(",".join(map(str, row)) + "\n" for row in [classes, *matrix.tolist()]))
+
+
+@contextlib.contextmanager
+def warned(warnings: list[str], what: str) -> Iterator[None]:
+    """Add a warning where something fails that is not worth a result, such as a figure."""
+    try:
+        yield
+    except Exception as error:  # matplotlib has many
+        warnings.append(f"{what}: {error}")

@@ -1,0 +1,128 @@
+"""cifarnet in Python: runs, records, probabilities and figures."""
+
+import doctest
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import cifarnet
+from cifarnet import api, data, errors, version
+from cifarnet.errors import ConfigError, RunError
+
+CONFIG = {"data": {"source": "synthetic", "limit": 1000}, "training": {"schedule": {"n_s": 10}}}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A finished run on synthetic images."""
+    return cifarnet.train(CONFIG, runs_dir=tmp_path_factory.mktemp("runs"), label="tiny", seed=3)
+
+
+def test_the_examples_of_the_documentation_run(tmp_path, monkeypatch):
+    """Every >>> of the docstrings prints what it says."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("CIFARNET_SET", raising=False)
+    result = doctest.testmod(api)
+    assert result.attempted > 10
+    assert result.failed == 0
+
+
+def test_importing_cifarnet_is_light():
+    """numpy comes with the first name that needs it, and all names are there."""
+    code = "import sys, cifarnet; assert 'numpy' not in sys.modules; cifarnet.load; assert 'numpy' in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert all(hasattr(cifarnet, name) for name in dir(cifarnet))
+    with pytest.raises(AttributeError, match="has no attribute 'loda'"):
+        cifarnet.loda  # noqa: B018
+
+
+def test_a_loaded_run_has_its_records_settings_and_results(run):
+    """The settings are those that were given, flags over all; a run says in short what it is."""
+    again = cifarnet.load(run.path)
+    assert again.status == "completed"
+    assert (again.settings.label, again.settings.seed, again.settings.data.limit) == ("tiny", 3, 1000)
+    assert again.records["step"].tolist() == list(range(0, 21, 2))
+    assert again.results["updates"] == 20
+    assert repr(again) == f"Run('{run.path}', completed)"
+    with pytest.raises(RunError, match=r"0 runs in .* begin like this"):
+        cifarnet.load("nothing", run.path.parent)
+
+
+def test_a_training_left_early_goes_on(run, tmp_path):
+    """`Run.resume` ends with the same bytes; the page of the run then says completed."""
+    for record in (training := cifarnet.start(CONFIG, runs_dir=tmp_path, label="tiny", seed=3)):
+        if record.step == 7:
+            assert training.run.status == "running"
+            break
+    assert training.run.status == "interrupted"
+    assert [record.step for record in training.run.resume()] == list(range(8, 21))
+    for name in ("model.npz", "metrics.csv"):
+        assert (training.run.path / name).read_bytes() == (run.path / name).read_bytes()
+    assert "completed" in (training.run.path / "run.html").read_text()
+
+
+LEFT = f"""
+import cifarnet, sys
+begun, untouched = (cifarnet.start({CONFIG}, runs_dir=sys.argv[1], label=name) for name in ("begun", "untouched"))
+records = iter(begun)
+next(records), next(records)
+"""
+
+
+def test_trainings_that_a_process_leaves_at_its_end_are_interrupted(tmp_path):
+    """The one that a notebook holds in the middle, and the one that nobody began; nothing is complained about."""
+    done = subprocess.run([sys.executable, "-c", LEFT, tmp_path], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    for path in tmp_path.glob("2*"):
+        run = cifarnet.load(path)
+        assert (run.status, run.info["updates"]) == ("interrupted", int(run.label == "begun"))
+
+
+def test_predict_agrees_with_evaluate(run):
+    """On the test images, as pixels in both layouts and in both ranges, the accuracy is that of the run."""
+    test = data.load(run.settings.data)
+    pixels = test.pixels(test.test, range(2000))
+    P = run.predict(pixels)
+    assert (P.argmax(axis=1) == test.test.y[:2000]).mean() == pytest.approx(run.results["test_accuracy"], abs=0.05)
+    rows = pixels.transpose(0, 3, 1, 2).reshape(-1, 3072)
+    assert (run.predict(rows) == P).all()
+    np.testing.assert_allclose(run.predict(rows / 255), P, atol=1e-6)
+    assert run.evaluate()["accuracy"] == run.results["test_accuracy"]
+    assert run.evaluate("validation", checkpoint="cycle-1")["accuracy"] == run.results["validation_accuracy"]
+
+
+@pytest.mark.parametrize("name", ["curves", "eta", "weights"])
+def test_every_figure_is_drawn_on_given_axes(run, name):
+    """On one's own axes, in a figure of one's own; a wrong name is refused."""
+    from matplotlib.figure import Figure
+
+    figure = Figure()
+    axes = figure.subplots(1, 3)
+    assert run.draw(name, axes=axes if name == "curves" else axes[1]) is figure
+    assert axes[1].has_data()
+    with pytest.raises(ValueError, match="no figure 'curve'; there are curves, eta, weights"):
+        run.draw("curve")
+
+
+def test_a_wrong_setting_in_a_dict_is_named(tmp_path):
+    with pytest.raises(ConfigError, match=r"did you mean training\.lambda"):
+        cifarnet.start({"training": {"lamda": 1}}, runs_dir=tmp_path)
+
+
+def test_every_error_has_its_exit_code():
+    codes = {name: kind.exit_code for name, kind in vars(errors).items() if isinstance(kind, type)}
+    assert codes == {
+        "CifarnetError": 1, "ConfigError": 2, "DataError": 1, "RunError": 1, "GradientCheckFailed": 3, "Diverged": 4,
+    }  # fmt: skip
+
+
+def test_a_version_names_the_commit():
+    """Of a clone; a package that is built keeps it."""
+    assert version.full().startswith(cifarnet.__version__)
+    if commit := version.commit():
+        assert re.fullmatch(r"[0-9a-f]{9}(\.dirty)?", commit)
+        assert version.full() == f"{cifarnet.__version__}+g{commit}"
+        assert commit[:9] in version.describe()
