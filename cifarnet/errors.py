@@ -2,7 +2,7 @@
 
 
 class CifarnetError(Exception):
-    """Something failed that the user can mend; the message says what, where and how."""
+    """Something failed that the user can put right; the message says what, where and how."""
 
     exit_code = 1
 
@@ -31,3 +31,7 @@ class Diverged(CifarnetError):
     """A cost that is no longer finite."""
 
     exit_code = 4
+
+
+class CodeError(CifarnetError):
+    """A student's file cannot be run, or has no functions that can be called."""

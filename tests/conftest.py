@@ -27,16 +27,16 @@ def one_thread():
         yield
 
 
-@pytest.fixture
-def browser(tmp_path):
-    """Headless Chromium that keeps what its console says, where there is one."""
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory):
+    """Headless Chromium that keeps what its console says, where there is one: the same for all tests."""
     chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
     if not (chromium and driver):
         pytest.skip("no Chromium: apt-get install chromium chromium-driver")
     webdriver = pytest.importorskip("selenium.webdriver")
     options = webdriver.ChromeOptions()
     options.binary_location = chromium
-    for flag in [*QUIET_CHROMIUM, f"--user-data-dir={tmp_path / 'profile'}"]:
+    for flag in [*QUIET_CHROMIUM, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"]:
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     started = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))

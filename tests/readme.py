@@ -1,8 +1,8 @@
-"""Runs what README.md shows, as one session in an empty folder: `make readme` writes the output into it.
+"""Runs what README.md shows, block after block in an empty folder: `make readme` writes the output into it.
 
-A block under the comment ``<!-- CIFAR-10 -->`` needs the real images. A line ``...`` in an output stands for lines that
-are left out; as many as are shown before and after it are shown again. A block under ``<!-- shrunk: KEY=VALUE ... -->``
-would take minutes: it is run with these settings, to see that it runs, and its output is left as it is.
+Names of runs and durations may differ from those that are shown, words and whole numbers may not. Accuracies have a
+spread: a line that begins with "With seeds 42 to 46: " under a block says what its last command reaches with these
+seeds, mean ± standard deviation. An accuracy that differs by more than three of these deviations is a mistake.
 """
 
 import os
@@ -11,135 +11,138 @@ import shlex
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean, stdev
 
-README = Path(__file__).parent.parent / "README.md"
-COMMENTS = r"(?P<real><!-- CIFAR-10 -->\n+)?(?:<!-- shrunk: (?P<shrunk>[^\n]*) -->\n+)?"
-BLOCK = re.compile(COMMENTS + r"```(?P<kind>console|python|sh)\n(?P<body>.*?)```", re.DOTALL)
-VARYING = [  # what differs from run to run and from machine to machine, and the layout that follows from it
-    (r"\d{8}-\d{6}", "TIME"),
-    (r"(TIME-[\w.-]*?)(-\d+)+\b", r"\1"),  # the -2 of a second run in the same second
-    (r"\d{4}-\d\d-\d\dT[\d:+.-]+", "TIME"),
-    (r"\b(?=[0-9a-f]*\d)[0-9a-f]{9,64}\b", "HASH"),
-    (r"(\d+ (d|h|min) )?\d+(\.\d+)? (d|h|min|s)\b", "DURATION"),
-    (r"\d+\.\d+(e[-+]\d+)?%?", "NUMBER"),
-    (r"#{2,}", "#"),
-    (r"-{2,}", "--"),
-    (r"[ \t]+", " "),
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
+BLOCK = re.compile(
+    r"```(?P<kind>\w*)\n(?P<body>.*?)```\n(?:\n(?P<spread>With seeds (?P<first>\d+) to (?P<last>\d+):[^\n]*)\n)?",
+    re.DOTALL,
+)
+FIGURE = re.compile(r"(?P<name>\w+) (?P<value>\d+\.\d+)(?: ± (?P<deviation>\d+\.\d+))?%")
+VARYING = [  # what is the machine's and the clock's
+    (r"\d{8}-\d{6}(-\d+)?", "TIME"),
+    (r"(\d+(\.\d+)? to )?\d+(\.\d+)? (min|s)\b( on \d+ cores)?", "DURATION"),
+    (FIGURE, r"\g<name> %"),
 ]
 
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block: whether it needs the real images, what it is shrunk by, language, text, place in the README."""
+    """A fenced block of a text, the line under it that states a spread, and where both are."""
 
-    real: bool
-    shrunk: str
     kind: str
     body: str
-    place: slice
+    spread: str
+    seeds: range
+    places: dict[str, slice]
 
     @property
     def steps(self) -> list[tuple[str, str]]:
-        """Each command of a console block with the output that is shown."""
-        parts = re.split(r"^\$ (.*(?:\\\n.*)*)\n", self.body, flags=re.MULTILINE)[1:]
-        return list(zip(parts[::2], parts[1::2], strict=True))
+        """The commands, each with the output that is shown; those of sh, or a piece of Python, show none."""
+        if self.kind == "console":
+            parts = re.split(r"^\$ (.*)\n", self.body, flags=re.MULTILINE)[1:]
+            return list(zip(parts[::2], parts[1::2], strict=True))
+        commands = [f"{sys.executable} -W error -c {shlex.quote(self.body)}"] if self.kind == "python" else []
+        return [(command, "") for command in self.body.splitlines() * (self.kind == "sh") + commands]
 
 
 def blocks(text: str) -> list[Block]:
-    """Every block of commands or Python, in order."""
+    """Every fenced block, in order."""
     return [
-        Block(bool(m["real"]), m["shrunk"] or "", m["kind"], m["body"], slice(m.start("body"), m.end("body")))
+        Block(
+            m["kind"],
+            m["body"],
+            m["spread"] or "",
+            range(int(m["first"]), int(m["last"]) + 1) if m["spread"] else range(0),
+            {name: slice(*m.span(name)) for name in ("body", "spread")},
+        )
         for m in BLOCK.finditer(text)
     ]
 
 
-def normal(output: str) -> str:
-    """An output without what may vary."""
-    for pattern, instead in VARYING:
-        output = re.sub(pattern, instead, output)
-    return "\n".join(line.strip() for line in output.strip().splitlines())
+def agrees(output: str, shown: str, spread: str = "", times: float = 3) -> bool:
+    """Whether an output is the one shown, its accuracies within ``times`` the deviations that a spread states."""
 
+    def words(text: str) -> list[str]:
+        for pattern, instead in VARYING:
+            text = re.sub(pattern, instead, text)
+        return text.split()
 
-def shortened(output: str, shown: str) -> str:
-    """An output with lines left out where those that are shown have them left out."""
-    if "...\n" not in shown.splitlines(keepends=True):
-        return output
-    before, after = (part.count("\n") for part in shown.split("...\n", 1))
-    lines = output.splitlines(keepends=True)
-    return "".join([*lines[:before], "...\n", *lines[len(lines) - after :]])
+    deviations = {m["name"]: float(m["deviation"] or 0) for m in FIGURE.finditer(spread)}
+    pairs = zip(FIGURE.finditer(output), FIGURE.finditer(shown), strict=False)
+    return words(output) == words(shown) and all(
+        abs(float(a["value"]) - float(b["value"])) <= times * deviations.get(b["name"], 0) + 1e-9 for a, b in pairs
+    )
 
 
 class Session:
-    """An empty folder with the command cifarnet, where the blocks run one after the other."""
+    """An empty folder with the command cifarnet and the real images, where commands run one after the other."""
 
-    def __init__(self, folder: Path, data_dir: Path | None) -> None:
-        self.folder, self.data_dir = folder / "session", data_dir
+    def __init__(self, folder: Path, data_dir: Path) -> None:
+        self.folder, self.data_dir = folder / "session", data_dir.resolve()
+        (folder / "bin").mkdir()
         self.folder.mkdir()
-        commands = folder / "bin"
-        commands.mkdir()
-        script = commands / "cifarnet"
+        script = folder / "bin" / "cifarnet"
         script.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m cifarnet "$@"\n')
         script.chmod(0o755)
         kept = {key: value for key, value in os.environ.items() if not key.startswith("CIFARNET")}
-        path = f"{commands}{os.pathsep}{kept['PATH']}"
-        self.env = kept | {"PATH": path, "PYTHONPATH": str(README.parent), "XDG_CACHE_HOME": str(folder / "cache")}
-        self.env |= {"OPENBLAS_NUM_THREADS": "1", "COLUMNS": "120"}
-        if data_dir:
-            self.env["CIFARNET_DATA_DIR"] = str(data_dir)
-        self.names: dict[str, str] = {}  # of runs: as shown -> as they are in this session
+        path = f"{script.parent}{os.pathsep}{kept['PATH']}"
+        self.env = kept | {"PATH": path, "PYTHONPATH": str(ROOT), "CIFARNET_DATA_DIR": str(self.data_dir)}
+        self.env |= {"XDG_CACHE_HOME": str(folder / "cache"), "COLUMNS": "120", "OPENBLAS_NUM_THREADS": "1"}
 
-    def output(self, command: str, shown: str = "", shrunk: str = "") -> str:
-        """What a command prints, on both streams as on a terminal; runs are called what they are called here."""
-        for name, here in self.names.items():
-            command = command.replace(name, here)
-        output = self.call(["sh", "-c", command], CIFARNET_SET=shrunk)
-        times = (re.findall(r"\d{8}-\d{6}", text) for text in (shown, output))
-        self.names |= dict(zip(*map(reversed, times), strict=False))
-        return output
+    def output(self, command: str, shown: str = "") -> str:
+        """What a command prints, on both streams as on a terminal; make says what it would do, and does not.
 
-    def python(self, code: str) -> str:
-        """What a piece of Python prints."""
-        return self.call([sys.executable, "-W", "error", "-c", code])
-
-    def call(self, words: list[str], **extra: str) -> str:
+        It succeeds, unless an error is shown.
+        """
+        make = command.startswith("make ")
         done = subprocess.run(
-            words,
-            cwd=self.folder,
-            env=self.env | extra,
+            ["sh", "-c", command.replace("make ", "make --dry-run ") if make else command],
+            cwd=ROOT if make else self.folder,
+            env=self.env,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=300,
         )
-        output = done.stdout
-        if self.data_dir:
-            output = output.replace(str(self.data_dir), "/home/you/.cache/cifarnet")
-        return output + "\n" * (output != "" and not output.endswith("\n"))
+        assert "Traceback" not in done.stdout and (done.returncode == 0 or shown.startswith("Error: ")), done.stdout
+        return done.stdout.replace(str(self.data_dir), "/home/you/.cache/cifarnet")
+
+    def spread(self, block: Block) -> str:
+        """What the last command of a block reaches with each of the seeds, as a line."""
+        outputs = [self.output(f"{block.steps[-1][0]} --seed {seed}") for seed in block.seeds]
+        values = [{m["name"]: float(m["value"]) for m in FIGURE.finditer(output)} for output in outputs]
+        seconds = sorted(re.findall(r"in (\d+\.\d) s", "".join(outputs)), key=float)
+        texts = [
+            f"{key} {fmean(v[key] for v in values):.2f} ± {stdev(v[key] for v in values):.2f}%" for key in values[0]
+        ]
+        time = f"in {seconds[0]} to {seconds[-1]} s on {os.cpu_count()} cores"
+        return f"With seeds {block.seeds[0]} to {block.seeds[-1]}: {', '.join(texts)}, {time}."
 
 
-def refresh(text: str, session: Session) -> str:
-    """The README's text with the outputs as they are now; those that differ only in what varies stay as they were."""
-    for block in reversed([ran(block, session) for block in blocks(text)]):
-        text = text[: block.place.start] + block.body + text[block.place.stop :]
+def refresh(text: str, session: Session, *, anew: bool = False) -> str:
+    """The README's text with outputs and spreads as they are now.
+
+    Those that agree with what is shown stay as they were; ``anew``, what has a spread is written again in any case.
+    """
+    changed = []
+    for block in blocks(text):
+        outputs = [(command, session.output(command, shown), shown) for command, shown in block.steps]
+        spread, keep = session.spread(block) if block.spread else "", not (anew and block.spread)
+        if block.kind == "console":
+            shown = (shown if keep and agrees(output, shown, spread) else output for _, output, shown in outputs)
+            body = [f"$ {command}\n{output}" for (command, *_), output in zip(outputs, shown, strict=True)]
+            changed.append((block.places["body"], "".join(body)))
+        if not (keep and agrees(spread, block.spread, block.spread, times=2)):
+            changed.append((block.places["spread"], spread))
+    for place, new in sorted(changed, key=lambda change: change[0].start, reverse=True):
+        text = text[: place.start] + new + text[place.stop :]
     return text
-
-
-def ran(block: Block, session: Session) -> Block:
-    """The block with its outputs."""
-    if block.kind == "python":
-        session.python(block.body)
-    if block.kind != "console" or block.shrunk or (block.real and not session.data_dir):
-        return block
-    body = ""
-    for command, shown in block.steps:
-        output = shortened(session.output(command, shown), shown)
-        body += f"$ {command}\n" + (shown if normal(output) == normal(shown) else output)
-    return replace(block, body=body)
 
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
-        where = os.environ.get("CIFARNET_DATA_DIR")
-        README.write_text(refresh(README.read_text(), Session(Path(folder), Path(where) if where else None)))
+        session = Session(Path(folder), Path(os.environ["CIFARNET_DATA_DIR"]))
+        README.write_text(refresh(README.read_text(), session, anew=True))

@@ -116,6 +116,7 @@ def test_every_error_has_its_exit_code():
     codes = {name: kind.exit_code for name, kind in vars(errors).items() if isinstance(kind, type)}
     assert codes == {
         "CifarnetError": 1, "ConfigError": 2, "DataError": 1, "RunError": 1, "GradientCheckFailed": 3, "Diverged": 4,
+        "CodeError": 1,
     }  # fmt: skip
 
 

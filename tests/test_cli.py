@@ -14,6 +14,7 @@ import sys
 import time
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 from click.shell_completion import ShellComplete
@@ -92,22 +93,38 @@ def test_help_imports_little():
     assert all(f"\n  {command} " in done.stdout for command in COMMANDS)
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_help_names_values_in_words(call, command):
-    page = call(command, *(["coarse"] if "search" in command else []), "--help").out
-    assert page.startswith(f"Usage: cifarnet {command}")
+def pages(group, words=()):
+    """Every command with the words that call it."""
+    for name in group.list_commands(None):
+        found = group.get_command(None, name)
+        yield (*words, name)
+        yield from pages(found, (*words, name)) if isinstance(found, click.Group) else ()
+
+
+@pytest.mark.parametrize("words", [*pages(cli)], ids=" ".join)
+def test_help_fits_a_screen_and_names_values_in_words(call, monkeypatch, words):
+    monkeypatch.setenv("COLUMNS", "80")
+    page = call(*words, *(["coarse"] if "search" in words[0] else []), "-h").out
+    assert page.startswith(f"Usage: cifarnet {' '.join(words)}")
     assert not re.search("RANGE|INTEGER", page)
+    assert len(page.splitlines()) <= 40
+    assert max(map(len, page.splitlines())) <= 80
 
 
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
         (["trane"], 2, "Did you mean 'train'?"),
-        (["train", "--lable", "x"], 2, "Did you mean '--label'?"),
+        (["train", "--lable", "x"], 2, "Did you mean one of: '--label', '--lambda'?"),
         (["train"], 2, "name a config, a file of yours or one of assignment-1, figure-3,"),
         (["train", "figure-33"], 2, "did you mean figure-3?"),
         (["train", "quick", "-c", "figure-3"], 2, "two configs, quick and --config figure-3: name one"),
         (["train", "--resume", "latest", "--seed", "1"], 2, "--resume goes with no config, --set, --seed"),
+        (["train", "--resume", "latest", "--n-s", "9"], 2, "--resume goes with no config"),
+        (["train", "quick", "--epochs", "3"], 2, "--epochs: training.schedule.epochs = 3: the kind cyclic has no"),
+        (["train", "quick", "--lambda", "x"], 2, '--lambda: training.lambda = "x": must be a number'),
+        (["search", "coarse", "width", "--hidden", "9"], 2, "--hidden: network.hidden is what this searches"),
+        (["runs", "lsit"], 2, "Did you mean 'list'?"),
         (["evaluate", "nowhere"], 1, "nowhere: 0 runs"),
         (["gradcheck", "quick", "--hidden", "many"], 2, "network.hidden"),
         (["find-eta", "quick", "--from", "1", "--to", "0.5"], 2, "--from 1 must be below --to 0.5"),
@@ -166,8 +183,46 @@ def test_progress_and_results_go_to_different_streams(call):
     assert "validation accuracy" in loud.err
     assert re.fullmatch("SYNTHETIC data: .*\n", quiet.err)
     for printed in loud, quiet:
-        assert re.fullmatch(r"runs/\S+\n\d+ updates in .*; accuracy: training .*%, .*, test .*%\n", printed.out)
+        lines = printed.out.splitlines()
+        assert re.fullmatch(r"\d+ updates in .*; accuracy: training .*%, .*, test .*%", lines[1])
+        opened = rf"\S+ {lines[0]}/run.html", f"Next: cifarnet evaluate {lines[0]}"
+        assert bool(lines[2:]) == (printed is loud)
+        assert all(re.search(pattern, line) for pattern, line in zip(opened, lines[2:], strict=False))
     assert not list(Path("runs").rglob("*.png"))
+
+
+def test_the_settings_of_the_course_are_options(answer):
+    words = ["--lambda", "1e-3", "--hidden", "7,6", "--n-s", "2 epochs", "--eta-max", "0.2", "--batch-size", "50"]
+    shown = answer("config", "show", "figure-3", "--set", "training.lambda=1", *words)
+    training, origins = shown["settings"]["training"], shown["origins"]
+    assert (training["lambda"], training["schedule"]["n_s"], training["batch_size"]) == (0.001, "2 epochs", 50)
+    assert shown["settings"]["network"]["hidden"] == [7, 6]
+    assert origins["training.schedule.eta_max"] == "--eta-max"
+    assert origins["training.lambda"] == "--lambda"
+    assert answer("config", "show", "--hidden", "0")["settings"]["network"]["hidden"] == []
+    annealed = answer("config", "show", "figure-3", "--set", "training.schedule=cosine", "--epochs", "3")
+    assert annealed["settings"]["training"]["schedule"]["kind"] == "cosine"
+    assert annealed["origins"]["training.schedule.epochs"] == "--epochs"
+
+
+def test_several_seeds_end_with_mean_and_deviation(answer, call):
+    found = answer("train", *FAST, "-q", "--seed", "5", "--seeds", "2")
+    a, b = (run["test_accuracy"] for run in found["runs"])
+    assert [run["seed"] for run in found["runs"]] == [5, 6]
+    assert (found["mean"]["test_accuracy"], found["std"]["test_accuracy"]) == pytest.approx(
+        ((a + b) / 2, abs(a - b) / 2**0.5)
+    )
+    folded = call("runs", "list", "--by", "seed").out.splitlines()[-1]
+    row = rf"{100 * (a + b) / 2:.2f} ± {abs(a - b) / 2**0.5:.2%}"
+    assert row in folded
+    [one] = answer("runs", "list", "--by", "seed")["rows"]
+    assert (one["runs"], sorted(one["seed"])) == (2, [5, 6])
+    assert row in call("runs", "list", "--by", "seed", "--markdown").out
+    [sheet] = csv.DictReader(io.StringIO(call("runs", "list", "--by", "seed", "--csv").out))
+    assert float(sheet["test_accuracy"]) == pytest.approx((a + b) / 2)
+    assert "with 2 seeds" in call("train", *FAST, "--seeds", "2", "--dry-run").out
+    text = call("train", *FAST, "--seeds", "1").out
+    assert re.search(r"^runs/\S+ +42 .*\nmean and deviation ", text, re.MULTILINE)
 
 
 def test_a_dry_run_writes_nothing(call, monkeypatch, tmp_path):
@@ -297,6 +352,8 @@ def test_a_search_leads_to_the_final_training(call, answer, tmp_path):
 
 
 def test_the_plan_of_a_search_writes_nothing(call, tmp_path):
+    words = ["search-lambda", "coarse", *COARSE, "--n-s", "7", "--cycles", "3", "--hidden", "4", "--dry-run"]
+    assert "3 trainings: cycles 3, n_s 7, eta_min 1e-05, eta_max 0.1, batch size 100, hidden [4]" in call(*words).out
     over = "--set=search.over.training.schedule.eta_max.values=[0.1, 0.2]"
     printed = call("search", "coarse", *COARSE, over, "--dry-run").out
     assert "\n2 trainings: cycles 1, n_s 5, eta_min 1e-05, batch size 100, hidden [5], seed 42, 500 training" in printed
@@ -344,10 +401,11 @@ def test_a_stopped_search_is_finished_or_forced(call, tmp_path):
     assert "2 trainings" in call(*fine, "--force").out
 
 
-def test_runs_are_listed_in_five_forms(call, answer, trained):
+def test_runs_are_listed_in_five_forms(call, answer, trained, monkeypatch):
     other = answer("train", *FAST, "--label", "small")["run"]
+    monkeypatch.setenv("COLUMNS", "200")
     header, _, first, second = call("runs", "list").out.splitlines()
-    assert re.fullmatch("run +age +kind +label +status .* validation +test +time", header)
+    assert re.fullmatch("run +age +kind +label +status +n_s +hidden .* validation +test +time", header)
     assert " small " in first
     assert re.match(rf"{trained.name[:15]} .* {trained.results['test_accuracy']:.2%} ", second)
     assert call("runs", "list", "--markdown").out.startswith("| run ")
@@ -372,6 +430,17 @@ def test_compare_prints_before_it_draws(call, answer, trained, monkeypatch, tmp_
     assert "Warning: the curves could not be drawn: division by zero" in printed.err
     assert answer("runs", "compare", trained.name, other)["figure"] is None
     assert "two different runs" in call("runs", "compare", other, other, code=2).err
+
+
+def test_figures_are_drawn_again_for_a_hand_in(call, answer, trained):
+    drawn = answer("runs", "draw", "latest", "--panels", "--format", "pdf")["figures"]
+    names = ["curves", "eta", "weights", "cost", "loss", "accuracy"]
+    assert drawn == [f"runs/{trained.name}/figures/{name}.pdf" for name in names]
+    assert all((trained.path / "figures" / f"{name}.pdf").read_bytes().startswith(b"%PDF") for name in names)
+    for command, figure in (["search-lambda", "coarse", *COARSE], "search"), (["find-eta", *FAST], "range-test"):
+        run = answer(*command, "-q")["run"]
+        assert call("runs", "draw").out == f"{run}/figures/{figure}.pdf\n"
+    assert "it is a gradient check" in call("runs", "draw", answer("gradcheck", *SMALL)["run"], code=1).err
 
 
 def test_runs_are_shown_annotated_and_removed(call, answer, trained, tmp_path):
@@ -478,9 +547,10 @@ def test_a_terminal_has_colours_a_bar_and_its_own_width(trained, tmp_path, monke
     assert "\x1b" not in on_a_terminal("--no-color", "runs", "list")
     shown = on_a_terminal("train", *FAST)
     assert "100%|" in shown
+    assert re.search(r"Reading settings and images(.|\n)*100%(.|\n)*Scoring the test images(.|\n)*Open it: ", shown)
     assert "Warning" not in shown
     *lines, last = on_a_terminal("runs", "list", columns=60, NO_COLOR="1").splitlines()
-    assert re.fullmatch(r"Too narrow for .*n_s.*, kind.*: --csv has all", last)
+    assert re.fullmatch(r"Too narrow for .*dims.*: --csv has all", last)
     assert max(map(len, lines)) <= 60
     narrow = on_a_terminal("gradcheck", *SMALL, "--samples", "2", "-q", columns=50)
     assert re.search(r"^parameter +W1\s*$", narrow, re.MULTILINE)

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from cifarnet import config
 from cifarnet.config import Settings, dump, flatten, load, override, plain, resolve
 from cifarnet.config.document import parse_yaml
+from cifarnet.config.schema import Training
 from cifarnet.errors import ConfigError
 from cifarnet.nn.schedules import Constant, Cyclic
 
@@ -170,7 +171,24 @@ def test_a_new_kind_keeps_the_keys_that_it_has(write):
     path = write("training: {schedule: {kind: exponential, eta: .02, epochs: 7, factor: .5}}")
     schedule = plain(load(path, ["training.schedule.kind=constant"]))["training"]["schedule"]
     assert schedule == {"kind": "constant", "eta": 0.02, "epochs": 7}
-    assert "belongs to another kind" in message(write("training: {schedule: {kind: constant, n_s: 5}}"))
+    wrong = write("training: {schedule: {kind: constant, n_s: 5}}")
+    assert "the kind constant has no n_s; it has epochs, eta" in message(wrong)
+
+
+def test_short_forms_mean_what_they_say(write):
+    """A number is a list of one, a word is a kind; what the new kind has too is kept."""
+    words = ["network.hidden=100", "training.optimizer=adam", "training.schedule=cosine"]
+    found, origins = config.resolve("figure-4", words, {"--eta-max": "training.schedule.eta_max=0.2"})
+    full = ["network.hidden=[100]", "training.optimizer.kind=adam", "training.schedule.kind=cosine"]
+    assert found == config.load("figure-4", [*full, "training.schedule.eta_max=0.2"])
+    assert (origins["training.schedule.kind"], origins["training.schedule.eta_max"]) == ("--set", "--eta-max")
+    written = write("{network: {hidden: 7}, training: {optimizer: adam, schedule: linear}}")
+    assert config.load(written).network.hidden == (7,)
+    assert config.load(written).training == Training.model_validate({"optimizer": "adam", "schedule": "linear"})
+    assert 'training.schedule.kind = "cosin": must be' in message(None, "training.schedule=cosin")
+    assert {"type": "string", "enum": ["sgd", "momentum", "nesterov", "adam"]} in (
+        config.json_schema()["$defs"]["Training"]["properties"]["optimizer"]["anyOf"]
+    )
 
 
 def test_override_changes_settings_by_the_same_rules():
@@ -204,9 +222,11 @@ def test_jitter_beside_augmentation_is_an_error(write):
     assert message(both) == "some.yaml: training.jitter is the old name of training.augmentation; give one of them"
 
 
-def test_halving_is_gone_but_null_loads(write):
+def test_halving_is_gone_but_null_loads_and_old_folders_do(write):
     assert load(write("search: {coarse: {halving: null, trials: 3}}")).search.coarse.trials == 3
-    assert message(write("search:\n  fine: {halving: 2}")).startswith("some.yaml:2: search.fine.halving = 2: is gone")
+    path = write("search:\n  fine: {halving: 2, trials: 3}")
+    assert message(path).startswith("some.yaml:2: search.fine.halving = 2: is gone")
+    assert config.load_saved(path).search.fine.trials == 3  # in the folder of an old search
 
 
 # --- what is written ---
@@ -307,7 +327,7 @@ MISTAKES = """\
 lable: x
 lambda: 1
 data: {train: [1, 7], normalize: standardise}
-network: {hidden: 50, init: {st: 1}}
+network: {hidden: x, init: {st: 1}}
 training:
   lamda: 0.01
   batch_size: 1.5
@@ -326,7 +346,7 @@ def test_all_mistakes_are_reported_at_once_in_the_order_of_the_layers(write):
         "some.yaml:2: lambda = 1: unknown key; did you mean training.lambda?",
         'some.yaml:3: data.normalize = "standardise": must be standardize, centre or scale; did you mean standardize?',
         "some.yaml:3: data.train = [1, 7]: must be all, or a list of batches 1 to 5, such as [1, 3]",
-        "some.yaml:4: network.hidden = 50: must be a list, in brackets",
+        'some.yaml:4: network.hidden = "x": must be a list, in brackets',
         "some.yaml:4: network.init.st = 1: unknown key; did you mean network.init.std?",
         "some.yaml:4: network.init.std: is required",
         "some.yaml:6: training.lamda = 0.01: unknown key; did you mean training.lambda?",
@@ -363,12 +383,12 @@ def test_contradictions_are_reported_once_every_value_is_right(write):
         ("training.lam=1", "training.lam = 1: unknown key; did you mean training.lambda?"),
         ("training.Batch-Size=1", "training.Batch-Size = 1: unknown key; did you mean training.batch_size?"),
         ("eta_min=1", "eta_min = 1: unknown key; did you mean training.schedule.eta_min?"),
-        ("zzz=1", "zzz = 1: unknown key; known here: label, seed, data, network, training, evaluation"),
+        ("zzz=1", "zzz = 1: unknown key; known here: label, seed, deviations, data, network, training, evaluation"),
         ("seed=9223372036854775808", "seed = 9223372036854775808: must be below 9223372036854775808"),
-        ("training.schedule.eta=1", "training.schedule.eta = 1: belongs to another kind than the one chosen here"),
+        ("training.schedule.eta=1", "training.schedule.eta = 1: the kind cyclic has no eta; it has cycle_growth,"),
         ("training.schedule.kind=cycle", "cyclic, linear, cosine, constant, step or exponential; did you mean cyclic?"),
         ("training.schedule.kind=[1]", "schedule.kind = [1]: must be cyclic, linear, cosine, constant, step or"),
-        ("training.schedule=x", 'training.schedule = "x": must be a mapping of keys to values'),
+        ("training.schedule=x", 'schedule.kind = "x": must be cyclic, linear, cosine, constant, step or'),
         ("training.schedule.n_s=0 epochs", 'n_s = "0 epochs": must be a whole number of steps, at least 1, or text'),
         ("training.schedule={cycle_growth: 2, cycles: 30}", "cycles = 30: must be at most 20 where cycles grow"),
         ("training={loss: hinge, label_smoothing: .1}", "label_smoothing = 0.1: must be 0 with the hinge loss"),

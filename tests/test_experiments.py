@@ -16,6 +16,7 @@ from cifarnet.experiments import evaluate, gradients, range_test, train
 from cifarnet.nn import gradcheck, network
 from cifarnet.nn.augmentation import variants
 from cifarnet.nn.losses import L2
+from cifarnet.nn.practice import Practice
 from cifarnet.nn.schedules import Ramp
 from cifarnet.runs import LATEST, Run
 from cifarnet.training import loop, parallel
@@ -48,8 +49,8 @@ def test_a_training_leaves_a_run_folder(tiny, dataset, tmp_path, monkeypatch):
     records = list(begun)
     assert files(run) == [
         ".lock", "checkpoints/best.npz", "checkpoints/cycle-1.npz", "checkpoints/cycle-2.npz",
-        "checkpoints/latest.npz", "config.yaml", "confusion-test.csv", "environment.json", "figures/curves.svg", "figures/eta.svg", "log.txt", "metrics.csv",
-        "model.npz", "run.html", "run.json",
+        "checkpoints/latest.npz", "config.yaml", "confusion-test.csv", "environment.json", "figures/curves.svg",
+        "figures/eta.svg", "log.txt", "metrics.csv", "model.npz", "run.html", "run.json",
     ]  # fmt: skip
     assert run.records["step"].tolist() == [record.step for record in records if record.validation]
     assert run.results["updates"] == records[-1].step == tiny.updates == 28
@@ -531,7 +532,7 @@ def backward(mistake):
     """The backward pass in NumPy's plainest terms, with a mistake that students make, or none."""
     stale = []
 
-    def run(theta, sizes, Z, y, buffers, loss, scale=1.0, masks=None):
+    def run(theta, sizes, Z, y, buffers, loss, scale=1.0, masks=None, *, rectifies=True):
         (Ws, bs), (gWs, gbs) = network.views(theta, sizes), buffers.layers
         values = network.activate(Ws, bs, Z, buffers, masks)
         stale.append([value.copy() for value in values])
@@ -577,7 +578,7 @@ def test_a_mistake_in_what_trains_fails_the_gradient_check(trainings, monkeypatc
     if mistake == "a shard":
         monkeypatch.setattr(parallel.Shard, "backward", shard_without_its_last_rows)
     elif mistake == "lambda on biases":
-        monkeypatch.setattr(loop, "weight_count", network.parameter_count)
+        monkeypatch.setattr(Practice, "decayed", lambda practice, sizes: network.parameter_count(sizes))
     elif mistake in L2_TERM:
         monkeypatch.setattr(L2, "decay", property(L2_TERM[mistake]))
     else:

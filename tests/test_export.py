@@ -138,7 +138,7 @@ def test_the_same_random_state_gives_the_same_network():
     [
         ({"lam": -1}, "training.lambda = -1"),
         ({"cycles": 0}, "training.schedule.cycles = 0"),
-        ({"hidden": 20}, "network.hidden = 20"),
+        ({"hidden": (20, 0)}, "network.hidden"),
         ({"init": "xaver"}, "network.init = .xaver"),
         ({"n_s": 30.5}, "training.schedule.n_s = 30.5"),
         ({"batch_size": 0}, "training.batch_size = 0"),
@@ -149,6 +149,12 @@ def test_the_classifier_validates_as_a_config_does(wrong, message):
     X, y = load_digits(return_X_y=True)
     with pytest.raises(ValueError, match=message):
         CifarnetClassifier(**wrong).fit(X, y)
+
+
+def test_one_hidden_layer_may_be_given_as_its_number_of_nodes():
+    X, y = load_digits(return_X_y=True)
+    made = [CifarnetClassifier(hidden, n_s=5, random_state=0).fit(X, y).theta_ for hidden in (20, (20,))]
+    assert np.array_equal(*made)
 
 
 def test_without_scikit_learn_the_error_says_what_to_install():

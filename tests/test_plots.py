@@ -19,6 +19,7 @@ from cifarnet.config import Settings
 from cifarnet.nn.model import Model
 from cifarnet.nn.network import parameter_count
 from cifarnet.plots import charts, experiments, style
+from cifarnet.plots.figures import ramps
 from cifarnet.runs import Run
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -48,6 +49,19 @@ def finished(runs_dir, label="first", lam=0.1, dims=None):
     return run
 
 
+def ranged(runs_dir):
+    """A completed range test as a run folder."""
+    settings = Settings.model_validate({"data": {"source": "synthetic", "limit": 1000}})
+    run = Run.create(runs_dir, "find-eta", settings, environment={})
+    for eta in np.geomspace(1e-4, 1, 9).tolist():
+        run.append(
+            {"eta": eta, "accuracy": 0.3 - (eta - 0.1) ** 2, "loss": math.nan if eta < 2e-4 else 2 + eta}, "one.csv"
+        )
+    found = {"one": {"training.schedule.eta_min": 1e-3, "training.schedule.eta_max": 0.1}}
+    run.finish("completed", results={"rule": "Rule: by eye.", "found": found})
+    return run
+
+
 def texts(figure):
     """The text of the figure's SVG."""
     return re.findall(r"<text[^>]*>([^<]+)</text>", plots.render(figure, "svg").decode())
@@ -57,7 +71,7 @@ def tiles(figure, h, w):
     """The images in a figure's one montage, row by row, whose cells are h x w pixels."""
     picture = np.asarray(figure.axes[0].images[0].get_array())
     rows, columns = picture.shape[0] // h, picture.shape[1] // w
-    return [picture[r * h : r * h + 32, c * w : c * w + 32] for r in range(rows) for c in range(columns)]
+    return [picture[r * h : r * h + 32, c * w : c * w + 32, :3] for r in range(rows) for c in range(columns)]
 
 
 def hidden(figure):
@@ -97,18 +111,19 @@ assert "matplotlib.pyplot" not in sys.modules
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-@pytest.mark.parametrize("kind", ["png", "svg"])
+@pytest.mark.parametrize("kind", ["png", "svg", "pdf"])
 def test_same_input_gives_same_bytes_in_threads_and_under_any_matplotlibrc(kind):
     expected = [plots.render(figure, kind) for figure in some_figures()]
     users = {"text.usetex": True, "font.size": 30, "axes.grid": False, "lines.linewidth": 9, "savefig.dpi": 20}
     with matplotlib.rc_context(users), ThreadPoolExecutor(4) as pool:
         assert list(pool.map(plots.render, some_figures(), [kind] * len(expected))) == expected
         assert matplotlib.rcParams["font.size"] == 30
-    assert all(b"<dc:date>" not in file and b"Matplotlib" not in file and b"Software" not in file for file in expected)
+    dates = b"<dc:date>", b"Date", b"Matplotlib", b"Software"
+    assert not [word for word in dates for file in expected if word in file]
 
 
 def test_names_from_outside_are_shown():
-    names = ["$x^", "a_b$c$", "_under", "\\frac{", "odd\udcff.png", "two\nlines\0", "猫", "<&>", "x" * 99]
+    names = ["$x^", "a_b$c$", "_under", "\\frac{", "odd\udcff.png", "two\nlines\0", "猫", "<&>", "x" * 18]
     n = len(names)
     ramp = {"eta": np.array([0.1, 1]), "accuracy": np.array([0.1, 0.2]), "loss": np.array([2.0, 1])}
     trial = {"values": dict.fromkeys(names, 1.0), "accuracy": 0.4, "spread": 0}
@@ -183,7 +198,47 @@ def test_everything_is_on_the_page_and_the_legend_covers_no_data():
     box = figure.get_tightbbox()
     assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= figure.get_figwidth() and box.y1 <= figure.get_figheight()
     panel = figure.axes[0]
-    assert panel.get_legend().get_window_extent().y0 > panel.title.get_window_extent().y1
+    epochs = [tick.label2.get_window_extent().y1 for tick in panel.xaxis.get_minor_ticks()]
+    assert panel.get_legend().get_window_extent().y0 >= max(epochs)
+
+
+def test_figures_fit_a_page_of_a4_with_text_of_9_points():
+    three, one = (
+        plots.curves(records(9), steps_per_epoch=100),
+        plots.curves(records(9), steps_per_epoch=1, names=["cost"]),
+    )
+    assert [figure.get_figwidth() * 2.54 for figure in (three, one)] == pytest.approx([16, 8])
+    assert "font: 9px" in plots.render(three, "svg").decode().replace("font-size:", "font:")
+    box = plots.render(three, "pdf").split(b"/MediaBox [")[1].split(b"]")[0].split()
+    assert float(box[2]) == pytest.approx(16 / 2.54 * 72)
+    assert len(one.axes) == 1 and one.axes[0].get_ylabel() == "cost (loss + λ Σ W²)"
+
+
+def test_curves_that_are_the_same_are_both_seen_in_an_overlay_and_named():
+    table = records(5, last=2000)
+    figure = plots.overlay({"λ = 0.01": table, "λ = 0.1": table, "λ = 1": records(3)})
+    below, _, above, *_ = figure.axes[0].lines[1::2]
+    assert below.get_linewidth() > above.get_linewidth() and below.get_color() != above.get_color()
+    shown = texts(figure)
+    assert [name for name in shown if "λ =" in name] == ["λ = 0.01", "λ = 0.1", "λ = 1"]
+    assert shown.count("1,000") == 3 and {"training", "validation"} <= set(shown)
+    many = plots.overlay({f"run {i:02}": records(3) for i in range(12)})
+    plots.render(many, "png")
+    legend = many.axes[0].get_legend().get_window_extent()
+    assert legend.x1 <= many.bbox.x1 and legend.y1 <= many.bbox.y1
+    assert legend.y0 > many.axes[0].get_window_extent().y1
+
+
+def test_pictures_stand_in_a_grid_each_with_its_three_likeliest_classes():
+    images = np.arange(7 * 3072, dtype=np.uint32).astype(np.uint8).reshape(7, 32, 32, 3)
+    P = np.tile(np.array([0.1, 0.6, 0.05, 0.25]), (7, 1))
+    figure = plots.predictions(images, P, ("cat", "dog", "ship", "frog"), [f"{i}.png" for i in range(6)] + ["x" * 99])
+    shown = texts(figure)
+    assert "x" * 9 + "…" + "x" * 8 in shown
+    assert [text for text in shown if text.endswith("%")] == ["dog 60 %", "frog 25 %", "cat 10 %"] * 7
+    bars = figure.axes[0].patches
+    assert [bar.get_width() for bar in bars[:3]] == pytest.approx([32 * 0.6, 32 * 0.25, 32 * 0.1])
+    assert len({bar.get_x() for bar in bars}) == 5 and len({bar.get_y() for bar in bars}) == 6
 
 
 def test_figures_are_drawn_on_given_axes():
@@ -221,7 +276,7 @@ def test_rows_of_weights_are_colour_planes():
 def test_large_layers_show_a_hundred_and_other_inputs_are_refused():
     figure = plots.weights(np.ones((3072, 400), np.float32))
     assert len(hidden(figure)) == 100
-    assert "100 of 400 hidden nodes, largest norm first," in texts(figure)
+    assert "100 of 400 hidden nodes, largest norm first, each scaled to its own range" in texts(figure)
     with pytest.raises(ValueError, match="weights of 20 inputs are not 32 x 32 colour images"):
         plots.weights(np.ones((20, 50)))
 
@@ -230,7 +285,7 @@ def test_class_templates_are_named_in_order(rng):
     W1 = rng.normal(size=(3072, 10)) * np.arange(1, 11)
     figure = plots.weights(W1, classes=CLASSES)
     assert [text for text in texts(figure) if text in CLASSES] == list(CLASSES)
-    np.testing.assert_array_equal(tiles(figure, 43, 44)[0], hidden(plots.weights(W1[:, :1]))[0])
+    np.testing.assert_array_equal(tiles(figure, 40, 44)[0], hidden(plots.weights(W1[:, :1]))[0])
 
 
 def test_a_confusion_has_true_rows_and_predicted_columns():
@@ -246,8 +301,8 @@ def test_a_confusion_has_true_rows_and_predicted_columns():
 def test_mistakes_say_what_was_taken_for_what(rng):
     images = rng.integers(0, 255, (7, 32, 32, 3), np.uint8)
     figure = plots.mistakes(images, np.arange(7), np.arange(1, 8), np.linspace(0.97, 0.5, 7), CLASSES)
-    assert figure.axes[0].texts[0].get_text() == "airplane → automobile\n97 %"
-    np.testing.assert_array_equal(tiles(figure, 43, 44)[:7], images)
+    assert figure.axes[0].texts[0].get_text() == "airplane\n→ automobile 97 %"
+    np.testing.assert_array_equal(tiles(figure, 44, 44)[:7], images)
     none = np.zeros(0, int)
     assert texts(plots.mistakes(images[:0], none, none, np.zeros(0), CLASSES)) == ["no mistakes"]
 
@@ -269,8 +324,15 @@ def test_a_chart_has_its_lines_and_marks_in_the_colours_of_the_page_and_words():
     assert f'aria-label="{words}"' in drawn.svg
     assert re.findall(r">([^<]+)</text>", drawn.svg) == ["0 %", "20 %", "40 %", "0", "1", "2", "3", "epoch"]
     assert set(re.findall(r"var\(--(\w+)\)", drawn.svg)) == {"training", "validation", "soft", "rule", "ink"}
-    assert 'd="M46.0 150.6L234.0 84.5L328.0 51.4" stroke="var(--training)"' in drawn.svg  # of -0.025 to 0.525
+    assert 'd="M46.0 150.6L230.0 84.5L322.0 51.4" stroke="var(--training)"' in drawn.svg  # of -0.025 to 0.525
     assert drawn.svg.count("<circle") == 1 and "#" not in drawn.svg
+    assert drawn.data["series"][0] == {
+        "name": "training", "colour": "training", "x": [0, 2, 3], "y": [10, 30, 40],
+        "low": [0, 20, 30], "high": [20, 40, 50],
+    }  # fmt: skip
+    assert "low" not in drawn.data["series"][1] and drawn.data["unit"] == " %"
+    assert [s["name"] for s in drawn.data["series"][2:]] == ["reported", "ours"]
+    assert plots.chart("cost", "step", lines, marks=[2.0]).svg.count("2 3") == 1
     nothing = np.full(4, np.nan)
     assert plots.chart("loss", "epoch", [plots.Series("eta", x, nothing, nothing, nothing)]) is None
 
@@ -291,6 +353,17 @@ def test_a_finished_run_has_all_its_figures_and_is_stamped(tmp_path):
     assert all(plots.SYNTHETIC in path.read_text() for path in (run.path / "figures").glob("*.svg"))
     run = finished(tmp_path, "few", dims=8)
     assert [name for name, spec in plots.FIGURES.items() if spec.available(run)] == ["curves", "eta"]
+
+
+def test_the_panels_of_the_curves_and_a_range_test_are_drawn_from_a_folder(tmp_path):
+    run = finished(tmp_path)
+    run.formats = ("pdf",)
+    assert plots.draw(run, plots.PANELS) == []
+    assert {path.name for path in (run.path / "figures").iterdir()} == {"cost.pdf", "loss.pdf", "accuracy.pdf"}
+    test = ranged(tmp_path)
+    assert plots.draw(test) == []
+    assert {path.stem for path in (test.path / "figures").iterdir()} == {"range-test"}
+    assert ramps(test)[2], "eta rose by factors"
 
 
 def test_a_figure_that_fails_is_named_and_the_others_are_drawn(tmp_path):

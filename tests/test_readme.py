@@ -1,7 +1,6 @@
-"""README and help never lie: what the README shows is what happens, and what it names is what there is."""
+"""README and help never lie: what they name exists, and what the README shows happens."""
 
 import importlib.util
-import os
 import re
 import shlex
 import sys
@@ -10,7 +9,9 @@ from pathlib import Path
 import click
 import pytest
 
+from cifarnet import config
 from cifarnet.cli import cli
+from cifarnet.errors import ConfigError
 
 spec = importlib.util.spec_from_file_location("readme", Path(__file__).with_name("readme.py"))
 readme = sys.modules["readme"] = importlib.util.module_from_spec(spec)
@@ -18,112 +19,138 @@ spec.loader.exec_module(readme)
 
 TEXT = readme.README.read_text()
 BLOCKS = readme.blocks(TEXT)
-TARGETS = (readme.README.parent / "Makefile").read_text().splitlines()[0].split()
+PROSE = re.sub(r"```.*?```\n|^With seeds [^\n]*", "", TEXT, flags=re.DOTALL | re.MULTILINE)
+CODE = re.findall(r"`([^`\n]+)`", PROSE)
+PAGES = [readme.ROOT / name for name in ("README.md", "tests/README.md", "configs/README.md")]
 
 
 def commands(group=cli, name="cifarnet"):
     """Every command with its full name."""
-    context = click.Context(group)
-    for word in group.list_commands(context):
-        command = group.get_command(context, word)
-        yield f"{name} {word}", command
-        if isinstance(command, click.Group):
-            yield from commands(command, f"{name} {word}")
+    yield name, group
+    if isinstance(group, click.Group):
+        for word in group.list_commands(click.Context(group)):
+            yield from commands(group.get_command(click.Context(group), word), f"{name} {word}")
 
 
 COMMANDS = dict(commands())
+HELP = {name: c.get_help(click.Context(c, info_name=name, terminal_width=80)) for name, c in COMMANDS.items()}
+MISTAKES = {command: shown for block in BLOCKS for command, shown in block.steps if shown.startswith("Error: ")}
+LINES = [
+    *(command for block in BLOCKS for command, _ in block.steps if block.kind != "python"),
+    *CODE,
+    *(line.strip() for text in HELP.values() for line in text.splitlines()),
+]
 
 
-@pytest.fixture(scope="module")
-def session(tmp_path_factory):
-    """One session for all blocks, with the real images where they are."""
-    where = Path(os.environ.get("CIFARNET_DATA_DIR", "nowhere"))
-    real = (where / "cifar-10-batches-py" / "data_batch_1").is_file()
-    return readme.Session(tmp_path_factory.mktemp("readme"), where if real else None)
+def parse(name, words):
+    """Parse a command's words, and load what they set in a shipped config, as the command would."""
+    with COMMANDS[name].make_context(name, words) as context:
+        given = context.params
+    source = given.get("config") or given.get("argument")
+    if "overrides" in given:
+        config.load(source if source in config.shipped() else None, given["overrides"])
 
 
-@pytest.mark.parametrize("block", BLOCKS, ids=[f"{i}-{b.body.split(chr(10))[0][:40]}" for i, b in enumerate(BLOCKS)])
-def test_every_block_runs_and_shows_what_it_shows(block, session):
-    """Console: the same output but for times and last digits. Python: runs. make: the target is there."""
-    if block.kind == "sh":
-        words = [line.split("#")[0].split() for line in block.body.strip().splitlines()]
-        assert all(word in TARGETS for line in words if line[0] == "make" for word in line[1:] if "=" not in word)
-    elif block.kind == "python":
-        assert "Traceback" not in session.python(block.body)
-    elif block.real and not session.data_dir:
-        pytest.skip("no real CIFAR-10: CIFARNET_DATA_DIR names no folder with cifar-10-batches-py")
-    elif block.shrunk:
-        for command, shown in block.steps:
-            assert "Error" not in session.output(command, shown, block.shrunk)
-    else:
-        for command, shown in block.steps:
-            output = readme.shortened(session.output(command, shown), shown)
-            assert readme.normal(output) == readme.normal(shown), f"{command}: run `make readme`"
+@pytest.mark.parametrize("line", sorted({line for line in LINES if line.startswith("cifarnet ")}))
+def test_every_command_line_parses(line, tmp_path, monkeypatch):
+    """README and help name commands, options and keys that there are."""
+    monkeypatch.chdir(tmp_path)
+    Path("my_network.py").touch()  # of the reader
+    words = shlex.split(line.split(" > ")[0], comments=True)
+    name = next(" ".join(words[:n]) for n in (3, 2, 1) if " ".join(words[:n]) in COMMANDS)
+    rest = words[name.count(" ") + 1 :]
+    if rest and not {"--help", "--version"} & set(rest):
+        assert name != "cifarnet", f"there is no command {rest[0]}"
+        try:
+            parse(name, rest)
+        except (click.UsageError, ConfigError) as error:
+            assert MISTAKES.get(line) == f"Error: {error}\n", error
 
 
-def test_no_command_line_stands_outside_the_blocks_that_run():
-    """A prompt is in a console block alone."""
-    assert TEXT.count("\n$ ") == sum(len(block.steps) for block in BLOCKS if block.kind == "console")
+@pytest.mark.parametrize("line", sorted({code for code in CODE if code.startswith("--")}))
+def test_every_option_exists(line):
+    """Some command takes it, with the value that it is given."""
+
+    def takes(name, words):
+        try:
+            parse(name, words)
+        except click.MissingParameter:
+            return True  # a command's arguments are not in the text
+        except click.UsageError:
+            return False
+        return True
+
+    options = {option for c in COMMANDS.values() for p in c.params for option in p.opts} | {"--help"}
+    assert line in options or any(takes(name, shlex.split(line)) for name in COMMANDS if name != "cifarnet")
+
+
+def test_every_key_exists():
+    text = "\n".join([PROSE, *set(LINES).difference(MISTAKES)])
+    named = set(re.findall(r"\b(?:data|network|training|evaluation|search)(?:\.[a-z_]+)+\b(?!/)", text))
+    named = {key for key in named if not re.search(r"\.(csv|json|png|py|svg|yaml)$|^search\.over\.", key)}
+    known = {".".join(key.split(".")[:n]) for key in list(config.keys()) for n in range(1, 6)} | {"search.over"}
+    assert {"training.lambda"} <= named <= known
+
+
+def test_every_link_and_every_test_that_is_named_exists():
+    for page in PAGES:
+        headings = re.sub(r"[^\w\n -]", "", "\n".join(re.findall("^#.*", page.read_text(), re.MULTILINE)).lower())
+        for link in re.findall(r"\]\(([^)]+)\)", page.read_text()):
+            place, _, heading = link.partition("#")
+            assert place.startswith("https://") or (page.parent / place).exists(), f"{page}: {link}"
+            assert place or f" {heading.replace('-', ' ')}\n" in f"{headings}\n", f"{page}: {link}"
+    tests = {path.name: path.read_text() for path in Path(__file__).parent.glob("*.py")}
+    named = set(re.findall(r"`(test_\w+(?:\.py)?)`", PAGES[1].read_text()))
+    assert not [name for name in named if name not in tests and f"def {name}(" not in "".join(tests.values())]
+
+
+def test_every_target_room_and_config_exists():
+    targets = {"make", *(readme.ROOT / "Makefile").read_text().splitlines()[0].split()}
+    lines = [line for line in CODE + [command for block in BLOCKS for command, _ in block.steps] if line[:5] == "make "]
+    assert {word for line in lines for word in shlex.split(line, comments=True) if "=" not in word} <= targets
+    trees = "\n".join(block.body for block in BLOCKS if block.kind == "")
+    rooms = {path.name for path in (readme.ROOT / "cifarnet").iterdir() if path.is_dir() and path.name[0] != "_"}
+    assert set(re.findall(r"^(\w+)/ ", trees, re.MULTILINE)) == rooms
+    configs = "".join(path.read_text() for path in config.shipped().values())
+    assert all(block.body.strip() in configs for block in BLOCKS if block.kind == "yaml")
 
 
 def test_the_readme_names_every_command():
-    """Each group and command stands in the table of commands or in a block."""
-    missing = [name for name in COMMANDS if name.count(" ") == 1 and f"`{name}`" not in TEXT]
-    assert not missing
+    assert not [name for name in COMMANDS if name.count(" ") == 1 and name not in CODE]
+    assert len(TEXT.splitlines()) <= 200
 
 
-def test_every_option_has_its_line_in_the_help():
-    """Text for each, and none that is hidden."""
-    for name, command in COMMANDS.items():
-        for parameter in command.params:
-            if isinstance(parameter, click.Option):
-                assert not parameter.hidden, name
-                assert parameter.help, f"{name} {parameter.opts}"
+def test_no_figure_is_printed_without_its_spread():
+    """What is measured stands in a block that is run, over a line of its spread; a prompt is in a console block."""
+    assert not re.findall(r"\d+(?:\.\d+)? ?(?:%|m?s|µs|us|min|minutes|seconds|points?)(?![\w/])", PROSE)
+    assert all(block.spread for block in BLOCKS if readme.FIGURE.search(block.body))
+    assert TEXT.count("\n$ ") == sum(len(block.steps) for block in BLOCKS if block.kind == "console")
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_help_fits_on_a_screen_and_has_examples(name):
-    """At most 40 lines of 80 columns; `cifarnet ...` as it is typed, under Example or Examples."""
-    command = COMMANDS[name]
-    text = command.get_help(click.Context(command, info_name=name, terminal_width=80))
-    assert len(text.splitlines()) <= 40
-    example = rf"Examples?:\n( +cifarnet .*\n)*? +{name if not isinstance(command, click.Group) else 'cifarnet'}\b"
-    assert re.search(example, text), text
+    """At most 40 lines of 80 columns, `cifarnet ...` as it is typed among them; text for each option."""
+    command, lines = COMMANDS[name], HELP[name].splitlines()
+    assert sum(1 + max(0, len(line) - 1) // 80 for line in lines) <= 40
+    assert re.search(rf"Examples?:\n( +cifarnet .*\n)*? +{name}\b", HELP[name])
+    for option in (parameter for parameter in command.params if isinstance(parameter, click.Option)):
+        assert option.help and not option.hidden, option.opts
 
 
-def spoken():
-    """Every command line in the README and in the help, as words."""
-    in_blocks = [command for block in BLOCKS if block.kind == "console" for command, _ in block.steps]
-    in_text = re.findall(r"`(cifarnet [^`]+)`", TEXT)
-    in_help = [
-        line.strip() for c in COMMANDS.values() for line in (c.help or "").splitlines() if "cifarnet " in line[:12]
-    ]
-    return [line for line in in_blocks + in_text + in_help if line.startswith("cifarnet ")]
+def test_accuracies_agree_within_their_spread():
+    """Names of runs and durations may differ; words and whole numbers may not."""
+    shown = "runs/20260101-000000-train-x\n200 updates in 3.4 s; test 50.12%\n"
+    other = "runs/20271231-235959-2-train-x\n200  updates in 1 min; test 50.40%"
+    spread = "With seeds 1 to 3: test 50.00 ± 0.10%, in 3.1 to 4 s on 2 cores."
+    assert readme.agrees(other, shown, spread)
+    assert not readme.agrees(other, shown, spread.replace("0.10", "0.09"))
+    assert not readme.agrees(other, shown)
+    assert readme.agrees(shown, shown)
+    assert not readme.agrees(shown.replace("200", "201"), shown, spread)
+    assert not readme.agrees(shown.replace("test 50", "training 50"), shown, spread)
 
 
-@pytest.mark.parametrize("line", sorted(set(spoken())))
-def test_every_command_that_is_named_exists_with_its_options(line):
-    """README and help name commands and options that there are."""
-    words = shlex.split(re.split(r"[>|]| \.\.\.", line.replace("\\\n", " "))[0])
-    name = " ".join(words[:1])
-    for word in words[1:3]:
-        name = f"{name} {word}" if f"{name} {word}" in COMMANDS else name
-    known = cli.params if name == "cifarnet" else COMMANDS[name].params
-    options = {option for parameter in known for option in (*parameter.opts, *parameter.secondary_opts)}
-    used = {word.partition("=")[0] for word in words if re.match(r"--?[a-z]", word)} - {"--help", "--version", "-h"}
-    assert name != "cifarnet" or not [word for word in words[1:] if not word.startswith("-")], f"no command {line}"
-    values = {words[i + 1] for i, word in enumerate(words[:-1]) if word == "--sort"}
-    assert used - values <= options, f"{name} has no {used - options}"
-
-
-def test_what_varies_is_left_out_of_comparisons():
-    """Times, digits after a point and names of runs may differ; words and whole numbers may not."""
-    a = "runs/20260101-000000-train-x\n200 updates in 3.4 s; test 50.12%\n"
-    assert readme.normal(a) == readme.normal("runs/20271231-235959-train-x\n200  updates in 12.0 s; test 9.10%")
-    assert readme.normal(a) != readme.normal(a.replace("200", "201"))
-
-
-def test_lines_that_are_left_out_stay_left_out():
-    """One line before, two after."""
-    assert readme.shortened("a\nb\nc\nd\ne\n", "A\n...\nD\nE\n") == "a\n...\nd\ne\n"
-    assert readme.shortened("a\n", "b\n") == "a\n"
+@pytest.mark.torture
+def test_what_the_readme_shows_is_what_happens(real_data_dir, tmp_path):
+    """`make readme` would change nothing."""
+    assert readme.refresh(TEXT, readme.Session(tmp_path, real_data_dir)) == TEXT

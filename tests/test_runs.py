@@ -190,7 +190,7 @@ def test_what_a_kill_left_half_written_is_removed(run):
         with (run.path / name).open("a") as file:
             file.write("14,0.2")
     taken = Run(run.path).take()
-    taken.resume(10)
+    taken.reopen(10)
     assert run.read_bytes("metrics.csv") == before
     assert not list(run.path.rglob("*.part"))
     assert [line.split(" ", 1)[1] for line in (run.path / "log.txt").read_text().splitlines()] == [
@@ -501,7 +501,7 @@ def test_a_list_shows_the_settings_that_differ_and_no_others(make, tmp_path):
     make("b", 0.001, 0.5, data={"train": [1, 2], "validation": 200})
     found = catalog.list_runs(tmp_path / "runs")
     table = catalog.columns(found, "table")
-    settings = ["train", "data.validation", "lambda"]
+    settings = ["lambda", "train", "data.validation"]
     assert [*table] == ["run", "age", "kind", "label", "status", *settings, "validation", "test", "time"]
     row = {heading: column.cell(found[0]) for heading, column in table.items()}
     assert (row["label"], row["lambda"], row["validation"], row["data.validation"]) == ("b", "0.001", "50.00%", "200")

@@ -158,6 +158,14 @@ def test_the_fine_range_is_around_the_best(fine, expected):
     assert narrowed[LAMBDA].log10 == pytest.approx(expected)
 
 
+def test_the_margin_of_two_axes_is_half_the_distance_of_trials_on_a_grid():
+    """16 trials on two axes are 4 on each: half of a quarter of the axis, to each side."""
+    axes = {LAMBDA: Axis(log10=(-5, -1)), "training.schedule.eta_max": Axis(linear=(0.0, 1.0))}
+    narrowed = space.narrow(axes, Fine(range="best 1"), [{LAMBDA: 1e-3, "training.schedule.eta_max": 0.5}], 16)
+    assert narrowed[LAMBDA].log10 == pytest.approx((-3.5, -2.5))
+    assert narrowed["training.schedule.eta_max"].linear == pytest.approx((0.375, 0.625))
+
+
 def test_a_fine_search_needs_a_range_or_finished_trials():
     with pytest.raises(RunError, match="1 finished trials are too few for a fine search of range between best two"):
         space.narrow({LAMBDA: Axis(log10=(-5, -1))}, Fine(range="between best two"), [{LAMBDA: 0.1}], 8)
@@ -420,6 +428,22 @@ def test_the_final_accuracy_ranks_and_not_the_best_on_the_way():
     for row, status in zip(study.rows, ("completed", "completed", "completed", "stopped"), strict=True):
         row |= {"status": status, "seed": "42"}
     assert [trial["index"] for trial in study.standings()] == [1, 2, 0]
+
+
+def test_a_figure_that_fails_costs_no_search(run_search, monkeypatch, caplog):
+    monkeypatch.setattr("cifarnet.plots.search", lambda *_: 1 / 0)
+    run, _ = run_search()
+    assert run.status == "completed"
+    assert "figure search: division by zero" in caplog.text
+    assert "figure search" in (run.path / "log.txt").read_text()
+
+
+def test_a_fine_search_begins_with_the_earlier_best_alone(run_search):
+    _, coarse = run_search()
+    fine = laid_out("search.fine.trials=3", stage="fine", earlier=coarse)
+    earlier = [point["values"] for point in coarse.points()]
+    assert [trial.values in earlier for trial in fine.trials] == [True, False, False]
+    assert fine.trials[0].values == earlier[0]
 
 
 def test_fine_goes_on_from_coarse(run_search):

@@ -50,7 +50,7 @@ def completion(shell: str) -> None:
 
     \b
     Examples:
-      cifarnet completion bash > ~/.cifarnet.bash; echo "source ~/.cifarnet.bash" >> ~/.bashrc
+      cifarnet completion bash > ~/.cifarnet.bash
       cifarnet completion fish > ~/.config/fish/completions/cifarnet.fish
     """
     from cifarnet.cli import cli

@@ -21,13 +21,13 @@ def config() -> None:
 class Show(WithConfig, Answering):
     """Print the settings, with the origin of each.
 
-    A flag such as --seed wins over --set, that over the environment variable CIFARNET_SET (KEY=VALUE words, quoted as
-    in a shell), that over the config file, and that over the default. Where a kind is changed, keys of the config
-    file that the new kind does not have are dropped. A whole number may be written 1e3. Without a label the config's
-    file name is the label.
+    An option such as --seed or --n-s wins over --set, that over the environment variable CIFARNET_SET (KEY=VALUE
+    words, quoted as in a shell), that over the config file, and that over the default. Where a kind is changed, keys
+    of the config file that the new kind does not have are dropped. A whole number may be written 1e3. Without a label
+    the config's file name is the label.
 
     Example:
-      cifarnet config show figure-3 --set training.lambda=0.001 --set "training.schedule.n_s=2 epochs"
+      cifarnet config show figure-3 --lambda 0.001 --n-s "2 epochs"
     """
 
     def run(self) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import click
 
-from cifarnet.cli.options import POSITIVE, Drawing, WithConfig, command, option
+from cifarnet.cli.options import KNOBS, POSITIVE, Drawing, WithConfig, command, hidden_layers, option
 from cifarnet.cli.output import warn, warn_synthetic
 from cifarnet.cli.progress import bar
 
@@ -17,17 +17,19 @@ class FindEta(WithConfig, Drawing):
     """Find eta_min and eta_max by Smith's range test.
 
     A network of its own trains for a few epochs while eta rises, with the optimizer, dropout and augmentation that are
-    set. Several --hidden and several --set training.lambda=... are tested in all combinations. Prints the two --set
-    flags to use for each, draws the curves, and writes a config with them into the run folder.
+    set. Several --hidden and several --lambda are tested in all combinations. Prints the two --set flags to use for
+    each, draws the curves, and writes a config with them into the run folder.
 
     Examples:
       cifarnet find-eta figure-3
-      cifarnet find-eta figure-3 --hidden 50 --hidden 200 --set training.lambda=0 --set training.lambda=0.01
+      cifarnet find-eta figure-3 --hidden 50 --hidden 200 --lambda 0 --lambda 0.01
     """
 
+    knobs = {"--batch-size": KNOBS["--batch-size"]}  # noqa: RUF012
     hidden: Sequence[str] = option(
-        "--hidden", metavar="NODES", multiple=True, help="Hidden layers: 50 or 50,30; 0 for none; repeatable."
+        "--hidden", metavar="NODES", multiple=True, help="50, or 50,30; 0 for no hidden layer; repeatable."
     )
+    lambdas: Sequence[str] = option("--lambda", metavar="X", multiple=True, help="Of the L2 term; repeatable.")
     epochs: int = option("--epochs", type=EPOCHS, metavar="N", default=4, help="How long eta rises.")
     low: float = option("--from", default=1e-5, help="The first eta.", **POSITIVE)
     high: float = option("--to", default=0.5, help="The last eta.", **POSITIVE)
@@ -40,12 +42,13 @@ class FindEta(WithConfig, Drawing):
         if self.low >= self.high:
             raise click.UsageError(f"--from {self.low:g} must be below --to {self.high:g}")
         settings = self.settings()
-        lambdas = [self.settings(word).training.lam for word in self.overrides if word.startswith(LAMBDA)]
+        words = [word for word in self.overrides if word.startswith(LAMBDA)] + [LAMBDA + x for x in self.lambdas]
+        lambdas = [self.settings({"--lambda": word}).training.lam for word in words]
         warn_synthetic(settings.data.source)
         test = range_test.start(
             settings,
             Ramp(eta_min=self.low, eta_max=self.high, epochs=self.epochs, log=self.scale == "log"),
-            hidden=[self.settings(hidden_layers(nodes)).network.hidden for nodes in self.hidden],
+            hidden=[self.settings({"--hidden": hidden_layers(nodes)}).network.hidden for nodes in self.hidden],
             lambdas=list(dict.fromkeys(lambdas)),
             runs_dir=self.runs_dir,
             data_dir=self.data_dir,
@@ -64,8 +67,3 @@ class FindEta(WithConfig, Drawing):
         text = [*(f"{name}: {words}" for name, words in flags.items()), results["rule"]]
         figure = f"Figure: {path}/figures/range-test.{self.formats[0]}; configs: {path}/*-lambda-*.yaml"
         self.answer({"run": str(path)} | results, *text, figure)
-
-
-def hidden_layers(nodes: str) -> str:
-    """Return the override for hidden layers such as 50 or 50,30, or 0 for none."""
-    return f"network.hidden=[{'' if nodes == '0' else nodes}]"

@@ -1,17 +1,21 @@
 """``cifarnet gradcheck``: is the gradient right?"""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
 
 import click
+from click.core import ParameterSource
 
-from cifarnet.cli.find_eta import hidden_layers
-from cifarnet.cli.options import POSITIVE, Experiment, WithConfig, command, flag, option
+from cifarnet.cli.options import KNOBS, POSITIVE, Experiment, WithConfig, command, flag, option
 from cifarnet.cli.output import table, warn_synthetic
 from cifarnet.cli.progress import bar
 from cifarnet.errors import GradientCheckFailed
 
 METHODS = click.Choice(["forward", "centred", "centered", "complex-step"])
 DIMS, SAMPLES, FROM_0 = click.IntRange(1, 3072), click.IntRange(1, 10_000), click.FloatRange(min=0)
+CODE = click.Path(exists=True, dir_okay=False, path_type=Path)
+WITH_CODE = ("code", "function", "label", "runs_dir", "json", "quiet", "verbose")
 ERRORS = [f"{kind}_error" for kind in ("norm_relative", "max_relative", "max_absolute", "mean_absolute")]
 COLUMNS = ["method", "hidden", "lambda", "name", *ERRORS, "n", "kinks", "kink_max_absolute_error"]
 HEADINGS = {"name": "parameter", "n": "values", "kinks": "across\na kink", COLUMNS[-1]: "max absolute\nacross a kink"}
@@ -21,32 +25,66 @@ HEADINGS = {"name": "parameter", "n": "values", "kinks": "across\na kink", COLUM
 class Gradcheck(WithConfig, Experiment):
     """Compare the gradient with a numerical one.
 
-    In float64; exit code 3 where they differ. Passes when ||ga - gn|| / (||ga|| + ||gn||) of every parameter is at most
-    1e-5 (forward), 1e-8 (centred) or 1e-13 (complex-step). Coordinates whose steps cross a kink of the ReLU are counted
-    and compared by themselves.
+    Passes when ||ga - gn|| / (||ga|| + ||gn||) of every parameter is at most 1e-5 (forward), 1e-8 (centred) or 1e-13
+    (complex-step); else exit code 3. Coordinates across a kink are counted alone.
+
+    --code checks a file of yours, its cost and gradient; names its mistake where that is known. The file's imports,
+    definitions and constants run with your rights.
 
     Examples:
-      cifarnet gradcheck
-      cifarnet gradcheck --method forward --method centred --lambda 0.1 --samples 100
-      cifarnet gradcheck --all --samples 2
+      cifarnet gradcheck --method forward --lambda 0.1 --samples 100
+      cifarnet gradcheck --template > my_network.py
+      cifarnet gradcheck --code my_network.py
     """
 
+    knobs = {"--hidden": KNOBS["--hidden"]}  # noqa: RUF012
     methods: Sequence[str] = option(
-        "--method", type=METHODS, multiple=True, default=("centred",), help="Of the numerical gradient; repeatable."
-    )
+        "--method", type=METHODS, multiple=True, default=("centred",), metavar="METHOD",
+        help="forward, centred or complex-step; repeatable.", show_default=False,
+    )  # fmt: skip
     dims: int = option("--dims", type=DIMS, metavar="N", default=20, help="Inputs.")
     samples: int = option("--samples", type=SAMPLES, metavar="N", default=20, help="Images.")
     random_samples: bool = flag("--random-samples", help="Images at random, not the first ones.")
     lam: float | None = option("--lambda", type=FROM_0, metavar="X", help="Over what the config says.")
-    hidden: str | None = option("--hidden", metavar="NODES", help="Hidden layers: 50 or 50,30; 0 for none.")
     step: float | None = option("--step", help="h; else 1e-6, 1e-5 and 1e-20.", **POSITIVE)
     all_inputs: bool = flag("--all", help="All 3072 inputs.")
+    code: Path | None = option("--code", type=CODE, metavar="FILE", help="Check the gradient of a Python file.")
+    function: str | None = option("--function", metavar="NAME", help="The function in FILE, or CLASS.METHOD.")
+    template: bool = flag("--template", help="Print a file that --code passes.")
 
     def run(self) -> None:
+        if self.template:
+            from cifarnet.student.code import template
+
+            click.echo(template(), nl=False)
+        elif self.code:
+            self.check_code(self.code)
+        elif self.function:
+            raise click.UsageError("--function is the one to check in the file of --code")
+        else:
+            self.check_ours()
+
+    def check_code(self, code: Path) -> None:
+        from cifarnet.diagnosis import check
+
+        context = click.get_current_context()
+        for p in context.command.params:
+            if context.get_parameter_source(str(p.name)) is ParameterSource.COMMANDLINE and p.name not in WITH_CODE:
+                raise click.UsageError(f"--code goes without {p.opts[-1]}")
+        found = check.start(code, self.function, label=self.label, runs_dir=self.runs_dir)
+        with bar(len(found), "case", quiet=self.quiet, leave=False) as shown:
+            for _ in found:
+                shown.update()
+        path, results = found.run.path, found.run.results
+        verdict = f"{'passed' if results['passed'] else 'FAILED'}; {path}"
+        self.answer({"run": str(path)} | results, *lines(results), verdict)
+        if not results["passed"]:
+            raise GradientCheckFailed("your gradient or your cost is not the assignment's")
+
+    def check_ours(self) -> None:
         from cifarnet.experiments import gradients
 
-        hidden = [] if self.hidden is None else [hidden_layers(self.hidden)]
-        settings = self.settings(f"data.dims={3072 if self.all_inputs else self.dims}", *hidden)
+        settings = self.settings({"--dims": f"data.dims={3072 if self.all_inputs else self.dims}"})
         warn_synthetic(settings.data.source)
         check = gradients.check(
             settings,
@@ -69,3 +107,24 @@ class Gradcheck(WithConfig, Experiment):
         self.answer({"run": str(path)} | results, table(cells, headings, floatfmt=".1e"), verdict)
         if not results["passed"]:
             raise GradientCheckFailed("the gradients differ by more than the method's own error; see the table")
+
+
+def lines(results: dict[str, Any]) -> Iterator[str]:
+    """Lay out the check of a student's gradient."""
+    yield from results["taken"]
+    rows, cells = results["parameters"], []
+    cases = dict.fromkeys((row["lambda"], row["images"]) for row in rows)
+    for name in sorted({row["name"] for row in rows}, key=lambda name: (name[1:], name)):
+        own = [row for row in rows if row["name"] == name]
+        errors = [max(row[ERRORS[0]] for row in own if (row["lambda"], row["images"]) == case) for case in cases]
+        numerical = None if own[0]["numerical_error"] is None else max(row["numerical_error"] for row in own)
+        cells.append([name, *errors, numerical, "right" if all(row["passed"] for row in own) else "WRONG"])
+    headings = ["parameter", *(f"lambda {lam:g}\nn = {n}" for lam, n in cases), "numerical", "verdict"]
+    yield "\n" + table(cells, headings, floatfmt=".0e") + "\n"
+    yield from results["comparisons"]
+    for each in results["mistakes"]:
+        yield f"\n{each['mistake']}.\n  It shows {each['shows']}.\n  Right is: {each['right']}."
+    if results["differences"]:
+        yield "\nNo known mistake, and no two, give your numbers; figures/error_W1 shows where W1 differs."
+    yield from results["differences"] + results["notes"]
+    yield ""

@@ -6,9 +6,10 @@ import inspect
 import json
 import logging
 import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import click
 
@@ -26,6 +27,30 @@ RUN: Look = {"metavar": "RUN", "shell_complete": completion.run_names}
 RUN_OR_LATEST: Look = RUN | {"metavar": "[RUN]", "default": "latest"}
 CONFIG: Look = {"metavar": "CONFIG", "shell_complete": completion.config_names}
 KEY: Look = {"metavar": "KEY=VALUE", "shell_complete": completion.setting_keys}
+KNOBS = {  # the course's settings, which have an option of their own
+    "--lambda": "training.lambda",
+    "--hidden": "network.hidden",
+    "--batch-size": "training.batch_size",
+    "--epochs": "training.schedule.epochs",
+    "--cycles": "training.schedule.cycles",
+    "--n-s": "training.schedule.n_s",
+    "--eta-min": "training.schedule.eta_min",
+    "--eta-max": "training.schedule.eta_max",
+}
+
+
+class Knob(click.Option):
+    """A setting as an option, which is described as in the schema and checked with the other settings."""
+
+    def __init__(self, name: str, key: str) -> None:
+        super().__init__([name], metavar="VALUE")
+        self.key = key
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        from cifarnet import config
+
+        self.help = config.keys()[self.key]
+        return super().get_help_record(ctx)
 
 
 class Parameter(NamedTuple):
@@ -58,6 +83,8 @@ class Folder(click.Path):
 class Command:
     """A command with the values of its parameters."""
 
+    knobs: ClassVar[Mapping[str, str]] = {}
+
     def __init__(self, **values: Any) -> None:
         vars(self).update(values)
 
@@ -71,6 +98,7 @@ def command(name: str, group: click.Group | None = None) -> Callable[[type[Comma
     def make(cls: type[Command]) -> click.Command:
         fields = [(name, field) for base in cls.__mro__ for name, field in vars(base).items()]
         params = [f.kind([*f.names, name], **f.look) for name, f in fields if isinstance(f, Parameter)]
+        params += [Knob(name, key.format(stage="coarse")) for name, key in cls.knobs.items()]
         text = str(inspect.getdoc(cls)).replace("\nExample", "\n\b\nExample")  # click keeps the lines after a \b
         made = click.Command(name, params=params, help=text, callback=lambda **values: cls(**values).run())
         if group:
@@ -94,23 +122,40 @@ class WithConfig(Command):
     overrides: Sequence[str] = option("--set", multiple=True, help="Set one key; repeatable.", **KEY)
     seed: int | None = option("--seed", type=int, metavar="N", help="Seed of all random numbers.")
     label: str | None = option("--label", metavar="TEXT", help="Part of the run folder's name.")
+    knobs = KNOBS
 
     @property
     def configured(self) -> bool:
         """Whether any setting is given."""
-        return any(v not in (None, ()) for v in (self.argument, self.config, self.overrides, self.seed, self.label))
+        values = (self.argument, self.config, self.overrides, self.seed, self.label, self.given)
+        return any(value not in (None, (), {}) for value in values)
 
-    def resolve(self, *overrides: str, default: Mapping[str, Any] | None = None) -> Resolved:
-        """Return settings and origins, with more overrides if there are, of ``default`` where no config is named."""
+    @property
+    def given(self) -> dict[str, str]:
+        """The knobs that are given, as overrides by the name of the option."""
+        values = {name: vars(self)[name[2:].replace("-", "_")] for name in self.knobs}
+        return {
+            name: hidden_layers(value) if name == "--hidden" else self.knobs[name].format(**vars(self)) + f"={value}"
+            for name, value in values.items()
+            if value is not None
+        }
+
+    def resolve(self, options: Mapping[str, str] = {}, default: Mapping[str, Any] | None = None) -> Resolved:
+        """Return settings and origins, with more ``options`` if there are, of ``default`` where no config is named."""
         from cifarnet import config
 
         if self.argument and self.config:
             raise click.UsageError(f"two configs, {self.argument} and --config {self.config}: name one")
         source = self.argument or self.config or default
-        return config.resolve(source, (*self.overrides, *overrides), seed=self.seed, label=self.label)
+        return config.resolve(source, self.overrides, {**self.given, **options}, seed=self.seed, label=self.label)
 
-    def settings(self, *overrides: str) -> Settings:
-        return self.resolve(*overrides).settings
+    def settings(self, options: Mapping[str, str] = {}) -> Settings:
+        return self.resolve(options).settings
+
+
+def hidden_layers(nodes: str) -> str:
+    """Return the override for hidden layers such as 50 or 50,30, or 0 for none."""
+    return f"network.hidden=[{'' if nodes == '0' else nodes.strip('[]')}]"
 
 
 class WithData(Answering):
@@ -143,6 +188,13 @@ class Experiment(WithRuns, WithData):
             log.handlers[:] = [handler]
             log.setLevel(logging.INFO)
             log.info("threads: %s", self.threads or "one a core")
+        if not any(vars(self).get(name) for name in ("dry_run", "template", "code")):
+            self.say("Reading settings and images ...")
+
+    def say(self, text: str) -> None:
+        """Say on a terminal what is going on where no bar shows it."""
+        if not (self.quiet or self.json) and sys.stderr.isatty():
+            click.echo(text, err=True)
 
 
 class Drawing(Experiment):

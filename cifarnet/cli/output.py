@@ -33,7 +33,10 @@ def table(rows: Iterable[Sequence[Any]], headers: Sequence[str], **look: Any) ->
     return "\n\n".join(tabulate(block, tablefmt="plain", disable_numparse=True) for block in blocks)
 
 
-def fits(text: str) -> bool:
-    """Return whether no line is wider than the terminal; without one, any text fits."""
+def fits(text: str, *, always: bool = False) -> bool:
+    """Return whether no line is wider than the terminal; without one any text fits, or ``always`` what has 80 columns.
+
+    The environment variable COLUMNS says otherwise.
+    """
     width = shutil.get_terminal_size().columns
-    return not sys.stdout.isatty() or all(len(click.unstyle(line)) <= width for line in text.splitlines())
+    return not (always or sys.stdout.isatty()) or all(len(click.unstyle(line)) <= width for line in text.splitlines())

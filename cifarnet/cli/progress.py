@@ -6,7 +6,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -71,8 +71,11 @@ def advance(shown: tqdm[Any], done: int, total: int, text: str, *, quiet: bool =
     shown.refresh()
 
 
-def follow(records: Iterable[Record], updates: int, *, quiet: bool) -> None:
-    """Consume the records of a training: under a bar on a terminal, by a line for each measurement elsewhere."""
+def follow(records: Iterable[Record], updates: int, *, quiet: bool, last: Callable[[], None]) -> None:
+    """Consume the records of a training: under a bar on a terminal, by a line for each measurement elsewhere.
+
+    After the last update, ``last`` says what is done beside the training.
+    """
     with bar(updates, "update", quiet=quiet) as shown:
         for r in records:
             shown.update(r.step - shown.n)
@@ -82,3 +85,6 @@ def follow(records: Iterable[Record], updates: int, *, quiet: bool) -> None:
                 if shown.disable and not quiet:
                     line = f"step {r.step:6d}  cycle {r.cycle}  eta {r.eta:8.2e}  cost {r.train.cost:.4f}  {accuracy}"
                     click.echo(line, err=True)
+            if r.step == updates:
+                shown.close()
+                last()

@@ -48,17 +48,18 @@ class Selecting(WithRuns):
 
 @command("list", runs)
 class List(Selecting):
-    """List runs, with those settings that differ between them.
+    """List runs: what differs between them, and what they reached.
 
     A key of --filter and --sort is a setting such as training.lambda (or lambda, where that is enough), a result such
     as test_accuracy, or one of run, kind, label, status, started, seconds. The first column names a run everywhere.
 
     Examples:
       cifarnet runs list --filter "lambda<1e-3" --sort -validation_accuracy
-      cifarnet runs list --filter status=completed --csv > runs.csv
+      cifarnet runs list --filter status=completed --by seed --markdown
     """
 
     sort: str | None = option("--sort", help="Smallest first, with -KEY largest; else newest first.", **KEY)
+    by: str | None = option("--by", help="One row for runs that differ in this alone, such as seed.", **KEY)
     csv: bool = flag("--csv", help="Print comma-separated values, unrounded.")
     markdown: bool = flag("--markdown", help="Print a table in Markdown.")
     latex: bool = flag("--latex", help="Print a table in LaTeX.")
@@ -67,31 +68,48 @@ class List(Selecting):
         found = self.select()
         if self.sort:
             found = catalog.arrange(found, self.sort)
+        groups = catalog.fold(found, catalog.full_key(self.by, found, "--by")) if self.by else [[run] for run in found]
+        columns = catalog.columns(found, "csv")
+        rows = [catalog.folded(group, columns) for group in groups]
         if self.csv:
-            columns = catalog.columns(found, "csv")
-            rows = [columns, *([column.of(run) for column in columns.values()] for run in found)]
-            csv.writer(sys.stdout, lineterminator="\n").writerows(rows)
-        elif found or self.json:
-            form = "github" if self.markdown else "latex_booktabs" if self.latex else ""
-            answer = {"runs": [run.info | {"run": str(run.path)} for run in found]}
-            self.answer(answer, "" if self.json else overview(found, form))
+            if not self.by:
+                rows = [{key: column.of(run) for key, column in columns.items()} for run in found]
+            headings = list(dict.fromkeys(key for row in rows for key in row)) or list(columns)
+            writer = csv.DictWriter(sys.stdout, headings, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+        elif self.json:
+            every = {"runs": [run.info | {"run": str(run.path)} for run in found]}
+            self.answer(every | ({"rows": rows} if self.by else {}))
+        elif found:
+            click.echo(overview(groups, "github" if self.markdown else "latex_booktabs" if self.latex else ""))
 
 
-def overview(runs: Sequence[Run], form: str = "") -> str:
-    """Lay out a table of runs; where the terminal is too narrow, without some columns, which are then named."""
+def overview(groups: Sequence[Sequence[Run]], form: str = "") -> str:
+    """Lay out a table with a row for each group of runs, in Markdown and LaTeX without the columns that are all alike.
+
+    Where the terminal, or 80 columns, is too narrow, these go first, and what goes beside them is named below.
+    """
     from tabulate import tabulate
 
+    runs = [run for group in groups for run in group]
     columns, handles = catalog.columns(runs, "table"), catalog.handles(runs)
-    cells = {heading: [column.cell(run) for run in runs] for heading, column in columns.items()}
-    cells["run"] = [handles[run.path] for run in runs]
+    cells = {heading: [column.summary(group) for group in groups] for heading, column in columns.items()}
+    alike = {heading for heading, column in cells.items() if len(set(column)) == 1 and columns[heading].keep}
+    cells["run"] = [handles[group[0].path] for group in groups]
+    if len(groups) < len(runs):
+        cells["runs"] = [str(len(group)) for group in groups]
     if not form:
-        cells["status"] = [click.style(run.status, fg=COLOURS.get(run.status, "red")) for run in runs]
-    keep = {heading: column.keep for heading, column in reversed(columns.items()) if column.keep is not None}
-    left, expendable = list[str](), sorted(keep, key=lambda heading: keep[heading])
+        cells["status"] = [click.style(group[0].status, fg=COLOURS.get(group[0].status, "red")) for group in groups]
+    keep = {heading: (heading not in alike, c.keep) for heading, c in columns.items() if c.keep is not None}
+    left, expendable = list[str](), sorted(reversed(keep), key=lambda heading: keep[heading])
+    if form:
+        cells = {heading: column for heading, column in cells.items() if heading != "age" and heading not in alike}
     while True:
-        align = ["right" if columns[heading].number else "left" for heading in cells]
+        align = ["right" if heading == "runs" or columns[heading].number else "left" for heading in cells]
         text = tabulate(cells, "keys", form or "simple", disable_numparse=True, colalign=align)
-        if form or not expendable or fits(text):
+        if form or not expendable or fits(text, always=True):
+            left = [heading for heading in left if heading not in {"age", *alike}]
             return text + (f"\nToo narrow for {', '.join(left)}: --csv has all" if left else "")
         left.append(expendable.pop(0))
         del cells[left[-1]]
@@ -269,7 +287,7 @@ class Remove(Selecting):
         for run in running:
             click.echo(f"{run.path} is running and stays", err=True)
         if ended:
-            click.echo(overview(ended), err=self.json)
+            click.echo(overview([[run] for run in ended]), err=self.json)
             self.confirm(f"these {len(ended)} runs" if len(ended) > 1 else "this run")
         for run in ended:
             run.remove()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cifarnet.cli.options import COUNT, RUN, Drawing, Pooled, WithConfig, argument, command, flag, option
+from cifarnet.cli.options import COUNT, KNOBS, RUN, Drawing, Pooled, WithConfig, argument, command, flag, option
 from cifarnet.cli.output import table, warn_synthetic
 from cifarnet.cli.progress import Stops, bar
 from cifarnet.errors import Diverged, RunError
@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from cifarnet.experiments.pool import Outcome
     from cifarnet.search import Study, Trial
 
+FIXED = {  # the knobs of what all trials have; a stage has its own length
+    **{name: KNOBS[name] for name in ("--hidden", "--batch-size", "--eta-min", "--eta-max")},
+    "--cycles": "search.{stage}.cycles",
+    "--n-s": "search.{stage}.n_s",
+}
 STAGE = click.Choice(["coarse", "fine"])
 SCHEDULE = [f"training.schedule.{name}" for name in ("cycles", "n_s", "eta_min", "eta_max")]
 MEASURES = dict.fromkeys(("validation_accuracy", "spread", "best_validation_accuracy"), "{:.2%}")
@@ -28,15 +33,14 @@ HEADERS = {name: name.replace("_", "\n") for name in MEASURES} | {"best_validati
 
 
 class Searching(WithConfig, Pooled, Drawing):
-    """What both commands have."""
-
+    knobs = FIXED
     stage: str | None = argument(type=STAGE, required=False)
     origin: str | None = option("--from", help="The search that a fine one starts from.", **RUN)
-    force: bool = flag("--force", help="With --from: also from a search that is not finished.")
+    force: bool = flag("--force", help="With --from: also where that is not finished.")
     resume: str | None = option("--resume", help="Run what this search has not finished.", **RUN)
     retry_failed: bool = flag("--retry-failed", help="With --resume: try the failed trials again.")
     fail_fast: bool = flag("--fail-fast", help="Stop the search where a trial fails or diverges.")
-    top: int = option("--top", default=3, help="How many of the best trials are shown.", **COUNT)
+    top: int = option("--top", default=3, help="How many trials are shown.", **COUNT)
     dry_run: bool = flag("--dry-run", help="List the trials; train and write nothing.")
 
     def search(self, *, general: bool, by: str | None = None) -> None:
@@ -81,7 +85,7 @@ class Searching(WithConfig, Pooled, Drawing):
     def check(self) -> None:
         """Refuse options that do not go together."""
         if self.resume and (self.configured or self.origin):
-            wrong = "a config, --set, --seed, --label, --from"
+            wrong = "a config, --set and other settings, --seed, --label, --from"
             raise click.UsageError(f"--resume goes on with a search as it is: leave out {wrong}")
         if not self.resume and not self.stage:
             raise click.UsageError("say coarse or fine, or --resume RUN")
@@ -105,7 +109,10 @@ class Searching(WithConfig, Pooled, Drawing):
                 )
         settings, origins = self.resolve(default=default)
         stated = None if earlier and not self.argument and not self.config else origins
-        return search.design(settings, str(self.stage), general=general, earlier=earlier, origins=stated)
+        study = search.design(settings, str(self.stage), general=general, earlier=earlier, origins=stated)
+        if searched := [name for name in self.given if self.knobs[name] in study.space]:
+            raise click.UsageError(f"{searched[0]}: {self.knobs[searched[0]]} is what this searches; leave it out")
+        return study
 
     def report(self, study: Study, run: Run, by: str | None) -> None:
         """Show the best trials, or the best of each value of one setting, and what to call next."""
@@ -130,15 +137,13 @@ class Searching(WithConfig, Pooled, Drawing):
 
 @command("search-lambda")
 class SearchLambda(Searching):
-    """Try values of lambda, coarse and then fine, and rank them by validation accuracy.
+    """Try values of lambda, coarse and then fine; rank them by validation accuracy.
 
-    Trials run in --jobs groups, each on one thread and up to four in lockstep, or with --threads each by itself; the
-    results do not depend on the jobs. best.yaml in the run folder is the final training with the best lambda.
+    best.yaml in the run folder is the final training with the best lambda.
 
     Examples:
       cifarnet search-lambda coarse search
       cifarnet search-lambda fine --from latest
-      cifarnet search-lambda coarse search --set search.coarse.trials=20 --dry-run
       cifarnet search-lambda --resume latest
     """
 
@@ -148,14 +153,15 @@ class SearchLambda(Searching):
 
 @command("search")
 class Search(Searching):
-    """Try values of any settings that are numbers: those that search.over in the config lists.
+    """Try values of the settings, all of them numbers, that search.over lists.
 
     Examples:
-      cifarnet search coarse my.yaml --set 'search.over.network.hidden.values=[20, 50, 100]'
+      cifarnet search coarse --set 'search.over.network.hidden.values=[20,50]'
       cifarnet search coarse width --by network.hidden
       cifarnet search fine --from latest
     """
 
+    knobs = {"--lambda": KNOBS["--lambda"]} | FIXED
     by: str | None = option("--by", metavar="KEY", help="Show the best trial of each value of KEY instead.")
 
     def run(self) -> None:

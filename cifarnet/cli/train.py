@@ -1,39 +1,48 @@
-"""``cifarnet train``: one config becomes one run folder."""
+"""``cifarnet train``: one config becomes one run folder, or one for each of several seeds."""
+
+from __future__ import annotations
 
 import os
+import shlex
 import sys
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from cifarnet.cli.options import RUN, Drawing, WithConfig, command, flag, option
-from cifarnet.cli.output import warn, warn_synthetic
+from cifarnet.cli.options import COUNT, RUN, Drawing, WithConfig, command, flag, option
+from cifarnet.cli.output import table, warn, warn_synthetic
 from cifarnet.cli.progress import Stops, follow
 from cifarnet.errors import RunError
 from cifarnet.runs import Run
-from cifarnet.runs.catalog import percent
+from cifarnet.runs.catalog import duration, mean_std, percent, spread
+
+if TYPE_CHECKING:
+    from cifarnet.config import Settings
+
+SPLITS = ("train", "validation", "test")
+ACCURACIES = tuple(f"{split}_accuracy" for split in SPLITS)
+OPEN = {"darwin": "open", "win32": "start"}  # the word for it, elsewhere xdg-open
 
 
 @command("train")
 class Train(WithConfig, Drawing):
-    """Train a network and write a run folder.
+    """Train a network and write a run folder: settings, metrics, the network, figures, results and a page.
 
-    The folder holds the settings, metrics.csv, the network, its curves and weights as figures, and the results.
-    Stopped by Ctrl-C, a kill or a power loss, a run goes on with --resume and ends with the same bytes; of a completed
-    run, --resume shows the results.
+    Stopped by Ctrl-C, a kill or a power loss, a run goes on with --resume and ends with the same bytes.
 
     Examples:
       cifarnet train figure-3
-      cifarnet train figure-3 --set training.lambda=0.001 --seed 1
+      cifarnet train figure-3 --lambda 0.001 --hidden 100 --seeds 3
       cifarnet train --resume latest
     """
 
     resume: str | None = option("--resume", help="Go on with a run that was stopped.", **RUN)
-    dry_run: bool = flag("--dry-run", help="Show the settings and the plan; train and write nothing.")
+    seeds: int | None = option("--seeds", help="Train with N seeds from --seed on.", **COUNT)
+    dry_run: bool = flag("--dry-run", help="Show settings and plan; train and write nothing.")
 
     def run(self) -> None:
         from cifarnet import config, pages
-        from cifarnet.experiments import train
 
         run = self.stopped()
         if run and run.status == "completed":
@@ -44,22 +53,37 @@ class Train(WithConfig, Drawing):
         settings = run.settings if run else self.settings()
         if self.dry_run:
             plan = f"# plan: {settings.updates:,} updates of {settings.training.batch_size} images"
-            click.echo(config.dump(settings) + plan)
+            click.echo(config.dump(settings) + plan + (f", with {self.seeds} seeds" if self.seeds else ""))
             return
         warn_synthetic(settings.data.source)
+        if self.seeds is None:
+            self.report(self.train(settings, run))
+            return
+        seeds = range(settings.seed, settings.seed + self.seeds)
+        every = [config.override(settings, {"seed": seed}, "--seeds") for seed in seeds]
+        self.compare([self.train(one, later=seeds[i:]) for i, one in enumerate(every, 1)])
+
+    def train(self, settings: Settings, run: Run | None = None, later: Sequence[int] = ()) -> Run:
+        """Train, or go on with a run; where a signal stops it, say how to go on, and with which seeds later."""
+        from cifarnet.experiments import train
+
         how: dict[str, Any] = {"data_dir": self.data_dir, "threads": self.threads, "formats": self.formats}
         with Stops() as stops:
             training = train.resume(run, **how) if run else train.start(settings, runs_dir=self.runs_dir, **how)
             if changed := "; ".join(training.changes):
                 warn(f"the last bits may differ, as the machine or the libraries are others (then / now): {changed}")
-            follow(stops.until(iter(training)), settings.updates, quiet=self.quiet)
+            follow(stops.until(iter(training)), settings.updates, quiet=self.quiet, last=self.ending)
         warn(*training.warnings)
         path, info = training.run.path, training.run.info
         if info["status"] != "completed":
-            done = f"interrupted after {info['updates']:,} updates"
+            left = f"; not begun: seed {', '.join(map(str, later))}" if later else ""
+            done = f"interrupted after {info['updates']:,} updates{left}"
             click.echo(f"{done}; to go on: cifarnet train --resume {path}", err=True)
             sys.exit(stops.code)
-        self.report(training.run)
+        return training.run
+
+    def ending(self) -> None:
+        self.say("Scoring the test images, drawing the figures ...")
 
     def stopped(self) -> Run | None:
         """Return the run to go on with, if one is named."""
@@ -69,18 +93,43 @@ class Train(WithConfig, Drawing):
             if not self.configured and "CIFARNET_SET" not in os.environ:
                 raise click.UsageError(f"name a config, a file of yours or one of {', '.join(config.shipped())}")
             return None
-        if self.configured or self.dry_run:
-            raise click.UsageError("--resume goes with no config, --set, --seed, --label or --dry-run")
+        if self.configured or self.dry_run or self.seeds:
+            raise click.UsageError(
+                "--resume goes with no config, --set, --seed, other settings, --label, --seeds or --dry-run"
+            )
         return self.find(self.resume, "training")
 
     def report(self, run: Run) -> None:
-        """Show what a completed training reached."""
-        try:
-            results = {"run": str(run.path), "status": run.status, "seconds": run.info["seconds"]} | run.results
-            accuracies = [percent(results[f"{split}_accuracy"]) for split in ("train", "validation", "test")]
-            text = "training {}, validation {}, test {}".format(*accuracies)
-            text = f"{results['updates']:,} updates in {results['seconds']:.1f} s; accuracy: {text}"
-        except (KeyError, TypeError, ValueError) as error:
-            where = run.path / "run.json"
-            raise RunError(f"{where}: not the results of a training ({error!r}); train again") from error
-        self.answer(results, str(run.path), text)
+        """Show what a completed training reached, and what may come next."""
+        found = results(run)
+        text = "training {}, validation {}, test {}".format(*(percent(found[name]) for name in ACCURACIES))
+        text = f"{found['updates']:,} updates in {found['seconds']:.1f} s; accuracy: {text}"
+        self.answer(found, str(run.path), text, *self.next_steps(run, f"evaluate {run.path}"))
+
+    def compare(self, runs: Sequence[Run]) -> None:
+        """Show the trainings of several seeds, and mean and standard deviation over them."""
+        found = [results(run) for run in runs]
+        numbers = [key for key, value in found[0].items() if isinstance(value, float)]
+        means = {key: mean_std([one[key] for one in found]) for key in numbers}
+        rows = [[o["run"], o["seed"], *(percent(o[a]) for a in ACCURACIES), duration(o["seconds"])] for o in found]
+        over = [spread([one[name] for one in found]) for name in ACCURACIES]
+        rows.append(["mean and deviation", "", *over, duration(means["seconds"][0])])
+        text = table(rows, ["run", "seed", *SPLITS, "time"], disable_numparse=True, colalign=["left", *["right"] * 5])
+        where = "" if str(self.runs_dir) == "runs" else f" --runs-dir {shlex.quote(str(self.runs_dir))}"
+        answer = {"runs": found} | {name: {k: m[i] for k, m in means.items()} for i, name in enumerate(("mean", "std"))}
+        self.answer(answer, text, *self.next_steps(runs[-1], f"runs list --by seed{where}"))
+
+    def next_steps(self, run: Run, command: str) -> list[str]:
+        if self.quiet:
+            return []
+        page = shlex.quote(str(run.path / "run.html"))
+        return [f"Open it: {OPEN.get(sys.platform, 'xdg-open')} {page}", f"Next: cifarnet {command}"]
+
+
+def results(run: Run) -> dict[str, Any]:
+    """Return what a completed training reached; RunError if run.json does not say."""
+    found = {"run": str(run.path), "status": run.status, "seconds": run.info.get("seconds")} | run.results
+    if lacking := [key for key in ("updates", "seconds", *ACCURACIES) if not isinstance(found.get(key), int | float)]:
+        where = run.path / "run.json"
+        raise RunError(f"{where}: not the results of a training (no {', '.join(lacking)}); train again")
+    return found

@@ -21,8 +21,9 @@ HEAD = """\
 
 A config is YAML and says only what differs from the defaults. Numbers are those of YAML 1.2, such as `0.001`, `1e-3`
 and `1_000`; a whole number may be written `1e3`. Every key can be set on the command line by its dotted name, such as
-`--set training.lambda=0.001` or `--set "training.schedule.n_s=2 epochs"`. This page is the output of
-`cifarnet config reference`.
+`--set training.lambda=0.001` or `--set "training.schedule.n_s=2 epochs"`; most of the course's have an option of their
+own, such as `--lambda 0.001` and `--n-s "2 epochs"`. Short forms: `hidden: 100` is `hidden: [100]`, and
+`optimizer: adam` and `schedule: cosine` name the kind. This page is the output of `cifarnet config reference`.
 """
 
 

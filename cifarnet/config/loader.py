@@ -22,6 +22,7 @@ from cifarnet.errors import ConfigError
 
 LOG = logging.getLogger(__name__)
 VARIABLE = "CIFARNET_SET"
+KINDS = ("training.schedule", "training.optimizer")  # a word there is the kind
 
 
 class Resolved(NamedTuple):
@@ -64,9 +65,15 @@ def load(source: str | Path | Mapping[str, Any] | None = None, overrides: Sequen
 
 
 def resolve(
-    source: str | Path | Mapping[str, Any] | None = None, overrides: Sequence[str] = (), **flags: Any
+    source: str | Path | Mapping[str, Any] | None = None,
+    overrides: Sequence[str] = (),
+    options: Mapping[str, str] = {},
+    **flags: Any,
 ) -> Resolved:
-    """Return what `load` does, with the origin of every value."""
+    """Return what `load` does, with the origin of every value; ``options`` are overrides with a name as their origin.
+
+    An option such as {"--n-s": "training.schedule.n_s=2 epochs"} is of the layer of flags.
+    """
     layers = Layers()
     if isinstance(source, Mapping):
         layers.lay(source, Mark(0, 0, "dict"))
@@ -74,6 +81,8 @@ def resolve(
         layers.lay_file(find(source))
     layers.lay_environment(os.environ.get(VARIABLE, ""))
     layers.lay_words(overrides, Mark(2, 0, "--set"))
+    for name, word in options.items():
+        layers.lay_words([word], Mark(3, 0, name))
     for name, value in flags.items():
         if value is not None:
             layers.lay({name: value}, Mark(3, 0, f"--{name}"))
@@ -85,6 +94,10 @@ def load_saved(path: Path) -> Settings:
     """Return the settings that a run folder keeps, whatever the environment says; raise ConfigError as `load`."""
     layers = Layers()
     layers.lay_file(path)
+    search = layers.tree.get("search")
+    for stage in search.values() if isinstance(search, dict) else ():
+        if isinstance(stage, dict):
+            stage.pop("halving", None)  # a key that is gone: the trials of the folder are what they are
     return layers.settings()
 
 
@@ -184,6 +197,8 @@ class Layers:
         if {dotted(inner[:2]) for inner, _ in leaves(value, path)} >= {OLD, NEW}:
             self.report(mark, f"{OLD} is the old name of {NEW}; give one of them")
         for written, leaf in leaves(value, path):
+            if isinstance(leaf, str) and dotted(written) in KINDS:
+                written = (*written, "kind")
             *parents, key = (current_key(str(part)) for part in written)
             node = self.tree
             for parent in parents:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from cifarnet.config.document import KeyPath, dotted
-from cifarnet.config.keys import fields
+from cifarnet.config.keys import fields, keys_of
 
 MAX_SHOWN = 60
 SENTENCES = {
@@ -39,7 +39,7 @@ def describe(errors: Iterable[Any], tree: Any) -> dict[KeyPath, str]:
         path = locate(error, tree)
         field = next((path[:n] for n in range(len(path), 0, -1) if path[:n] in fields()), ())
         if error["type"] == "extra_forbidden":
-            found[path] = unknown(path)
+            found[path] = unknown(path, error["loc"])
         elif sentence := fields().get(field, {}).get("errorMessage"):
             found[field] = sentence
         else:
@@ -80,12 +80,13 @@ def assignment(path: KeyPath, tree: Any) -> str:
     return f"{short(dotted(path))} = {quoted(tree)}"
 
 
-def unknown(path: KeyPath) -> str:
-    """Return what to say of a key that does not exist, or not here."""
+def unknown(path: KeyPath, place: KeyPath) -> str:
+    """Return what to say of a key that does not exist, or not for the kind that pydantic's place names."""
     if path[-1] == "halving":
         return "is gone: a search trains every trial to its end; leave it out"
     if path in fields():
-        return "belongs to another kind than the one chosen here; leave it out, or choose that kind"
+        known = ", ".join(sorted(keys_of(str(place[-2])) - {"kind"}))
+        return f"the kind {place[-2]} has no {path[-1]}; it has {known or 'no keys'}"
     if near := nearest(path):
         return f"unknown key; did you mean {dotted(near)}?"
     level = dict.fromkeys(str(known[-1]) for known in fields() if known[:-1] == path[:-1])

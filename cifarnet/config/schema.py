@@ -10,11 +10,13 @@ from pydantic_core import PydanticCustomError
 
 from cifarnet.config.search import BATCHES, HELD_OUT, LIST, Batches, Lambda, Search
 from cifarnet.nn.augmentation import Augmentation
+from cifarnet.nn.deviations import Deviations, practice
 from cifarnet.nn.dropout import Dropout
 from cifarnet.nn.losses import L2, CrossEntropy, Hinge, Loss
 from cifarnet.nn.optimizers import SGD, AnyOptimizer
+from cifarnet.nn.practice import Practice
 from cifarnet.nn.schedules import Anneal, AnySchedule, Cyclic, Schedule
-from cifarnet.nn.setting import WHOLE, Count, Rate, Setting, Share, message
+from cifarnet.nn.setting import WHOLE, Count, Kind, OneOrList, Rate, Setting, Share, message
 
 BATCH_IMAGES = 10_000  # in each of the five training batches
 IMAGE_VALUES = 3072  # 32 x 32 x 3
@@ -44,6 +46,18 @@ class Data(Setting):
         "standardize",
         description="standardize: (x - mean) / std of the training images; centre: x / 255 - mean; scale: x / 255.",
     )
+    _deviations: tuple[str, ...] = ()  # those of the inputs, from the deviations of the experiment
+
+    def deviating(self, names: tuple[str, ...]) -> Data:
+        """Return the same images, normalised with these deviations."""
+        found = self.model_copy()
+        found._deviations = names
+        return found
+
+    @property
+    def practice(self) -> Practice:
+        """How the inputs are normalised."""
+        return practice(self._deviations)
 
     @property
     def batches(self) -> tuple[int, ...]:
@@ -68,18 +82,20 @@ class Data(Setting):
 class Gaussian(Setting):
     """Normally distributed weights."""
 
-    std: Rate = Field(description="Standard deviation of every weight.")
+    std: Rate | Annotated[tuple[Rate, ...], Field(min_length=1), LIST] = Field(
+        description="Standard deviation of every weight, or a list with that of each layer's."
+    )
 
 
 class Network(Setting):
     """The hidden layers and how their weights start."""
 
-    hidden: Annotated[tuple[Annotated[int, Field(ge=1, le=100_000), WHOLE], ...], LIST] = Field(
-        (50,), description="Nodes of each hidden layer; [] is the one-layer network."
+    hidden: Annotated[tuple[Annotated[int, Field(ge=1, le=100_000), WHOLE], ...], OneOrList()] = Field(
+        (50,), description="Nodes of each hidden layer; [] if there is none."
     )
     init: Literal["xavier", "he"] | Gaussian = Field(
         "xavier",
-        description="xavier: std 1/sqrt(d_in); he: std sqrt(2/d_in); or {std: s}.",
+        description="xavier: std 1/sqrt(d_in); he: std sqrt(2/d_in); or {std: s}, or {std: [s1, s2]}, one a layer.",
         json_schema_extra=message("must be xavier, he, or a standard deviation such as {std: 0.01}"),
     )
 
@@ -90,8 +106,8 @@ class Training(Setting):
     batch_size: Count = Field(100, description="Images of one update.")
     lam: Lambda = Field(0.0, alias="lambda", description="J = loss + lambda * sum of squared weights.")
     shuffle: bool = Field(True, description="A new order of the training images every epoch.")
-    schedule: AnySchedule = Cyclic()
-    optimizer: AnyOptimizer = SGD()
+    schedule: Annotated[AnySchedule, Kind("cyclic")] = Cyclic()
+    optimizer: Annotated[AnyOptimizer, Kind("sgd")] = SGD()
     loss: Literal["cross-entropy", "hinge"] = Field(
         "cross-entropy", description="hinge is the multi-class SVM's: the sum of max(0, z_k - z_y + 1) over k != y."
     )
@@ -101,12 +117,6 @@ class Training(Setting):
     average: Annotated[float, Field(ge=0, le=1)] = Field(
         0.0, description="Fraction of a cycle, at its end, over which weights are averaged; it ends with their mean."
     )
-
-    @field_validator("schedule", "optimizer", mode="before")
-    @classmethod
-    def _kind(cls, value: Any, info: ValidationInfo) -> Any:
-        kind = {"schedule": "cyclic", "optimizer": "sgd"}[str(info.field_name)]
-        return {"kind": kind} | value if isinstance(value, dict) else value
 
     @property
     def loss_function(self) -> Loss:
@@ -144,11 +154,18 @@ class Settings(Setting):
         ),
     )
     seed: Annotated[int, Field(ge=0, lt=2**63), WHOLE] = Field(42, description="Seed of every random stream.")
+    deviations: Deviations = Field(Deviations(), exclude_if=lambda deviations: deviations == Deviations())
     data: Data = Data()
     network: Network = Network()
     training: Training = Training()
     evaluation: Evaluation = Evaluation()
     search: Search | None = Field(None, description="Which settings a search tries; null means the defaults of one.")
+
+    @field_validator("data")
+    @classmethod
+    def _inputs(cls, data: Data, info: ValidationInfo) -> Data:
+        names = info.data["deviations"].on("inputs") if "deviations" in info.data else ()
+        return data if data._deviations == names else data.deviating(names)
 
     @model_validator(mode="after")
     def _consistent(self) -> Settings:
@@ -165,12 +182,12 @@ class Settings(Setting):
     @property
     def steps_per_epoch(self) -> int:
         """floor(n / batch_size): the remainder of an epoch is dropped, as the reports do."""
-        return self.data.n_train // self.training.batch_size
+        return self.deviations.practice.updates_of_epoch(self.data.n_train, self.training.batch_size)
 
     @property
     def updates(self) -> int:
         """How many updates a training has."""
-        return self.training.schedule.updates(self.steps_per_epoch)
+        return self.deviations.practice.updates(self.training.schedule, self.steps_per_epoch)
 
 
 Contradiction = tuple[list[str], Any, str]  # the keys, the one at fault first; its value; what would be right
@@ -181,6 +198,7 @@ def contradictions(settings: Settings) -> Iterator[Contradiction]:
     data, training, n = settings.data, settings.training, settings.data.n_train
     yield from contradictions_of_data(data)
     yield from contradictions_of_schedule(training.schedule)
+    yield from contradictions_of_deviations(settings)
     if 1 <= n < training.batch_size:
         keys = ["training.batch_size", "data.train", "data.validation", "data.limit"]
         yield keys, training.batch_size, f"must be at most {n}, the number of training images"
@@ -189,6 +207,9 @@ def contradictions(settings: Settings) -> Iterator[Contradiction]:
         yield ["training.label_smoothing", "training.loss"], smoothing, sentence
     if not settings.network.hidden and (dropped := training.dropout.hidden):
         yield ["training.dropout.hidden", "network.hidden"], dropped, "must be 0 without a hidden layer"
+    init, layers = settings.network.init, len(settings.sizes) - 1
+    if isinstance(init, Gaussian) and isinstance(init.std, tuple) and len(init.std) != layers:
+        yield ["network.init.std", "network.hidden"], list(init.std), f"must be {layers}, one for each layer"
     for name in ("flip", "shift") if data.d < IMAGE_VALUES else ():
         if value := getattr(training.augmentation, name):
             sentence = "must be off where data.dims leaves out a part of the images"
@@ -217,6 +238,21 @@ def contradictions_of_schedule(schedule: Schedule) -> Iterator[Contradiction]:
         if schedule.cycle_growth > 1 and schedule.cycles > GROWING:
             keys = ["training.schedule.cycles", "training.schedule.cycle_growth"]
             yield keys, schedule.cycles, f"must be at most {GROWING} where cycles grow"
+
+
+def contradictions_of_deviations(settings: Settings) -> Iterator[Contradiction]:
+    """Yield deviations that exclude each other, or that would change nothing."""
+    schedule, deviations = settings.training.schedule, settings.deviations
+    needs = {
+        "inputs": (settings.data.normalize != "scale", "data.normalize", "the inputs are not normalised"),
+        "length": (isinstance(schedule, Cyclic), "training.schedule.kind", "the schedule has no cycles"),
+        "order": (settings.training.shuffle, "training.shuffle", "the images are not shuffled"),
+    }
+    for name, other in deviations.clashes():
+        yield [f"deviations.{name}", f"deviations.{other}"], True, f"must be false where deviations.{other} is true"
+    for place, (there, key, why) in needs.items():
+        for name in () if there else deviations.on(place):  # type: ignore[arg-type]
+            yield [f"deviations.{name}", key], True, f"must be false, as {why}"
 
 
 def contradictions_of_search(search: Search) -> Iterator[Contradiction]:

@@ -39,8 +39,10 @@ class Stage(Setting):
     trials: Annotated[int, Field(ge=1, le=10_000), WHOLE] = Field(8, description="How many settings are tried.")
     cycles: Count = Field(2, description="Length of each training.")
     n_s: Steps = Field("2 epochs", description="Half a cycle, as in the schedule.", json_schema_extra=N_S)
-    sampling: Literal["uniform", "grid", "halton"] = Field(
-        "uniform", description="uniform: at random; grid: evenly, ends included; halton: at random, but evenly spread."
+    sampling: Literal["uniform", "grid", "halton", "tpe"] = Field(
+        "uniform",
+        description="uniform: at random; grid: evenly, ends included; halton: at random, but evenly spread; tpe: at "
+        "random at first, then where the best trials were (pip install 'cifarnet[tpe]').",
     )
     seeds: Annotated[int, Field(ge=1, le=100), WHOLE] = Field(
         1, description="Trainings of each trial, with the seeds seed, seed + 1, ...; ranked by their mean."

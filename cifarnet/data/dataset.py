@@ -47,6 +47,11 @@ class Dataset:
     source: str = "synthetic"
     official: bool = False  # whether all the files read so far are, byte for byte, those of the official release
     release: Cifar10 | Synthetic = field(default_factory=Synthetic)
+    settings: Data = field(default_factory=Data)
+
+    def __repr__(self) -> str:
+        counts = f"{len(self.train.y):,} training and {len(self.validation.y):,} validation images"
+        return f"Dataset({self.source}: {counts} of {len(self.mean):,} inputs)"
 
     @classmethod
     def of(cls, train: Split, validation: Split, test: Split, **fields: Any) -> Self:
@@ -59,9 +64,10 @@ class Dataset:
     @cached_property
     def test(self) -> Split:
         """The test images; DataError if their file is missing or damaged."""
-        batch = self.release.read(list(self.release.batches)[-1])
+        batch = read_test(self.release)
         self.official &= batch.official
-        return gather([batch], np.arange(len(batch.y)), self.mean, self.std, self.train.X.dtype)
+        known = self.mean, self.std
+        return normalised(self.settings, [batch], np.arange(len(batch.y)), known, self.train.X.dtype)
 
     @property
     def provenance(self) -> dict[str, str | bool]:
@@ -88,17 +94,22 @@ def load(settings: Data, data_dir: Path | None = None, dtype: npt.DTypeLike = np
     train, validation = rows(settings, [len(batch.y) for batch in batches])
     LOG.info("images of %s: %s", release, ", ".join(names))
     LOG.info("%d images to train, %d to validate", len(train), len(validation))
-    mean, std = statistics(settings, batches, train)
+    known = statistics(settings, batches, train)
+    if settings.practice.basis == "all images":
+        everything = [*batches, read_test(release)]
+        rest = np.arange(sum(len(batch.y) for batch in batches), sum(len(batch.y) for batch in everything))
+        known = statistics(settings, everything, np.concatenate([np.union1d(train, validation), rest]))
     return Dataset(
-        train=gather(batches, train, mean, std, dtype),
-        validation=gather(batches, validation, mean, std, dtype),
-        mean=mean,
-        std=std,
+        train=normalised(settings, batches, train, known, dtype),
+        validation=normalised(settings, batches, validation, known, dtype),
+        mean=known[0],
+        std=known[1],
         classes=release.class_names(),
         fingerprint=hashlib.sha256(b"".join(batch.digest for batch in batches)).hexdigest(),
         source=settings.source,
         official=all(batch.official for batch in batches),
         release=release,
+        settings=settings,
     )
 
 
@@ -118,6 +129,10 @@ def fingerprints(data_dir: Path | None = None) -> Callable[[Data], str]:
 
 def open_source(source: str, data_dir: Path | None) -> Cifar10 | Synthetic:
     return Synthetic() if source == "synthetic" else find(data_dir)
+
+
+def read_test(release: Cifar10 | Synthetic) -> Batch:
+    return release.read(list(release.batches)[-1])
 
 
 def batch_names(settings: Data, release: Cifar10 | Synthetic) -> list[str]:
@@ -179,10 +194,26 @@ def statistics(settings: Data, batches: Sequence[Batch], train: Rows) -> tuple[F
             squares += part_squares
     n = np.uint64(len(train))
     mean = (total / (255.0 * n))[: settings.d]
-    if settings.normalize == "standardize":
-        std = (np.sqrt(n * squares - total * total) / (255.0 * n))[: settings.d]
-        std[std == 0] = 1
-    return mean, std
+    std = (np.sqrt(n * squares - total * total) / (255.0 * n))[: settings.d]
+    mean, std = settings.practice.statistics(mean, std)
+    std[std == 0] = 1
+    return mean, std if settings.normalize == "standardize" else np.ones(settings.d)
+
+
+def normalised(
+    settings: Data, batches: Sequence[Batch], chosen: Rows, known: tuple[Floats, Floats], dtype: npt.DTypeLike
+) -> Split:
+    """Return the chosen images as a split, normalised by what is known of the training images, or a deviation has."""
+    if settings.practice.basis == "split":
+        known = statistics(settings, batches, chosen)
+    if settings.practice.basis != "file":
+        return gather(batches, chosen, *known, dtype)
+    parts, start = [], 0
+    for batch in batches:
+        own, rows = chosen[(chosen >= start) & (chosen < start + len(batch.y))] - start, np.arange(len(batch.y))
+        parts.append(gather([batch], own, *statistics(settings, [batch], rows), dtype))
+        start += len(batch.y)
+    return Split(np.concatenate([part.X for part in parts]), np.concatenate([part.y for part in parts]))
 
 
 def gather(batches: Sequence[Batch], chosen: Rows, mean: Floats, std: Floats, dtype: npt.DTypeLike) -> Split:

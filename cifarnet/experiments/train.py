@@ -155,6 +155,9 @@ class Training:
         self._records: list[weakref.ref[Generator[Record, None, None]]] = []  # weak: who leaves one, ends it
         self._abandon = weakref.finalize(self, abandon, self.run, self.state, self._records)
 
+    def __repr__(self) -> str:
+        return f"Training({self.run.path}: {self.state.step:,} of {self.settings.updates:,} updates)"
+
     def __iter__(self) -> Generator[Record, None, None]:
         """Train; raise Diverged when a cost is not finite, RunError when the folder cannot be written."""
         records, self._thread = self._train(), threading.current_thread()
@@ -217,12 +220,12 @@ class Training:
         self.run.checkpoint(self.state.arrays() | {"identity": np.array(identity(self.settings, self.dataset))})
 
     def _model(self) -> dict[str, NDArray[Any]]:
-        return model(self.dataset, self.state).arrays(self.state.step)
+        return model(self.dataset, self.state, self.state.theta).arrays(self.state.step)
 
     def _finish(self) -> None:
         """Write what a finished run has."""
         run, state, dataset = self.run, self.state, self.dataset
-        run.write_arrays("model.npz", self._model())
+        run.write_arrays("model.npz", model(dataset, state, state.scored).arrays(state.step))
         with ThreadPoolExecutor(1) as pool:
             reading = pool.submit(lambda: dataset.test)  # while figures are drawn: figure-3 2.95 -> 2.7 s
             self.warnings += plots.draw(run)
@@ -258,22 +261,25 @@ class Final(NamedTuple):
 
 def final(settings: Settings, dataset: Dataset, state: State, last: Record, threads: int) -> Final:
     """Score a finished training, whose last record is given, on the test images."""
-    theta, sizes, l2, loss = state.theta, state.sizes, settings.training.l2, settings.training.loss_function.measured
+    theta, sizes, l2, loss = state.scored, state.sizes, settings.training.l2, settings.training.loss_function.measured
+    practice = settings.deviations.practice
     P, losses = training.outcomes(theta, sizes, dataset.test, loss, threads)
     scores = {"train": last.train, "validation": last.validation}
-    if settings.evaluation.train_cost != "all":
+    if settings.evaluation.train_cost != "all" or practice.keeps_best:
         scores["train"] = training.score(theta, sizes, dataset.train, loss, l2, threads)
+    if practice.keeps_best:
+        scores["validation"] = training.score(theta, sizes, dataset.validation, loss, l2, threads)
     scores["test"] = training.scores_of(theta, sizes, l2, P, losses, dataset.test.y)
     results = {"seed": settings.seed, "updates": state.step} | {
         f"{split}_{name}": value for split, s in scores.items() if s for name, value in s._asdict().items()
     }
     confusion = training.confusion(P.argmax(axis=1), dataset.test.y, len(dataset.classes))
-    return Final(results, model(dataset, state), confusion)
+    return Final(practice.results(results), model(dataset, state, theta), confusion)
 
 
-def model(dataset: Dataset, state: State) -> Model:
+def model(dataset: Dataset, state: State, theta: NDArray[Any]) -> Model:
     """Return a network with all that it needs to classify pixels."""
-    return Model(state.theta, state.sizes, dataset.mean, dataset.std, tuple(dataset.classes))
+    return Model(theta, state.sizes, dataset.mean, dataset.std, tuple(dataset.classes))
 
 
 def write_confusion(run: Run, name: str, matrix: NDArray[np.int64], classes: Sequence[str]) -> None:

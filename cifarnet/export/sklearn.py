@@ -27,7 +27,7 @@ class CifarnetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     Parameters
     ----------
-    hidden : nodes of each hidden layer.
+    hidden : nodes of each hidden layer; a number for a single one.
     lam : lambda, the factor of the sum of squared weights in the cost.
     batch_size : images an update; at most as many as there are.
     n_s, cycles, eta_min, eta_max : half a cycle in updates, how many cycles, and between which learning rates.
@@ -49,7 +49,7 @@ class CifarnetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def __init__(
         self,
-        hidden: Sequence[int] = (50,),
+        hidden: Sequence[int] | int = (50,),
         *,
         lam: float = 0.0,
         batch_size: int = 100,

@@ -25,6 +25,9 @@ class Model:
     std: NDArray[np.float64]
     classes: tuple[str, ...]
 
+    def __repr__(self) -> str:
+        return f"Model({'-'.join(map(str, self.sizes))}, {len(self.theta):,} parameters)"
+
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Model:
         """Build a network from the arrays of a file.

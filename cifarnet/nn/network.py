@@ -58,25 +58,37 @@ def named_views(theta: Array, sizes: Sequence[int]) -> dict[str, Array]:
 
 
 def initialize(
-    sizes: Sequence[int], init: str | float, rng: np.random.Generator, dtype: DTypeLike = np.float32
+    sizes: Sequence[int],
+    init: str | float | Sequence[float],
+    rng: np.random.Generator,
+    dtype: DTypeLike = np.float32,
+    *,
+    biases: bool = False,
 ) -> Array:
-    """Draw Gaussian weights; the biases start at 0.
+    """Draw Gaussian weights; the biases start at 0, or with ``biases`` are drawn after all weights.
 
     Parameters
     ----------
     init
         ``"xavier"``: standard deviation 1/sqrt(d_in), as the course has it (after Glorot & Bengio 2010, section 4.2.1);
-        ``"he"``: sqrt(2/d_in) (He et al. 2015, eq. 10); a number: that standard deviation.
+        ``"he"``: sqrt(2/d_in) (He et al. 2015, eq. 10); a number: that standard deviation, or one for each layer.
 
     Returns
     -------
     theta, drawn in float64 and rounded to ``dtype``, so that both types start from the same point.
     """
-    theta = np.zeros(parameter_count(sizes))
-    for W in views(theta, sizes)[0]:
-        std = {"xavier": len(W) ** -0.5, "he": (2 / len(W)) ** 0.5}[init] if isinstance(init, str) else init
-        W[:] = std * rng.standard_normal(W.shape)
+    theta, stds = np.zeros(parameter_count(sizes)), deviations_of(sizes, init)
+    Ws, bs = views(theta, sizes)
+    for parameter, std in zip((*Ws, *bs), (*stds, *stds), strict=True) if biases else zip(Ws, stds, strict=True):
+        parameter[:] = std * rng.standard_normal(parameter.shape)
     return theta.astype(dtype)
+
+
+def deviations_of(sizes: Sequence[int], init: str | float | Sequence[float]) -> list[float]:
+    """Return the standard deviation of the initial weights of each layer."""
+    if isinstance(init, str):
+        return [{"xavier": d_in**-0.5, "he": (2 / d_in) ** 0.5}[init] for d_in in sizes[:-1]]
+    return [init] * (len(sizes) - 1) if isinstance(init, float | int) else list(init)
 
 
 class Buffers:
@@ -142,6 +154,8 @@ def backward(
     loss: Loss,
     scale: float = 1.0,
     masks: Sequence[Array] | None = None,
+    *,
+    rectifies: bool = True,
 ) -> tuple[Any, Array]:
     """Pass forward and back through all but the first layer's products, which the caller makes.
 
@@ -155,6 +169,8 @@ def backward(
         Factor of the gradient, not of the loss. With eta here, an update has one pass over W1 less to make.
     masks
         As in `activate`.
+    rectifies
+        Whether the gradient is that of the ReLU, 0 where a node is off; False is a deviation.
 
     Returns
     -------
@@ -173,7 +189,8 @@ def backward(
         np.matmul(H.T, G, out=gWs[layer])  # (d_in, d_out)
         np.add.reduce(G, axis=0, out=gbs[layer])
         G = np.matmul(G, Ws[layer].T, out=buffers.gradients[layer - 1][: len(y)])  # (n, d_in)
-        G *= np.greater(H, 0, out=buffers.active[layer - 1][: len(y)])
+        if rectifies:
+            G *= np.greater(H, 0, out=buffers.active[layer - 1][: len(y)])
         if masks:
             G *= masks[layer - 1]
     np.add.reduce(G, axis=0, out=gbs[0])

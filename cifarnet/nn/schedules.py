@@ -211,7 +211,7 @@ class Ramp(Schedule):
     def eta(self, step: int, epoch: int) -> float:
         done = step / self.updates(epoch)
         if self.log:
-            return self.eta_min * (self.eta_max / self.eta_min) ** done
+            return self.eta_min * math.pow(self.eta_max / self.eta_min, done)
         return self.eta_min + (self.eta_max - self.eta_min) * done
 
 

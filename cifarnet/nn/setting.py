@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler, StringConstraints
+from pydantic_core import CoreSchema, core_schema
 
 
 def whole(value: Any) -> Any:
@@ -35,6 +37,13 @@ class Setting(BaseModel):
         validate_by_name=True,
     )
 
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        """Show what is not as by default."""
+        for name, value in super().__repr_args__():
+            field = type(self).model_fields.get(str(name))
+            if not field or value != field.get_default(call_default_factory=True, validated_data={}):
+                yield name, value
+
 
 def message(sentence: str) -> dict[str, Any]:
     """What to say of a value that fits none of a field's types; editors read it from the JSON Schema."""
@@ -44,6 +53,49 @@ def message(sentence: str) -> dict[str, Any]:
 def as_tuple(value: Any) -> Any:
     """Take a list of YAML or JSON for a tuple."""
     return tuple(value) if isinstance(value, list) else value
+
+
+class Short:
+    """A shorter way to write a value, which the JSON Schema has as another alternative."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Callable[[Any], CoreSchema]) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(self.complete, handler(source))
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        node = handler(core)
+        return {"anyOf": [self.schema(node), node]}
+
+    def complete(self, value: Any) -> Any:
+        """Return the value as it is written in full."""
+        raise NotImplementedError
+
+    def schema(self, node: dict[str, Any]) -> dict[str, Any]:
+        """Return the JSON Schema of the short form, given that of the full one."""
+        raise NotImplementedError
+
+
+class OneOrList(Short):
+    """A number is a list of one."""
+
+    def complete(self, value: Any) -> Any:
+        return (value,) if isinstance(value, int | float) and not isinstance(value, bool) else as_tuple(value)
+
+    def schema(self, node: dict[str, Any]) -> dict[str, Any]:
+        return dict(node["items"])
+
+
+class Kind(Short):
+    """A word is the kind, with the defaults of its other keys; a mapping without a kind has the default one."""
+
+    def __init__(self, default: str) -> None:
+        self.default = default
+
+    def complete(self, value: Any) -> Any:
+        value = {"kind": value} if isinstance(value, str) else value
+        return {"kind": self.default} | value if isinstance(value, dict) else value
+
+    def schema(self, node: dict[str, Any]) -> dict[str, Any]:
+        return {"type": "string", "enum": list(node["discriminator"]["mapping"])}
 
 
 def in_steps(value: int | str, epoch: int) -> int:

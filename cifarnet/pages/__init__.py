@@ -1,4 +1,4 @@
-"""Pages: single files that need no network and no script."""
+"""Pages: single files that need no network and can be read without their script."""
 
 from cifarnet.pages.render import data_uri, page_of, template, write, write_index, write_missing
 

@@ -5,21 +5,30 @@ from __future__ import annotations
 import base64
 import contextlib
 import functools
-import os
-from collections.abc import Iterator, Mapping, Sequence
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from cifarnet import plots
 from cifarnet.errors import RunError
+from cifarnet.pages.index import index
+from cifarnet.pages.kinds import view
 from cifarnet.plots import style
 from cifarnet.runs import Folder, Run, catalog
 
 if TYPE_CHECKING:
     from jinja2 import Template
 
-CONFUSION = "confusion-test.csv"
+EVERY = 2.0  # seconds: a page is not written more often while its run goes on
+KINDS = {"train": "training", "gradcheck": "gradient check", "find-eta": "learning rate range test"}
+DARK = """@media (prefers-color-scheme: dark) {{ :is(svg:has(#clear), svg:not(:has(image))) {{
+text {{ fill: {ink} }} #patch_1 path, #patch_2 path {{ fill: none !important }}
+[style*="stroke: #000000"] {{ stroke: {soft} !important }}
+[style*="stroke: #e5e5e5"] {{ stroke: {rule} !important }} }} }}
+</style>""".format_map(style.PAGE["dark"]).encode()  # of an older figure, whose images stand on white, nothing changes
 
 
 def write(run: Run) -> Path:
@@ -30,17 +39,30 @@ def write(run: Run) -> Path:
 
 def write_missing(run: Run) -> None:
     """Write the page of a completed run if its process was killed before it could, where the folder can be written."""
-    if not (run.path / "run.html").exists():
+    page, info = run.path / "run.html", run.path / "run.json"
+    if not page.exists() or page.stat().st_mtime < info.stat().st_mtime:
         with contextlib.suppress(RunError):
             run.remove_parts()
             write(run)
 
 
 @contextlib.contextmanager
-def page_of(run: Run) -> Iterator[None]:
-    """Write the page of a run when the work on it ends; a run that is left before its end says so."""
+def page_of(run: Run) -> Iterator[Callable[[], None]]:
+    """Write the page of a run when the work on it ends, and while it goes on, where what is yielded is called.
+
+    That may be called often: it writes every few seconds. A run that is left before its end says so.
+    """
+    written = time.monotonic()
+
+    def refresh() -> None:
+        nonlocal written
+        if time.monotonic() - written >= EVERY:
+            with contextlib.suppress(RunError):  # where the folder is the trouble, the next record says so
+                write(run)
+            written = time.monotonic()
+
     try:
-        yield
+        yield refresh
     except BaseException as error:
         with contextlib.suppress(RunError):  # where the folder is the trouble, the first error says so
             if run.info["status"] == "running":
@@ -54,19 +76,10 @@ def page_of(run: Run) -> Iterator[None]:
 def write_index(runs_dir: Path, runs: Sequence[Run]) -> Path:
     """Write an index over runs, and run.html into each that can be read; RunError if a page cannot be written."""
     readable = [run for run in runs if run.status != "unreadable"]
+    some_synthetic = any(map(synthetic, readable))
+    Folder(runs_dir).write("index.html", html("index.html.j2", index(readable) | {"synthetic": some_synthetic}))
     for run in readable:
         write(run)
-    columns = catalog.columns(readable, "page")
-    shown = {
-        "title": f"{len(readable)} runs",
-        "columns": ["#" * column.number + heading for heading, column in columns.items()],
-        "rows": [
-            (quote(os.fsencode(run.name)), [(column.cell(run), column.number) for column in columns.values()])
-            for run in readable
-        ],
-        "synthetic": any(map(synthetic, readable)),
-    }
-    Folder(runs_dir).write("index.html", html("index.html.j2", shown))
     return runs_dir / "index.html"
 
 
@@ -83,35 +96,38 @@ def template(name: str) -> Template:
     loader = PackageLoader("cifarnet.pages", ".")
     settings: dict[str, Any] = {"undefined": StrictUndefined, "trim_blocks": True, "lstrip_blocks": True}
     environment = Environment(loader=loader, autoescape=True, **settings)
-    environment.globals["colours"] = style.PAGE
+    environment.globals |= {"colours": style.PAGE, "reported": reported}
+    environment.globals["source"] = lambda file: loader.get_source(environment, file)[0]
     return environment.get_template(name)
+
+
+def reported(text: str, quantity: str) -> str:
+    """Return an accuracy of a report as ours are written, to the digits that it prints: .4586 as 45.86 %."""
+    number = re.fullmatch(r"\d*\.?(\d*)", text.removesuffix("%").strip())
+    if "accuracy" not in quantity or not number or not number[0].strip("."):
+        return text
+    return f"{number[0]} %" if "%" in text else f"{100 * float(number[0]):.{max(len(number[1]) - 2, 0)}f} %"
 
 
 def content(run: Run) -> dict[str, Any]:
     """Return all that the page of a run shows."""
-    info, scores = run.info, run.scores
-    classes, confusion = confusions(run)
+    info = run.info
     return {
         "title": run.name,
-        "kind": run.kind,
+        "kind": KINDS.get(run.kind, run.kind),
         "label": run.label,
         "status": run.status,
-        "started": info.get("started", ""),
+        "started": info.get("started", "").replace("T", " ")[:16],
+        "now": f"{datetime.now():%H:%M:%S}",
         "time": catalog.duration(info["seconds"]) if "seconds" in info else "",
         "error": info.get("error", ""),
         "synthetic": synthetic(run),
-        "accuracies": [
-            (split, catalog.percent(scores[f"{split}_accuracy"]))
-            for split in ("test", "validation", "train")
-            if f"{split}_accuracy" in scores
-        ],
-        "results": [(key, f"{value:.6g}") for key, value in scores.items() if not key.endswith("accuracy")],
+        "has_index": (run.path.parent / "index.html").is_file(),
+        "results": [(key, f"{value:,.6g}") for key, value in run.scores.items() if not key.endswith("accuracy")],
         "notes": run.notes,
-        "command": f"cifarnet train --config {run.path / 'config.yaml'}" if run.kind == "train" else "",
-        "figures": [(spec, uri) for name, spec in plots.FIGURES.items() if (uri := picture(run, name))],
-        "classes": [f"#{name}" for name in classes],
-        "confusion": confusion,
-        "tables": {
+        "view": (shown := view(run)),
+        "figures": list(figures(run, ("search",) if len(shown.charts) > 2 else ())),
+        "details": {
             title: {key: catalog.shown(value) for key, value in values.items()}
             for title, values in {"Settings": run.choices, "Environment": environment(run)}.items()
         },
@@ -132,20 +148,30 @@ def environment(run: Run) -> dict[str, Any]:
     return found | changed if found else {}
 
 
+def figures(run: Run, more: Sequence[str]) -> Iterator[tuple[str, str, str]]:
+    """Yield title, alternative text and address of the pictures in a run folder that show more than its charts."""
+    weights = plots.FIGURES["weights"]
+    known = {
+        **dict.fromkeys(more, ("All settings at once", "Each trial as a line through its settings to its accuracy")),
+        "weights": (weights.title, weights.alt),
+        "error_W1": (plots.FIGURES["error_W1"].title, plots.FIGURES["error_W1"].alt),
+        "mistakes-*": ("Surest mistakes", "Images that the network is surest of and wrong about, with both classes"),
+        "members-*": ("Networks as one", "Accuracy of the first 1, 2, ... networks as one, and of each by itself"),
+    }
+    for pattern, (title, alt) in known.items():
+        for name in sorted({path.stem for path in run.path.glob(f"figures/{pattern}.*g")}):
+            images = name.partition("-")[2].replace("-", " ")
+            yield f"{title}: {images} images" if images else title, alt, picture(run, name)
+
+
 def picture(run: Run, name: str) -> str:
-    """Return a figure of the run as an address for its page; empty where there is none."""
-    kinds = [kind for kind in ("png", "svg") if (run.path / f"figures/{name}.{kind}").is_file()]
-    return data_uri(run.read_bytes(f"figures/{name}.{kinds[0]}"), kinds[0]) if kinds else ""
+    """Return a figure of the run as an address for its page."""
+    if (run.path / f"figures/{name}.svg").is_file():
+        return data_uri(run.read_bytes(f"figures/{name}.svg"), "svg")
+    return data_uri(run.read_bytes(f"figures/{name}.png"))
 
 
 def data_uri(content: bytes, kind: str = "png") -> str:
-    """Return a picture, "png" or "svg", as an address for a page."""
+    """Return a picture as an address for a page: "png", or a figure as "svg", which is dark on a dark page."""
+    content = content.replace(b"</style>", DARK, 1) if kind == "svg" else content
     return f"data:image/{'svg+xml' if kind == 'svg' else kind};base64,{base64.b64encode(content).decode()}"
-
-
-def confusions(run: Run) -> tuple[list[str], list[list[int]]]:
-    """Return the names of the classes and the counts on the test images; nothing where there are none."""
-    if not (run.path / CONFUSION).is_file():
-        return [], []
-    table = run.read_table(CONFUSION)
-    return list(table), [[int(count) for count in row] for row in zip(*table.values(), strict=True)]

@@ -1,36 +1,70 @@
-"""What a finished run draws, and figures in the folder of a run."""
+"""What the folder of a run can draw, from its records alone; and figures in it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from cifarnet.nn import network
-from cifarnet.plots import lines, pictures, style
+from cifarnet.plots import experiments, lines, pictures, style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from cifarnet.runs import Run
 
+CHOSEN = ("training.schedule.eta_min", "training.schedule.eta_max")  # by a range test
+
 
 def curves(run: Run, axes: Any = None) -> Figure:
     return lines.curves(run.records, steps_per_epoch=run.settings.steps_per_epoch, axes=axes)
 
 
+def panel(name: str, run: Run, axes: Any = None) -> Figure:
+    """Draw one panel of the curves."""
+    given = None if axes is None else [axes]
+    return lines.curves(run.records, steps_per_epoch=run.settings.steps_per_epoch, names=[name], axes=given)
+
+
 def eta(run: Run, axes: Any = None) -> Figure:
-    schedule, epoch = run.settings.training.schedule, run.settings.steps_per_epoch
-    steps = np.arange(run.settings.updates + 1)
-    etas = np.array([schedule.eta(step, epoch) for step in steps.tolist()])
-    return lines.eta(steps, etas, steps_per_epoch=epoch, axes=axes)
+    steps, etas = eta_of(run, run.settings.updates + 1)
+    return lines.eta(steps, etas, steps_per_epoch=run.settings.steps_per_epoch, axes=axes)
+
+
+def eta_of(run: Run, most: int) -> tuple[style.Ints, style.Floats]:
+    """Return the learning rate at the most steps, of all or of some evenly spread."""
+    schedule, epoch, last = run.settings.training.schedule, run.settings.steps_per_epoch, run.settings.updates
+    practice = run.settings.deviations.practice
+    steps = np.unique(np.linspace(0, last, min(last + 1, most)).round().astype(int))
+    return steps, np.array([practice.eta(schedule, step, epoch) for step in steps.tolist()])
 
 
 def weights(run: Run, axes: Any = None) -> Figure:
     model = run.model
     W1 = network.views(model.theta, model.sizes)[0][0]
     return pictures.weights(W1, classes=None if len(model.sizes) > 2 else model.classes, axes=axes)
+
+
+def range_test(run: Run, axes: Any = None) -> Figure:
+    curves, chosen, log = ramps(run)
+    return experiments.range_test(curves, chosen, log=log)
+
+
+def ramps(run: Run) -> tuple[Mapping[str, Mapping[str, style.Floats]], dict[str, tuple[float, float]], bool]:
+    """Return the curves of a range test by setting, the eta_min and eta_max chosen, and whether eta rose by factors."""
+    found: Mapping[str, Mapping[str, float]] = run.results["found"]
+    curves = {name: run.read_table(f"{name}.csv") for name in found}
+    etas = next(iter(curves.values()))["eta"]
+    chosen = {name: (pair[CHOSEN[0]], pair[CHOSEN[1]]) for name, pair in found.items()}
+    return curves, chosen, bool(etas[len(etas) // 2] < (etas[0] + etas[-1]) / 4)
+
+
+def gradient_error(run: Run, axes: Any = None) -> Figure:
+    arrays = run.read_arrays("gradients.npz", ("W1", "right_W1"))
+    return pictures.gradient_error(arrays["W1"], arrays["right_W1"], axes=axes)
 
 
 class Spec(NamedTuple):
@@ -49,15 +83,31 @@ FIGURES = {
         "Weights",
         "The weights of the first layer as colour images of 32 x 32 pixels",
         weights,
-        lambda run: run.kind == "train" and run.settings.data.dims is None,
+        lambda run: run.kind == "train" and run.settings.data.dims is None and run.has("network"),
     ),
+    "range-test": Spec(
+        "Range test",
+        "Validation accuracy and loss of the batches against a rising learning rate",
+        range_test,
+        lambda run: run.kind == "find-eta" and run.status == "completed",
+    ),
+    "error_W1": Spec(
+        "Error of the gradient in W1",
+        "The gradient of W1 minus the right one: a row for each hidden node, a column for each input",
+        gradient_error,
+        lambda run: run.kind == "gradcheck" and (run.path / "gradients.npz").is_file(),
+    ),
+}
+PANELS = {  # those of the curves, as figures of their own; drawn where somebody asks for them
+    name: Spec(name.capitalize(), f"The {name} on training and validation images", partial(panel, name))
+    for name in lines.PANELS
 }
 
 
-def draw(run: Run) -> list[str]:
-    """Draw all figures of a finished run into its folder; return a warning for each that failed: the run stands."""
+def draw(run: Run, figures: Mapping[str, Spec] = FIGURES) -> list[str]:
+    """Draw all figures of a run that can be into its folder; return a warning for each that failed: the run stands."""
     failed = []
-    for name, spec in FIGURES.items():
+    for name, spec in figures.items():
         try:
             if spec.available(run):
                 save(run, {name: spec.draw(run)}, synthetic=run.settings.data.source == "synthetic")

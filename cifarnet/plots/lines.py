@@ -22,22 +22,27 @@ PANELS = {"cost": "cost (loss + λ Σ W²)", "loss": "mean loss per image", "acc
 
 
 @style.ours()
-def curves(records: Table, *, steps_per_epoch: int, axes: Sequence[Axes] | None = None) -> Figure:
-    """Draw cost, loss and accuracy on the training and the validation images, on three given axes or a new figure."""
-    panels = axes if axes is not None else style.panels(3, width=style.WIDE, above=0.8)
-    for panel, (name, label) in zip(panels, PANELS.items(), strict=True):
+def curves(
+    records: Table, *, steps_per_epoch: int, names: Sequence[str] = tuple(PANELS), axes: Sequence[Axes] | None = None
+) -> Figure:
+    """Draw cost, loss and accuracy, or some of them, on the training and the validation images.
+
+    ``axes`` are where to draw, as many as there are names; by default a new figure.
+    """
+    panels = axes if axes is not None else style.panels(len(names), above=style.EPOCHS + style.LINE + 0.08)
+    for panel, name in zip(panels, names, strict=True):
         for split, look in style.LINES.items():
             _line(panel, records, f"{split.removesuffix('ing')}_{name}", label=split, **look)
-        _scales(panel, label, steps_per_epoch)
+        _scales(panel, PANELS[name], steps_per_epoch)
     if panels[0].lines:
-        panels[0].legend(loc="lower left", bbox_to_anchor=(0, 1.17), borderaxespad=0, ncols=2, handlelength=3)
+        style.legend(panels[0], epochs=True)
     return style.figure_of(panels[0])
 
 
 @style.ours()
 def eta(steps: Ints, etas: Floats, *, steps_per_epoch: int, axes: Axes | None = None) -> Figure:
     """Draw the learning rate of every update: steps (n,) and etas (n,)."""
-    panel = axes if axes is not None else style.panels(1, width=style.NARROW, above=0.6)[0]
+    panel = axes if axes is not None else style.panels(1, above=style.EPOCHS)[0]
     panel.plot(steps, etas, color=style.BLUE)
     panel.set_ylim(bottom=0)
     _scales(panel, "learning rate η", steps_per_epoch)
@@ -46,16 +51,24 @@ def eta(steps: Ints, etas: Floats, *, steps_per_epoch: int, axes: Axes | None = 
 
 @style.ours()
 def overlay(tables: Mapping[str, Table]) -> Figure:
-    """Draw the curves of several runs by name: a colour and a marker each, validation solid, training dotted."""
-    panels = style.panels(3, width=style.WIDE, above=0.4 + 0.22 * len(tables))
+    """Draw the curves of several runs by name: a colour and a marker each, validation solid, training dotted.
+
+    Of lines that lie on each other, the upper ones are thinner.
+    """
+    names = [*map(style.plain, tables), *style.SPLITS]
+    panels = style.panels(3, above=style.LINE * style.legend_columns(names, style.WIDE)[1] + 0.1)
     for panel, (name, label) in zip(panels, PANELS.items(), strict=True):
-        for index, (run, table) in enumerate(tables.items()):
-            colour = style.COLOURS[index % len(style.COLOURS)]
+        for index, (shown, table) in enumerate(zip(names, tables.values(), strict=False)):
+            below = (len(tables) - 1 - index) * min(0.5, 2.5 / len(tables))
+            look = {"color": style.COLOURS[index % len(style.COLOURS)], "linewidth": 0.9 + below}
             marker = style.MARKERS[index // len(style.COLOURS) % len(style.MARKERS)]
-            _line(panel, table, f"train_{name}", color=colour, linestyle=":")
-            _line(panel, table, f"validation_{name}", color=colour, marker=marker, label=style.plain(run))
+            _line(panel, table, f"train_{name}", linestyle=":", **look)
+            _line(panel, table, f"validation_{name}", marker=marker, label=shown, **look)
+        for split, line in style.SPLITS.items():
+            panel.plot([], [], color="0.4", linestyle=line, label=split)
         panel.set(xlabel="update step", ylabel=label)
-    style.legend(panels[0], "validation solid, training dotted")
+        _steps(panel)
+    style.legend(panels[0])
     return style.figure_of(panels[0])
 
 
@@ -73,15 +86,22 @@ def _scales(panel: Axes, label: str, steps_per_epoch: int) -> None:
 
     last = max(panel.dataLim.xmax, 1) if panel.has_data() else 1
     panel.set(xlabel="update step", ylabel=label, xlim=(-0.03 * last, 1.03 * last))  # also with one point, or none
-    panel.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True))
-    panel.xaxis.set_major_formatter("{x:,.0f}")
-    panel.locator_params("y", nbins=6)
-    panel.ticklabel_format(axis="y", useOffset=False)
-    panel.yaxis.get_offset_text().set_horizontalalignment("right")  # a "1e-6" would stand on the epochs
-    epochs = np.array(MaxNLocator(7, steps=[1, 2, 5, 10]).tick_values(0, last / steps_per_epoch))
+    _steps(panel)
+    epochs = np.array(MaxNLocator(6, steps=[1, 2, 5, 10]).tick_values(0, last / steps_per_epoch))
     epochs = epochs[epochs * steps_per_epoch <= 1.03 * last]
     panel.set_xticks(epochs * steps_per_epoch, [f"{epoch:g}" for epoch in epochs], minor=True)
     panel.xaxis.remove_overlapping_locs = False
-    above = {"top": True, "labeltop": True, "bottom": False, "labelbottom": False, "length": 3.5}
+    above = {"top": True, "labeltop": True, "bottom": False, "labelbottom": False, "length": 2, "pad": 1}
     panel.tick_params("x", which="minor", **above)
-    panel.set_title("epoch", loc="center", pad=20)
+    panel.annotate("epoch", (0, 1), (-8, 4), "axes fraction", textcoords="offset points", ha="right")
+
+
+def _steps(panel: Axes) -> None:
+    """Write steps as 1,000 and values in full."""
+    from matplotlib.ticker import MaxNLocator
+
+    panel.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10], integer=True))
+    panel.xaxis.set_major_formatter("{x:,.0f}")
+    panel.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+    panel.ticklabel_format(axis="y", useOffset=False)
+    panel.yaxis.get_offset_text().set_horizontalalignment("right")  # a "1e-6" would stand on the epochs

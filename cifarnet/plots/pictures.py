@@ -6,7 +6,7 @@ Images are (k, 32, 32, 3) uint8; ``axes`` are where to draw, by default on a new
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 Pixels = NDArray[np.uint8]
 MOST_NODES = 100
+LIKELIEST = 3  # classes below each picture
 
 
 @style.ours()
@@ -43,21 +44,21 @@ def weights(W1: Floats, *, classes: Sequence[str] | None = None, axes: Axes | No
         names = [style.plain(name) for name in classes]
         return _tiles(_images(columns), "class templates, each scaled to its own range", names, axes)
     shown = np.argsort(-np.linalg.norm(columns, axis=1), kind="stable")[:MOST_NODES]
-    count = f"{m} hidden nodes" if m <= MOST_NODES else f"{MOST_NODES} of {m} hidden nodes"
-    return _tiles(_images(columns[shown]), f"{count}, largest norm first,\neach scaled to its own range", None, axes)
+    count = f"{m:,} hidden nodes" if m <= MOST_NODES else f"{MOST_NODES} of {m:,} hidden nodes"
+    return _tiles(_images(columns[shown]), f"{count}, largest norm first, each scaled to its own range", (), axes)
 
 
 @style.ours()
 def confusion(matrix: Ints, classes: Sequence[str], *, axes: Axes | None = None) -> Figure:
     """Show counts (K, K) of images: a row for each true class, a column for each predicted one."""
-    axes = axes if axes is not None else style.axes_in((7.2, 6.6), (0.16, 0.15, 0.82, 0.77))
+    axes = axes if axes is not None else style.axes_in((style.WIDE, 5.5), (0.175, 0.16, 0.815, 0.79))
     fraction = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     axes.imshow(fraction, cmap=style.CONFUSION, vmin=0, vmax=1, aspect="auto")
     for (row, column), count in np.ndenumerate(matrix):
         colour = "white" if fraction[row, column] > 0.7 else "black"
         axes.text(column, row, f"{count:,}", ha="center", va="center", color=colour)
     names = [style.plain(name) for name in classes]
-    axes.set_xticks(range(len(names)), names, rotation=35, ha="right", rotation_mode="anchor")
+    axes.set_xticks(range(len(names)), names, rotation=30, ha="right", rotation_mode="anchor")
     axes.set_yticks(range(len(names)), names)
     axes.set(xlabel="predicted class", ylabel="true class")
     axes.set_title(f"{np.trace(matrix):,} of {matrix.sum():,} images right; colour: fraction of the true class")
@@ -70,39 +71,72 @@ def mistakes(
 ) -> Figure:
     """Show wrongly classified images, each with its classes (k,) and the probability (k,) of the predicted one."""
     found = zip(true, predicted, probability, strict=True)
-    captions = [f"{style.plain(classes[t])} → {style.plain(classes[p])}\n{100 * q:.0f} %" for t, p, q in found]
-    title = "the surest mistakes: true → predicted, probability" if captions else "no mistakes"
+    captions = [f"{style.plain(classes[t])}\n→ {style.plain(classes[p])} {100 * q:.0f} %" for t, p, q in found]
+    title = "the surest mistakes: true class → predicted class and its probability" if captions else "no mistakes"
     return _tiles(images, title, captions, axes)
 
 
 @style.ours()
-def predictions(images: Pixels, P: Floats, classes: Sequence[str], names: Sequence[str]) -> Figure:
-    """Show images by name, each beside bars of its probabilities; P is (k, K)."""
-    from matplotlib.figure import Figure
+def gradient_error(found: Floats, right: Floats, *, axes: Axes | None = None) -> Figure:
+    """Show what a gradient of W1 (d, m) has too much, in blue, and too little, in red; a row is a node's."""
+    axes = axes if axes is not None else style.axes_in((7.2, 4.2), (0.1, 0.14, 0.88, 0.74))
+    error = (found - right).T
+    largest = float(np.abs(error).max(initial=0)) or 1.0
+    image = axes.imshow(error, cmap=style.ERROR, vmin=-largest, vmax=largest, aspect="auto", interpolation="none")
+    style.figure_of(axes).colorbar(image, ax=axes)
+    axes.set(xlabel="input", ylabel="hidden node", title="your gradient of W1 minus the right one")
+    return style.figure_of(axes)
 
-    rows = max(len(images), 1)
-    height = 2.6 * rows + 0.3
-    figure = Figure(figsize=(style.NARROW, height), dpi=style.DPI)
-    panels = figure.subplots(rows, 2, squeeze=False, width_ratios=(1, 1.6))
-    figure.subplots_adjust(0.03, 0.1 / height, 0.97, 1 - 0.4 / height, wspace=0.45, hspace=0.2)
-    for image, p, name, (picture, bars) in zip(images, P, names, panels, strict=False):
-        picture.imshow(image, interpolation="none")
-        picture.set_axis_off()
-        picture.set_title(style.plain(name), fontsize="small")
-        drawn = bars.barh(range(len(p)), 100 * p, color=np.where(p == p.max(), *style.BARS))
-        bars.bar_label(drawn, [f"{100 * value:.1f} %" for value in p], padding=3, fontsize="small")
-        bars.set_yticks(range(len(p)), [style.plain(name) for name in classes])
-        bars.invert_yaxis()
-        bars.set(xlim=(0, 118), xticks=[])
-        bars.spines[["top", "right", "bottom"]].set_visible(False)
+
+@style.ours()
+def predictions(images: Pixels, P: Floats, classes: Sequence[str], names: Sequence[str]) -> Figure:
+    """Show images by name in a grid, each over the bars of its three likeliest classes; P is (k, K)."""
+    captions = [_short(style.plain(name)) + "\n" * LIKELIEST for name in names]
+    figure = _tiles(images, "likeliest classes", captions, None)
+    axes, columns = figure.axes[0], max(1, min(CAPTIONED.columns, len(images)))
+    for index, p in enumerate(P):
+        x, y = _place(index, columns, captions)
+        for line, k in enumerate(np.argsort(-p, kind="stable")[:LIKELIEST], 1):
+            middle = y + CAPTIONED.line * (line + 0.45)
+            axes.barh(middle, 32 * p[k], left=x - 16, height=0.8 * CAPTIONED.line, color=style.BARS[line > 1])
+            axes.text(x - 15, middle, f"{style.plain(classes[k])} {100 * p[k]:.0f} %", va="center", fontsize="small")
     return figure
 
 
+def _short(name: str) -> str:
+    """Return a name that fits under an image, with its beginning and its end."""
+    return name if len(name) <= 18 else f"{name[:9]}…{name[-8:]}"
+
+
+class Grid(NamedTuple):
+    """How images stand: in columns, each pixel as zoom pixels, with a gap to the right; and the height of a line."""
+
+    columns: int
+    zoom: int
+    right: int
+    line: float = 0
+
+
+PLAIN, CAPTIONED = Grid(10, 4, 2), Grid(5, 6, 12, 4.6)
+
+
+def _place(index: int, columns: int, captions: Sequence[str]) -> tuple[float, float]:
+    """Return the middle of the upper edge of a caption, in pixels of the montage."""
+    row, column = divmod(index, columns)
+    return column * (32 + CAPTIONED.right) + 16, row * (32 + _below(captions)) + 32.5
+
+
+def _below(captions: Sequence[str]) -> int:
+    """Return the pixels below each image that the captions take."""
+    return round(CAPTIONED.line * (captions[0].count("\n") + 1) + 3) if captions else PLAIN.right
+
+
 def _montage(tiles: Pixels, columns: int, gap: tuple[int, int]) -> Pixels:
-    """Lay tiles (k, h, w, 3) out row by row in one white image, with a gap (rows, columns) of pixels after each."""
+    """Lay tiles (k, h, w, 3) out row by row in one RGBA image, each with a clear gap (rows, columns) after it."""
     rows = -(-len(tiles) // columns)
     missing = rows * columns - len(tiles)
-    cells = np.pad(tiles, ((0, missing), (0, gap[0]), (0, gap[1]), (0, 0)), constant_values=255)
+    opaque = np.pad(tiles, ((0, 0), (0, 0), (0, 0), (0, 1)), constant_values=255)
+    cells = np.pad(opaque, ((0, missing), (0, gap[0]), (0, gap[1]), (0, 0)))
     _, h, w, c = cells.shape
     montage: Pixels = cells.reshape(rows, columns, h, w, c).swapaxes(1, 2).reshape(rows * h, columns * w, c)
     return montage
@@ -116,26 +150,25 @@ def _images(columns: NDArray[np.float64]) -> Pixels:
     return planes.transpose(0, 2, 3, 1)
 
 
-def _tiles(tiles: Pixels, title: str, captions: Sequence[str] | None, axes: Axes | None) -> Figure:
+def _tiles(tiles: Pixels, title: str, captions: Sequence[str], axes: Axes | None) -> Figure:
     """Show tiles under a title, five a row with captions or ten without: one image, as 50 axes would take a second."""
-    columns, gap, zoom = (5, (11, 12), 4) if captions is not None else (10, (2, 2), 2)
-    columns = max(1, min(columns, len(tiles)))
-    picture = _montage(tiles, columns, gap)
-    axes = axes if axes is not None else _exactly(picture.shape[1] * zoom, picture.shape[0] * zoom)
+    grid = CAPTIONED if captions else PLAIN
+    columns = max(1, min(grid.columns, len(tiles)))
+    picture = _montage(tiles, columns, (_below(captions), grid.right))
+    axes = axes if axes is not None else _exactly(picture.shape[1] * grid.zoom, picture.shape[0] * grid.zoom, title)
     axes.set_axis_off()
+    axes.set_gid("clear")  # a dark page shows the SVG on its own ground
     axes.set_title(title)
     if picture.size:
         axes.imshow(picture, interpolation="none")  # not smoothed, in the SVG neither
-    for index, caption in enumerate(captions or ()):
-        row, column = divmod(index, columns)
-        x, y = column * (32 + gap[1]) + 16, row * (32 + gap[0]) + 33
-        axes.text(x, y, caption, ha="center", va="top", fontsize="small", linespacing=1.1)
+    for index, caption in enumerate(captions):
+        axes.text(*_place(index, columns, captions), caption, ha="center", va="top", fontsize="small", linespacing=1.1)
     return style.figure_of(axes)
 
 
-def _exactly(width: int, height: int) -> Axes:
-    """Make a figure whose axes are width x height pixels, so that tiles stay sharp, under a title of two lines."""
+def _exactly(width: int, height: int, title: str) -> Axes:
+    """Make a figure whose axes are width x height pixels, so that tiles stay sharp, under a title."""
     left, bottom, top = 12, 6, 50
-    full = (max(width + 2 * left, 520), height + bottom + top)  # wide enough for title and stamp
+    full = (max(width + 2 * left, round(max(0.075 * len(title), style.NARROW) * style.DPI)), height + bottom + top)
     box = (left / full[0], bottom / full[1], width / full[0], max(height, 1) / full[1])
     return style.axes_in((full[0] / style.DPI, full[1] / style.DPI), box)

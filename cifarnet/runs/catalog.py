@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from operator import eq, ge, gt, le, lt, ne
 from pathlib import Path
+from statistics import fmean, stdev
 from typing import Any, NamedTuple
 
 from cifarnet.errors import ConfigError
@@ -18,12 +19,28 @@ from cifarnet.runs.environment import facts
 from cifarnet.runs.run import Run
 
 COMPARISONS = {"<=": le, ">=": ge, "!=": ne, "==": eq, "=": eq, "<": lt, ">": gt}
+SYMBOLS = {"lambda": "λ", "eta": "η", "eta_min": "η_min", "eta_max": "η_max"}  # as figures have them
+FIRST = [  # settings as lists show them, before all others; where there is no room, the last go first
+    *("training.lambda", "training.schedule.n_s", "network.hidden", "training.schedule.eta_max"),
+    *("training.schedule.eta_min", "training.schedule.eta", "seed", "data.source", "data.train", "data.validation"),
+]
 CONDITION = re.compile(r"([^<>=!~]+?)\s*(<=|>=|!=|==|=|<|>)\s*([^<>=!~\s].*)")
 
 
 def percent(fraction: float) -> str:
     """Return an accuracy as people read it."""
     return f"{fraction:.2%}"
+
+
+def mean_std(values: Sequence[float]) -> tuple[float, float]:
+    """Return the mean and the standard deviation of a sample; of a single value, 0."""
+    return fmean(values), stdev(values) if len(values) > 1 else 0.0
+
+
+def spread(fractions: Sequence[float]) -> str:
+    """Return the mean and standard deviation of accuracies as people read them."""
+    mean, std = mean_std(fractions)
+    return f"{100 * mean:.2f} ± {std:.2%}" if len(fractions) > 1 else percent(mean)
 
 
 def shown(value: Any) -> str:
@@ -72,18 +89,25 @@ class Column(NamedTuple):
         """Return what a person reads."""
         return "" if (value := self.of(run)) is None else self.show(value)
 
+    def summary(self, runs: Sequence[Run]) -> str:
+        """Return what a person reads of runs in one row."""
+        values = [value for run in runs if (value := self.of(run)) is not None]
+        if values and self.show in (percent, duration):
+            return spread(values) if self.show is percent else duration(fmean(values))
+        return ", ".join(dict.fromkeys(map(self.show, sorted(values, key=str if self.key != "seed" else int))))
+
 
 COLUMNS = {  # by heading
     "run": Column("run"),
-    "age": Column("started", duration, ("table",), keep=3, value=age),
+    "age": Column("started", duration, ("table",), keep=2, value=age),
     "kind": Column("kind", keep=1),
-    "label": Column("label", keep=4),
-    "status": Column("status"),
+    "label": Column("label", keep=3),
+    "status": Column("status", keep=4),
     "started": Column("started", outputs=("csv", "page")),
     "seconds": Column("seconds", outputs=("csv",)),
     "validation": Column("validation_accuracy", percent, number=True),
     "test": Column("test_accuracy", percent, number=True),
-    "time": Column("seconds", duration, ("table", "page"), number=True, keep=2),
+    "time": Column("seconds", duration, ("table", "page"), number=True, keep=5),
 }
 
 
@@ -93,12 +117,35 @@ def columns(runs: Sequence[Run], output: str) -> dict[str, Column]:
     A setting's heading is the last part of its key, unless another column has that.
     """
     keys = [key for key in differing_settings(runs) if key != "label" and not key.startswith("search")]
+    keys.sort(key=lambda key: FIRST.index(key) if key in FIRST else len(FIRST))
     ends = [key.rpartition(".")[2] for key in keys]
     names = [end if [*ends, *COLUMNS].count(end) == 1 else key for key, end in zip(keys, ends, strict=True)]
-    settings = {name: Column(key, number=True, keep=0) for key, name in zip(keys, names, strict=True)}
+    keep = {key: 6 + len(FIRST) - i for i, key in enumerate(FIRST)}
+    settings = {name: Column(key, number=True, keep=keep.get(key, 0)) for key, name in zip(keys, names, strict=True)}
     here = {heading: column for heading, column in COLUMNS.items() if output in column.outputs}
     found = {heading: column for heading, column in here.items() if not column.number} | settings | here
     return {column.key: column for column in found.values()} if output == "csv" else found
+
+
+def fold(runs: Sequence[Run], key: str) -> list[list[Run]]:
+    """Group runs that differ in one setting alone, such as the seed, in the order of their first ones."""
+    groups: dict[str, list[Run]] = {}
+    for run in runs:
+        others = {name: value for name, value in run.choices.items() if name not in (key, "label")}
+        groups.setdefault(json.dumps([run.kind, run.status, others or run.name]), []).append(run)
+    return list(groups.values())
+
+
+def folded(group: Sequence[Run], columns: Mapping[str, Column]) -> dict[str, Any]:
+    """Return a group of runs as one row of values: how many they are, mean and standard deviation of numbers."""
+    row: dict[str, Any] = {"runs": len(group)}
+    for key, column in columns.items():
+        values = [value for run in group if (value := column.of(run)) is not None]
+        if column.show is percent or key == "seconds":
+            row[key], row[f"{key}_std"] = mean_std(values) if values else (None, None)
+        else:
+            row[key] = values[0] if len(set(map(shown, values))) == 1 else values
+    return row
 
 
 def list_runs(runs_dir: Path) -> list[Run]:
@@ -194,6 +241,21 @@ def handles(runs: Sequence[Run]) -> dict[Path, str]:
     """Return the shortest name of each run that a command takes: when it was started, where no other began then."""
     counts = Counter(run.name[:15] for run in runs)
     return {run.path: run.name[:15] if counts[run.name[:15]] == 1 else run.name for run in runs}
+
+
+def legends(runs: Sequence[Run]) -> list[str]:
+    """Return the names of runs in a figure: what differs between them, such as λ = 0.01, n_s = 800.
+
+    Where that tells two of them not from each other, the shortest name goes before it.
+    """
+    keys = [key for key in differing_settings(runs) if not key.startswith(("label", "search.", "evaluation."))]
+    keys = sorted(keys, key=lambda key: (key != "training.lambda", key == "seed"))[:4]  # a legend has room for no more
+    symbols = {key: SYMBOLS.get(end := key.rpartition(".")[2], end) for key in keys}
+    values = [{symbols[key]: run.choices[key] for key in keys if run.choices.get(key) is not None} for run in runs]
+    names = [", ".join(f"{symbol} = {shown(value)}" for symbol, value in found.items()) for found in values]
+    short = handles(runs)
+    alone = [bool(name) and names.count(name) == 1 for name in names]
+    return [n if one else f"{short[run.path]} {n}".strip() for run, n, one in zip(runs, names, alone, strict=True)]
 
 
 def best(runs: Iterable[Run], count: int) -> list[Run]:

@@ -301,7 +301,7 @@ class Run(Folder):
         if pending:
             pending.result()
 
-    def resume(self, step: int, what: str = "updates") -> None:
+    def reopen(self, step: int, what: str = "updates") -> None:
         """Begin to write a folder that was taken; what another process left half written is removed."""
         self.remove_parts()
         for path in (*self.path.glob("*.csv"), *self.path.glob("log.txt")):

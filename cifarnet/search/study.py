@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import math
 import threading
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
@@ -24,6 +25,7 @@ from cifarnet.search import tpe
 from cifarnet.search.space import LAMBDA, Values, is_list, listed, values_at
 
 CYCLES, N_S, TRAIN, VALIDATION = "training.schedule.cycles", "training.schedule.n_s", "data.train", "data.validation"
+LOG = logging.getLogger(__name__)
 TABLE, PLAN = "trials.csv", "plan.json"
 EARLIER = "earlier.json"  # what a fine search started from, so that the folder can be drawn alone
 MEASURES = ("validation_accuracy", "best_validation_accuracy", "validation_loss")
@@ -296,7 +298,12 @@ def finish(study: Study, run: Run) -> None:
         best, accuracy = ranked[0], ranked[0]["validation_accuracy"]
         why = f"# The best of {len(ranked)} trials: number {best['index']}, validation accuracy {accuracy:.2%}.\n"
         run.write("best.yaml", why + config.dump(study.final_settings(study.values[best["index"]])))
-        plots.save(run, {"search": draw(study)}, study.settings.data.source == "synthetic")
+        warnings: list[str] = []
+        with train.warned(warnings, "figure search"):
+            plots.save(run, {"search": draw(study)}, study.settings.data.source == "synthetic")
+        for warning in warnings:
+            run.log(warning)
+            LOG.warning(warning)
         results |= {"best": best, "validation_accuracy": accuracy}
     run.finish("completed", results=results)
 

@@ -14,7 +14,6 @@ from cifarnet.config import Settings
 from cifarnet.data import Split
 from cifarnet.nn.augmentation import Augmenter
 from cifarnet.nn.network import Array
-from cifarnet.nn.random import generator
 from cifarnet.training.parallel import Batch
 
 Rows = NDArray[np.intp]
@@ -22,10 +21,10 @@ Rows = NDArray[np.intp]
 
 def rows_of_batches(n: int, settings: Settings, step: int, updates: int) -> Iterator[Rows]:
     """Yield the rows of each batch from update ``step`` on: in a new order every epoch, or in that of the images."""
-    size, epoch_length = settings.training.batch_size, n // settings.training.batch_size
+    size, practice = settings.training.batch_size, settings.deviations.practice
+    epoch_length = practice.updates_of_epoch(n, size)
     for epoch in itertools.count(step // epoch_length):
-        shuffled = settings.training.shuffle
-        order = generator(settings.seed, "shuffle", epoch).permutation(n) if shuffled else np.arange(n)
+        order = practice.order(n, settings.training.shuffle, settings.seed, epoch)
         for update in range(max(step, epoch * epoch_length), (epoch + 1) * epoch_length):
             if update == updates:
                 return
@@ -36,12 +35,17 @@ def rows_of_batches(n: int, settings: Settings, step: int, updates: int) -> Iter
 def batches(
     data: Split, settings: Settings, augmenter: Augmenter | None, step: int, updates: int, threads: int
 ) -> Generator[Batch, None, None]:
-    """Yield the batches of updates ``step`` to ``updates``."""
-    chosen = rows_of_batches(len(data.y), settings, step, updates)
+    """Yield the batches of updates ``step`` to ``updates``; one with fewer labels has some images twice."""
+    chosen, size = rows_of_batches(len(data.y), settings, step, updates), settings.training.batch_size
     if augmenter or settings.training.dropout.input:
         yield from changed(data, chosen, settings, augmenter, step, threads)
     else:
-        yield from (Batch(data.X, rows, data.y[rows]) for rows in chosen)
+        yield from (Batch(data.X, filled(rows, size), data.y[rows]) for rows in chosen)
+
+
+def filled(rows: Rows, size: int) -> Rows:
+    """Return as many rows as a batch has: a smaller last one has some again."""
+    return rows if len(rows) == size else np.resize(rows, size)
 
 
 def changed(
@@ -54,7 +58,7 @@ def changed(
     places = itertools.cycle(np.empty((5, settings.training.batch_size, data.X.shape[1]), data.X.dtype))
 
     def make(rows: Rows, X: Array, step: int) -> Batch:
-        np.take(data.X, rows, axis=0, out=X, mode="clip")
+        np.take(data.X, filled(rows, len(X)), axis=0, out=X, mode="clip")
         if augmenter:
             augmenter.apply(X, step)
         settings.training.dropout.drop_inputs(X, settings.seed, step)

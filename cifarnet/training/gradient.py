@@ -50,7 +50,7 @@ def gradient(
     moving = settings.model_copy(update={"training": training}) if plain else recording
     state = State.initial(recording, sizes, theta.dtype)
     state.theta[:] = theta
-    network = Network(state, recording, Timetable(moving, 1))
+    network = Network(state, recording, Timetable(moving, 1), settings.data.n_train)
     d, n = state.sizes[0], len(images.y)
     parts = next((k for k in range(2, min(d, 64) + 1) if d % k == 0), 1)
     buffers = Buffers(state.sizes, n, theta.dtype)

@@ -15,6 +15,7 @@ from cifarnet.config import Settings
 from cifarnet.data import Dataset, Split
 from cifarnet.errors import Diverged
 from cifarnet.nn.network import Array, Buffers, backward, weight_count
+from cifarnet.nn.practice import Practice
 from cifarnet.training.batches import batches
 from cifarnet.training.evaluation import Scores, score_all
 from cifarnet.training.parallel import FirstLayer, Update, shards
@@ -35,6 +36,11 @@ class Record(NamedTuple):
     train: Scores | None = None
     validation: Scores | None = None
 
+    def __repr__(self) -> str:
+        splits = {"training": self.train, "validation": self.validation}
+        shown = [f", {name} {100 * s.accuracy:.2f} % at cost {s.cost:.4f}" for name, s in splits.items() if s]
+        return f"Record(step {self.step:,}, eta {self.eta:.3g}{''.join(shown)})"
+
     def row(self) -> dict[str, Any]:
         """Return the record as one row of metrics.csv."""
         row: dict[str, Any] = {"step": self.step, "epoch": self.epoch, "cycle": self.cycle, "eta": self.eta}
@@ -51,9 +57,16 @@ class Network:
     state: State
     settings: Settings
     timetable: Timetable
+    n: int  # training images
     loss: float = math.nan
     error: Diverged | None = None
     reported: bool = False
+
+    def __post_init__(self) -> None:
+        training = self.settings.training
+        self.practice: Practice = self.settings.deviations.practice
+        self.decay = self.practice.decay(training.l2, training.batch_size, self.n)
+        self.decayed = self.practice.decayed(self.state.sizes)
 
     @property
     def costs_from_batches(self) -> bool:
@@ -104,12 +117,10 @@ def train_lockstep(
     Raises
     ------
     ValueError
-        If the settings differ in more than eta and lambda, or the states are not of one step.
+        If the states are not of one step. The settings have to be of one `lockstep_key`.
     """
-    networks = [
-        Network(state, s, Timetable(s, len(dataset.train.y) // s.training.batch_size))
-        for state, s in zip(states, settings, strict=True)
-    ]
+    n = len(dataset.train.y)
+    networks = [Network(state, s, Timetable.of(s, n), n) for state, s in zip(states, settings, strict=True)]
     if len({state.step for state in states}) > 1:
         raise ValueError("trainings in lockstep go on from the same step")
     measure = Measure(dataset, threads, train_scores)
@@ -146,13 +157,19 @@ def rounds(
 @np.errstate(over="ignore", invalid="ignore")  # what overflows makes the loss infinite or NaN, and that is checked
 def update(network: Network, layer: FirstLayer, buffers: Buffers) -> None:
     """theta -= eta * gradient of J on the layer's next batch, unless the loss is not finite."""
-    state, training = network.state, network.settings.training
+    state, training, practice = network.state, network.settings.training, network.practice
     penalty = float(training.l2.cost(weights(state))) if network.costs_from_batches else 0.0
     eta = network.timetable.eta(state.step)
     Z, y = layer.forward()
     masks = training.dropout.hidden_masks(state.sizes, len(y), network.settings.seed, state.step)
-    scale = training.optimizer.scale(eta)
-    loss, G = backward(state.theta, state.sizes, Z, y, buffers, training.loss_function, scale, masks)
+    scale, rectifies = practice.scale(training.optimizer.scale(eta), len(y)), practice.rectifies
+    used = Z[: len(y)]  # the last batch may be smaller
+    loss, G = backward(
+        state.theta, state.sizes, used, y, buffers, training.loss_function, scale, masks, rectifies=rectifies
+    )
+    practice.finish(buffers)
+    if len(G) < len(Z):
+        G = np.concatenate([G, np.zeros_like(Z[len(G) :])])
     if not math.isfinite(loss):
         network.error = diverged(state.step, eta, f"the loss of a batch is {loss}")
         layer.backward(G, lambda part, gradient: None)
@@ -172,7 +189,7 @@ def weights(state: State) -> Array:
 def optimizing(network: Network, eta: float) -> Update:
     """Return what updates a slice of theta from that slice of the gradient."""
     state, training, step = network.state, network.settings.training, network.state.step
-    optimizer, decay, count = training.optimizer, training.l2.decay, weight_count(state.sizes)
+    optimizer, decay, count = training.optimizer, network.decay, network.decayed
 
     def update(part: slice, gradient: Array) -> None:
         of_weights = max(0, min(part.stop, count) - part.start)
@@ -202,7 +219,8 @@ def averaging(network: Network, update: Update) -> Update:
 
 def record(state: State, dataset: Dataset, settings: Settings, threads: int = 1) -> Record:
     """Return the record after ``state.step`` updates; raise Diverged where a cost is not finite."""
-    network = Network(state, settings, Timetable(settings, len(dataset.train.y) // settings.training.batch_size))
+    n = len(dataset.train.y)
+    network = Network(state, settings, Timetable.of(settings, n), n)
     (point,) = Measure(dataset, threads, True).records([network], state.step)
     return checked(point)
 
@@ -237,6 +255,8 @@ class Measure:
             eta, epoch = network.timetable.eta(step), step / network.timetable.epoch
             found = Record(step, epoch, cycle, eta, network.loss, *next(scores))
             network.error = divergence(found)
+            if network.practice.keeps_best and found.validation and network.timetable.chooses(step):
+                network.state.consider(found.validation.accuracy)
             if not network.error:
                 return found
         first, network.reported = not network.reported, True

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from queue import SimpleQueue
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +38,8 @@ class BlasLimit:
     """The limit of the BLAS's threads, which is the whole process's: set by the first holder, restored by the last."""
 
     def __init__(self) -> None:
-        self.lock, self.holders, self.limits = threading.Lock(), 0, None
+        self.lock, self.holders = threading.Lock(), 0
+        self.limits: Any = None
 
     @contextmanager
     def hold(self, threads: int) -> Iterator[None]:

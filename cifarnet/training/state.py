@@ -30,6 +30,9 @@ class State:
     recorded: Array = field(default_factory=lambda: np.empty(0))
     best: Array = field(default_factory=lambda: np.empty(0))
 
+    def __repr__(self) -> str:
+        return f"State(step {self.step:,}, {'-'.join(map(str, self.sizes))}, {self.theta.dtype})"
+
     @classmethod
     def initial(cls, settings: Settings, sizes: Sequence[int] | None = None, dtype: DTypeLike = np.float32) -> State:
         """Return the state before the first update; ``sizes`` are those of the settings where they are not given."""

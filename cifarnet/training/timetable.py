@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from cifarnet.config import Settings
+from cifarnet.nn.practice import Practice
 from cifarnet.nn.schedules import Place
 
 EVERY = 20  # updates between two samples of an average; each one costs as much as a quarter of an update
@@ -21,14 +23,24 @@ class Timetable:
     settings: Settings
     epoch: int
 
-    @property
+    @classmethod
+    def of(cls, settings: Settings, n: int) -> Timetable:
+        """Return that of a training on n images."""
+        return cls(settings, settings.deviations.practice.updates_of_epoch(n, settings.training.batch_size))
+
+    @cached_property
+    def practice(self) -> Practice:
+        """The steps in which programs differ."""
+        return self.settings.deviations.practice
+
+    @cached_property
     def updates(self) -> int:
         """The number of updates."""
-        return self.settings.training.schedule.updates(self.epoch)
+        return self.practice.updates(self.settings.training.schedule, self.epoch)
 
     def eta(self, step: int) -> float:
         """Return the learning rate of an update."""
-        return self.settings.training.schedule.eta(step, self.epoch)
+        return self.practice.eta(self.settings.training.schedule, step, self.epoch)
 
     def last(self, step: int) -> Place:
         """Return where the update is that was made last, after ``step`` updates; the first one after none."""
@@ -38,7 +50,12 @@ class Timetable:
         """Return whether the curves have a point after ``step`` updates."""
         per_cycle = self.settings.evaluation.per_cycle or self.settings.training.schedule.measurements
         _, within, length = self.last(step)
-        return step == 0 or (within + 1) * per_cycle // length != within * per_cycle // length
+        passed = (within + 1) * per_cycle // length != within * per_cycle // length
+        return passed or step in (0, self.updates) or self.chooses(step)
+
+    def chooses(self, step: int) -> bool:
+        """Return whether the network after ``step`` updates may be the one that is scored at the end."""
+        return self.practice.chooses(step > 0 and step % self.epoch == 0, self.ends_cycle(step))
 
     def ends_cycle(self, step: int) -> bool:
         """Return whether a cycle is over after ``step`` updates."""
@@ -60,7 +77,16 @@ def ends_cycle(settings: Settings, step: int) -> bool:
 
 
 def lockstep_key(settings: Settings) -> str:
-    """Return what trainings in lockstep have in common: all their settings but eta, lambda and the label."""
-    schedule = settings.training.schedule.model_copy(update={"eta_min": 0, "eta_max": 0})
-    training = settings.training.model_copy(update={"lam": 0, "schedule": schedule})
-    return settings.model_copy(update={"training": training, "label": "", "search": None}).model_dump_json()
+    """Return what trainings in lockstep have in common: the batches, and when they are measured.
+
+    That is all their settings but eta, lambda, the initial weights, the deviations of an update, and the label.
+    """
+    free = dict.fromkeys(settings.deviations.on("update", "start"), False)
+    rates = {name: 0 for name in ("eta0", "eta_min", "eta_max") if hasattr(settings.training.schedule, name)}
+    schedule = settings.training.schedule.model_copy(update=rates)
+    common = {
+        "training": settings.training.model_copy(update={"lam": 0, "schedule": schedule}),
+        "network": settings.network.model_copy(update={"init": "xavier"}),
+        "deviations": settings.deviations.model_copy(update=free),
+    }
+    return settings.model_copy(update=common | {"label": "", "search": None}).model_dump_json()

@@ -1,15 +1,21 @@
-"""Numbers as reports print them: what a text means, how exactly it says so, and what it is of."""
+"""The numbers that reports print: what a text means, where it stands, and what of ours it is compared with."""
 
 from __future__ import annotations
 
 import math
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from cifarnet.config.model import Model
+from cifarnet.experiments.gradients import Method
+from cifarnet.nn.setting import Setting, as_tuple
 
+T = TypeVar("T")
+Several = Annotated[tuple[T, ...], BeforeValidator(as_tuple)]
+Text = Annotated[str, Field(min_length=1)]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
+Printed = dict[str, Annotated[tuple[Text, ...], BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else (v,))]]
 Measure = Literal[
     "test_accuracy", "test_loss", "test_cost",
     "validation_accuracy", "validation_loss", "validation_cost",
@@ -17,17 +23,17 @@ Measure = Literal[
     "loss_gap", "rises", "seconds",
     "norm_relative_error", "max_absolute_error", "mean_absolute_error", "mean_signed_error",
 ]  # fmt: skip
-Method = Literal["forward", "centred", "complex-step"]
-Text = Annotated[str, Field(min_length=1)]
 
 
 def quantity(text: str) -> float:
-    """The number that a printed text means: "46.72%" is 0.4672, "2 min 39 sec" 159, "-2,5395" -2.5395, "–" none.
+    """Return the number that a printed text means.
+
+    "46.72%" is 0.4672, "2 min 39 sec" 159, "-2,5395" -2.5395, "45,000" 45000 and "–" NaN.
 
     Raises
     ------
     ValueError
-        If the text is none of these; the study then has to say the value itself.
+        If the text is none of these; the study then has to give the value itself.
     """
     if time := re.fullmatch(r"(?:([\d.]+) min(?:utes)? ?)?(?:([\d.]+) sec(?:onds)?)?", text):
         return 60 * float(time[1] or 0) + float(time[2] or 0)
@@ -39,13 +45,13 @@ def quantity(text: str) -> float:
 
 
 def resolution(text: str) -> float:
-    """Half a unit of the last digit of a printed number: "45 %" allows 0.005, "0.82" too, "0.4612" 0.00005."""
+    """Return half a unit of the last digit of a printed number: .005 for "45 %" and for "0.82"."""
     mantissa, _, exponent = text.rstrip(" %").replace(",", ".").lower().partition("e")
     decimals = len(mantissa.partition(".")[2]) - int(exponent or 0) + (2 if text.endswith("%") else 0)
     return 0.5 * 10.0**-decimals
 
 
-class Number(Model):
+class Number(Setting):
     """A number that a report prints, and where."""
 
     text: Text = Field(description="The number as the report prints it.")
@@ -55,8 +61,7 @@ class Number(Model):
 
     @model_validator(mode="after")
     def _readable(self) -> Number:
-        if self.value is None:
-            quantity(self.text)
+        _ = self.quantity
         return self
 
     @property
@@ -72,7 +77,8 @@ class Reported(Number):
     method: Method | None = None
     parameter: str | None = Field(None, description="W1, b1, ...; by default the worst of all.")
     bound: bool = Field(False, description='The report says "less than".')
-    explanation: str = Field("", description="What was found, shown where ours differs.")
+    best: int | None = Field(None, ge=1, description="It is this one of its exhibit's trials, from the best down.")
+    explanation: str = Field("", description="What was found, shown where it is incompatible; see FILLED.")
 
 
 class Remark(Number):

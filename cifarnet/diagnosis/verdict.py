@@ -1,0 +1,191 @@
+"""What the comparisons say: where gradients and costs agree, and which known mistakes give a student's numbers."""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from cifarnet.diagnosis import mistakes
+from cifarnet.diagnosis.mistakes import Mistake, Pass, gradient, passes
+from cifarnet.experiments.gradients import Problem
+from cifarnet.nn.network import Array, views, weight_count
+from cifarnet.student.calling import Answer, Session, Student
+from cifarnet.student.points import distance, ours, point
+
+TOLERANCE, NUMERICAL = 1e-9, 1e-6  # of a gradient compared with ours; of a cost, and of a numerical gradient
+SAME = 1e-6  # a mistake's numbers are the student's
+ROUNDING = 1e-4  # an error below it may be float32's
+SCOPED = {"l2", "b", "nodes", "data", "mask", "W back", "W", "H"}  # the places of changes that one layer may have
+HOW = (
+    "Checked in float64 at lambda 0 and 0.1, with 20 images and with 1, in the second of two calls with other images; "
+    "weights, biases and images are random, one node of each hidden layer is dead, and no other is near its kink. The "
+    "numerical gradient is by centred differences with h = 1e-5."
+)
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One problem, and what the student's functions make of it."""
+
+    problem: Problem
+    answer: Answer
+    right: dict[str, Array]
+    numerical: dict[str, tuple[Array, Array]]  # some entries of a parameter, and the derivatives of the student's cost
+    cost: float | None
+
+    def rows(self) -> Iterator[Row]:
+        """Yield the errors of each parameter."""
+        training = self.problem.settings.training
+        where = {"lambda": training.lam, "images": training.batch_size}
+        for name, right in self.right.items():
+            found, numerical = self.answer.gradient[name], None
+            if name in self.numerical:
+                entries, derivative = self.numerical[name]
+                numerical = distance(found.ravel()[entries], derivative) if found.shape == right.shape else 1.0
+            error = distance(found, right)
+            passed = error <= TOLERANCE and (numerical or 0.0) <= NUMERICAL
+            row = {"name": name, "norm_relative_error": error, "numerical_error": numerical, "tolerance": TOLERANCE}
+            yield row | {"passed": passed, "hidden": list(self.problem.settings.network.hidden), **where}
+
+    def cost_error(self, wrong: Any = None) -> float:
+        """Return the relative error of the student's cost, or of what it would be with a known mistake."""
+        settings, theta = self.problem.settings, self.problem.theta
+        right, l2 = self.problem.probe(theta)[0], settings.training.l2
+        if wrong:
+            term, biases = l2.cost(theta[: weight_count(settings.sizes)]), views(theta, settings.sizes)[1]
+            penalty = settings.training.lam * sum(float(b @ b) for b in biases)
+            right = wrong(right - term, term, penalty, settings.training.batch_size, settings.sizes[-1])
+        return 0.0 if self.cost is None else distance(np.array([self.cost]), np.array([right]))
+
+
+def judge(student: Student, cases: Sequence[Case]) -> dict[str, Any]:
+    """Return the results of all cases: the three comparisons, the mistakes and the rows of the table."""
+    rows = [row for each in cases for row in each.rows()]
+    right = all(row["norm_relative_error"] <= TOLERANCE for row in rows)
+    changed = sorted({name for each in cases for name in each.answer.changed})
+    found = [] if right else diagnose(cases)
+    named = [{"mistake": str(each), "shows": each.shows, "right": each.right} for each in found]
+    if changed:
+        what = f"{mistakes.IN_PLACE}: {', '.join(changed)}"
+        named.append({"mistake": what, "shows": mistakes.IN_PLACE.shows, "right": mistakes.IN_PLACE.right})
+    costs_agree = max(each.cost_error() for each in cases) <= NUMERICAL
+    return {
+        "passed": all(row["passed"] for row in rows) and costs_agree and not changed,
+        "code": str(student.code.path),
+        "function": student.gradient.found.label,
+        "taken": student.taken,
+        "how": HOW,
+        "comparisons": [*comparisons(rows, cases)],
+        "mistakes": named,
+        "differences": [] if right or found else differences(cases),
+        "notes": notes(student) if right else [],
+        "parameters": rows,
+        "source": inspect.getsource(student.gradient.found.function),
+    }
+
+
+def comparisons(rows: Sequence[Row], cases: Sequence[Case]) -> Iterator[str]:
+    """Yield the three comparisons, a sentence each."""
+    if cases[0].cost is None:
+        yield "Your cost was not found: it is not compared, and your gradient with no numerical one."
+    else:
+        yield sentence("Your gradient and the numerical gradient of your cost", rows, "numerical_error", NUMERICAL)
+        worst = max(each.cost_error() for each in cases)
+        known = (
+            what for what, wrong in mistakes.COSTS.items() if all(each.cost_error(wrong) <= NUMERICAL for each in cases)
+        )
+        mistake = f" {what}." if worst > NUMERICAL and (what := next(known, "")) else ""
+        agree = "differ" if worst > NUMERICAL else "agree"
+        yield f"Your cost and the assignment's {agree}: relative error at most {worst:.0e}.{mistake}"
+    yield sentence("Your gradient and ours", rows, "norm_relative_error", TOLERANCE)
+
+
+def sentence(what: str, rows: Sequence[Row], key: str, tolerance: float) -> str:
+    """Say whether two gradients agree, and in which parameters and cases they do not."""
+    wrong = [row for row in rows if row[key] > tolerance]
+    agree = f"differ {where(wrong, rows)}" if wrong else "agree"
+    return f"{what} {agree}: relative error at most {max(row[key] for row in rows):.0e}."
+
+
+def where(wrong: Sequence[Row], rows: Sequence[Row]) -> str:
+    """Say in which parameters, and at which lambda and n, rows are wrong, unless it is at all of them."""
+    text = f"in {', '.join(dict.fromkeys(row['name'] for row in wrong))}"
+    for key, name in (("lambda", "lambda"), ("images", "n")):
+        if (values := {row[key] for row in wrong}) != {row[key] for row in rows}:
+            text += f", only where {name} = {min(values):g}"
+    return text
+
+
+def diagnose(cases: Sequence[Case]) -> list[Mistake]:
+    """Return the known mistake, or the two, that give the student's numbers in every case; nothing if none does."""
+    if max(each.answer.farthest(each.right) for each in cases) <= ROUNDING:
+        return [mistakes.FLOAT32]
+    answers = [(passes(each.problem), each.answer) for each in cases]
+    found = next((found for count in (1, 2) for found in explain(answers, count)), [])
+    return [*found, mistakes.FLOAT32] if any(t.kind == "f" and t.itemsize < 8 for t in cases[0].answer.types) else found
+
+
+def known(problem: Problem, answer: Answer, count: int) -> bool:
+    """Return whether ``count`` known mistakes give a gradient."""
+    return next(explain([(passes(problem), answer)], count), None) is not None
+
+
+def explain(answers: Sequence[tuple[Pass, Answer]], count: int) -> Iterator[list[Mistake]]:
+    """Yield the sets of ``count`` known mistakes that give the student's numbers on all problems."""
+    every = [*mistakes.MISTAKES, *fitted(*answers[0])]
+    layers = range(max(len(p.S) for p, _ in answers))
+    every += [replace(m, layer=layer) for m in every if SCOPED.issuperset(m.changes) for layer in layers]
+    hard = sorted(answers, key=lambda each: (each[0].n > 1) + (each[0].problem.settings.training.lam > 0), reverse=True)
+    for chosen in itertools.combinations(every, count):
+        if all(answer.farthest(gradient(p, chosen)) <= SAME for p, answer in hard):
+            yield list(chosen)
+
+
+def fitted(p: Pass, answer: Answer) -> list[Mistake]:
+    """Return the mistake of an early update with the step that fits best; the gradient below it is linear in that."""
+    name = f"W{len(p.S) - 1}"
+    none, one = (gradient(p, [mistakes.updated(step)]).get(name, np.zeros(0)) for step in (0.0, 1.0))
+    if none.size == 0 or answer.gradient[name].shape != none.shape:
+        return []
+    change, off = (one - none).ravel(), (answer.gradient[name] - none).ravel()
+    return [mistakes.updated(float(change @ off / (change @ change)))]
+
+
+def differences(cases: Sequence[Case]) -> list[str]:
+    """Say where the first gradient differs that does, in the student's layout of W: for a mistake that is not known."""
+    each = next(each for each in cases if each.answer.farthest(each.right) > TOLERANCE)
+    lines = []
+    for name, right in each.right.items():
+        found = each.answer.gradient[name]
+        if distance(found, right) <= TOLERANCE:
+            continue
+        if found.shape != right.shape:
+            lines.append(f"{name}: its shape is {found.shape[::-1]} instead of {right.shape[::-1]}")
+            continue
+        off = np.abs(found - right)
+        at = np.unravel_index(off.argmax(), off.shape)
+        count = int((off > TOLERANCE * np.abs(right).max()).sum())
+        most = f"[{', '.join(str(i) for i in at[::-1])}]: {found[at]:.6g} instead of {right[at]:.6g}"
+        lines.append(f"{name}: {count} of {off.size} entries differ, most of all {most}")
+    return lines
+
+
+def notes(student: Student) -> list[str]:
+    """Say what a right gradient does where the derivative is a choice: at a node that is exactly 0."""
+    problem = point(student.sizes[0])
+    Ws, bs = views(problem.theta, problem.settings.sizes)
+    Ws[0][:, 0] = bs[0][0] = 0
+    answer = Session(student).gradient(problem)
+    if (
+        answer.farthest(ours(problem)) > TOLERANCE
+        and answer.farthest(gradient(passes(problem), [mistakes.AT_ZERO])) <= SAME
+    ):
+        return [f"{mistakes.AT_ZERO}: {mistakes.AT_ZERO.right}."]
+    return []

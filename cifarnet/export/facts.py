@@ -1,0 +1,198 @@
+"""What a report says of runs: their settings and results as tables, and what these come to as sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from statistics import fmean, stdev
+from typing import Any, NamedTuple
+
+from cifarnet import config
+from cifarnet.config import Axis, Settings
+from cifarnet.runs import Run
+from cifarnet.runs.catalog import shown
+from cifarnet.search import study
+
+COLUMNS = 4  # runs beside each other in a table of settings
+BEST = 3  # trials of a search, as the assignment asks
+NAMES = {  # of the settings that are always stated
+    "data.train": "training batches", "data.validation": "validation batches, or images held out",
+    "data.normalize": "inputs", "network.hidden": "hidden nodes", "network.init": "initial weights",
+    "network.init.std": "initial weights, standard deviation",
+    "training.batch_size": "batch size", "training.lambda": "λ", "training.schedule.kind": "learning rate",
+    "training.schedule.eta": "η", "training.schedule.eta_min": "η_min", "training.schedule.eta_max": "η_max",
+    "training.schedule.n_s": "n_s", "training.schedule.cycles": "cycles", "training.schedule.epochs": "epochs",
+    "seed": "seed",
+}  # fmt: skip
+UNSTATED = ("label", "search", "evaluation.", "data.source", "data.limit")
+SCORES = {
+    "training cost": "train_cost", "validation cost": "validation_cost", "training accuracy": "train_accuracy",
+    "validation accuracy": "validation_accuracy", "best on the way": "best_validation_accuracy",
+    "test accuracy": "test_accuracy",
+}  # fmt: skip
+CHECKED = {
+    "method": "method", "hidden": "hidden nodes", "lambda": "λ", "name": "parameter", "n": "values",
+    "norm_relative_error": "relative error", "tolerance": "tolerance", "max_absolute_error": "largest difference",
+}  # fmt: skip
+
+
+class Table(NamedTuple):
+    """Rows of text; ``number`` is its own among the tables."""
+
+    caption: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    number: int = 0
+
+
+Said = tuple[Sequence[str], Sequence[Table]]
+
+
+def checks(runs: Mapping[str, Run]) -> Said:
+    says, tables = [], []
+    for name, run in runs.items():
+        results, inputs = run.results, f"{run.settings.data.d:,} inputs"
+        how = "agree with the numerical ones" if results["passed"] else "DIFFER from the numerical ones"
+        says.append(f"The gradients of {name} {how}, by the tolerance of each parameter.")
+        rows = [[text(key, row.get(key)) for key in CHECKED] for row in results["parameters"]]
+        caption = f"Gradient check on {inputs}; the relative error is ‖ga − gn‖ / (‖ga‖ + ‖gn‖)"
+        tables.append(Table(caption, list(CHECKED.values()), rows))
+    return says, tables
+
+
+def trainings(runs: Mapping[str, Run]) -> Said:
+    return [], [*stated({name: described(run.settings) for name, run in runs.items()}), results(runs)]
+
+
+def final(runs: Mapping[str, Run]) -> Said:
+    says = [
+        f"{name} classifies {text('accuracy', run.results['test_accuracy'])} of the test images rightly."
+        for name, run in runs.items()
+    ]
+    there = {name: run for name, run in runs.items() if (run.path / "confusion-test.csv").is_file()}
+    return says, [*trainings(runs)[1], *(classes(name, run) for name, run in there.items())]
+
+
+def ranges(runs: Mapping[str, Run]) -> Said:
+    rows = [
+        [setting.replace("-", " "), *(f"{value:g}" for value in pair.values())]
+        for run in runs.values()
+        for setting, pair in run.results["found"].items()
+    ]
+    return list({run.results["rule"]: None for run in runs.values()}), [
+        Table("What the range test finds", ["network", "η_min", "η_max"], rows)
+    ]
+
+
+def searches(runs: Mapping[str, Run]) -> Said:
+    says, tables = [], []
+    studies = {name: study.read(run) for name, run in runs.items()}
+    for name, found in studies.items():
+        done, names = found.standings(), [NAMES.get(key, key) for key in found.names]
+        failed = ", ".join(f"{n} {how}" for how in ("failed", "diverged") if (n := len(found.ended(how))))
+        seeds = f", each with {found.part.seeds} seeds" if found.part.seeds > 1 else ""
+        says.append(f"{name}: {len(found.values)} trials{seeds}{f' ({failed})' if failed else ''}; "
+                    "ranked by the validation accuracy at their end.")  # fmt: skip
+        columns = ["rank", *names, "validation accuracy", "best on the way", "validation loss"]
+        rows = [
+            [str(rank), *(f"{trial[key]:.4g}" for key in found.names.values()), measured(trial)]
+            + [text(key, trial[key]) for key in ("best_validation_accuracy", "validation_loss")]
+            for rank, trial in enumerate(done[:BEST], 1)
+        ]
+        tables.append(Table(f"The best {len(rows)} of {len(found.values)} trials of {name}", columns, rows))
+    return says, [*stated({name: searched(found) for name, found in studies.items()}), *tables]
+
+
+def described(settings: Settings, without: Sequence[str] = ()) -> dict[str, str]:
+    """Return by name the settings that are always stated, and those that are not as by default."""
+    own, default = (config.flatten(config.plain(s)) for s in (settings, config.Settings()))
+    keys = [key for key in own if not key.startswith(UNSTATED) and key not in without]
+    chosen = {NAMES.get(key, key): text(key, own[key]) for key in keys if key in NAMES or own[key] != default.get(key)}
+    images = {"training images": settings.data.n_train, "validation images": settings.data.n_validation}
+    return {name: f"{n:,}" for name, n in images.items()} | chosen | {"updates": f"{settings.updates:,}"}
+
+
+def searched(found: study.Study) -> dict[str, str]:
+    """Return by name the settings that all trials of a search have, and where the others were looked for."""
+    space = {NAMES.get(key, key): interval(axis) for key, axis in found.space.items()}
+    return described(found.trial_settings(found.trials[0]), [*found.space]) | space | {"sampling": found.part.sampling}
+
+
+def interval(axis: Axis) -> str:
+    """Say where a search looks along one setting."""
+    if axis.values:
+        return ", ".join(f"{value:.4g}" for value in axis.values)
+    low, high = axis.log10 or axis.linear or (0, 0)
+    return f"10^l, l from {low:.4g} to {high:.4g}" if axis.log10 else f"{low:.4g} to {high:.4g}"
+
+
+def stated(columns: Mapping[str, Mapping[str, str]]) -> Iterator[Table]:
+    """Lay out settings as tables, a row a setting, a few runs beside each other."""
+    names = [*columns]
+    for start in range(0, len(names), COLUMNS):
+        some = names[start : start + COLUMNS]
+        keys = dict.fromkeys(key for name in some for key in columns[name])
+        rows = [[key, *(columns[name].get(key, "") for name in some)] for key in keys]
+        yield Table(f"Settings of {', '.join(some)}", ["", *some], rows)
+
+
+def results(runs: Mapping[str, Run]) -> Table:
+    """Lay out how trainings ended, with means over those of one config that differ in the seed alone."""
+    scores = {name: run.scores | best_on_the_way(run) for name, run in runs.items()}
+    rows = [[name, *(text(key, found.get(key)) for key in SCORES.values())] for name, found in scores.items()]
+    groups: dict[str, list[str]] = {}
+    for name, run in runs.items():
+        groups.setdefault(repr(sorted((run.choices | {"seed": 0}).items(), key=str)), []).append(name)
+    for names in groups.values():
+        if len(names) > 1:
+            columns = [[scores[name][key] for name in names] for key in SCORES.values()]
+            label = f"{runs[names[0]].label}: mean ± standard deviation of {len(names)} seeds"
+            rows.append([label, *(spread(key, c) for key, c in zip(SCORES.values(), columns, strict=True))])
+    return Table("Results", ["", *SCORES], rows)
+
+
+def best_on_the_way(run: Run) -> dict[str, float]:
+    return {"best_validation_accuracy": float(run.records["validation_accuracy"].max())}
+
+
+def classes(name: str, run: Run) -> Table:
+    """Count for each class the test images that are classified rightly."""
+    columns = run.read_table("confusion-test.csv")
+    rows = []
+    for i, label in enumerate(columns):
+        counts = [int(column[i]) for column in columns.values()]
+        wrong = sorted((n, other) for n, other in zip(counts, columns, strict=True) if other != label)[-1]
+        rows.append([label, f"{counts[i]:,} of {sum(counts):,}", f"{wrong[1]} ({wrong[0]:,})"])
+    return Table(f"Test images of each class, {name}", ["class", "right", "most often taken for"], rows)
+
+
+def measured(trial: Mapping[str, Any]) -> str:
+    """Return the validation accuracy of a trial, with the standard deviation over its seeds."""
+    accuracy = trial["validation_accuracy"]
+    if trial["seeds"] == 1:
+        return text("accuracy", accuracy)
+    return f"{100 * accuracy:.2f} ± {100 * trial['spread']:.2f} %"
+
+
+def spread(key: str, values: Sequence[float]) -> str:
+    mean, deviation = fmean(values), stdev(values)
+    return f"{100 * mean:.2f} ± {100 * deviation:.2f} %" if "accuracy" in key else f"{mean:.4f} ± {deviation:.4f}"
+
+
+def text(key: str, value: Any) -> str:
+    """Return what a reader reads of a value."""
+    if value is None:
+        return ""
+    if key.endswith("accuracy"):
+        return f"{100 * value:.2f} %"
+    if key.endswith(("cost", "loss")) and isinstance(value, float):
+        return f"{value:.4f}"
+    if key.endswith("error") or key == "tolerance":
+        return f"{value:.1e}"
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
+    return f"{value:,}" if key == "n" else shown(value)
+
+
+SAY: Mapping[str, Callable[[Mapping[str, Run]], Said]] = {  # of the other parts, as `trainings` does
+    "gradients": checks, "range": ranges, "coarse": searches, "fine": searches, "final": final,
+}  # fmt: skip

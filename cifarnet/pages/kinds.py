@@ -1,0 +1,306 @@
+"""What the page of a run shows of its kind: of a training, a search, a gradient check or a range test."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import fmean, stdev
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from cifarnet import plots
+from cifarnet.errors import CifarnetError
+from cifarnet.plots.experiments import zero_at
+from cifarnet.plots.figures import eta_of, ramps
+from cifarnet.plots.lines import PANELS
+from cifarnet.plots.style import PALETTE, Floats, Ints
+from cifarnet.runs import Run
+from cifarnet.runs.catalog import duration
+
+POINTS = 400  # of a curve: as many as one sees
+SPLITS = {"train": "training", "validation": "validation"}
+STOPPED = ("interrupted", "stale", "failed")
+CONFUSION = "confusion-test.csv"
+
+
+def percent(fraction: float | None) -> str:
+    return "" if fraction is None else f"{100 * fraction:.2f} %"
+
+
+class Cell(NamedTuple):
+    """A cell of a table: what it is sorted by where that is not its text, its look, and how dark it is (0 to 1)."""
+
+    text: str
+    value: Any = None
+    look: str = ""
+    shade: float | None = None
+
+
+class Table(NamedTuple):
+    """Columns with a # before their name are of numbers; the first cell of a row names it."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+    caption: str = ""
+    look: str = "sortable"
+
+
+@dataclass
+class View:
+    """What a page shows: scores as text and caption, commands by what they are for, charts, tables."""
+
+    scores: list[tuple[str, str]] = field(default_factory=list)
+    says: list[str] = field(default_factory=list)
+    commands: dict[str, str] = field(default_factory=dict)
+    charts: list[plots.Chart | None] = field(default_factory=list)
+    tables: list[Table] = field(default_factory=list)
+    source: str = ""  # code that was checked
+
+
+def view(run: Run) -> View:
+    """Return what a run has to show; of one that is damaged, what is wrong with it."""
+    try:
+        return KINDS[run.kind](run) if run.kind in KINDS else View()
+    except (CifarnetError, KeyError, TypeError, ValueError, IndexError) as error:
+        what = str(error) if isinstance(error, CifarnetError) else f"its records cannot be read ({error!r})"
+        return View(says=[what])
+
+
+def training(run: Run) -> View:
+    scores, splits = run.scores, {"test": "test", "validation": "validation", "train": "training"}
+    known = {shown: scores[key] for split, shown in splits.items() if (key := f"{split}_accuracy") in scores}
+    found = View([(percent(score), f"of the {split} images classified rightly") for split, score in known.items()])
+    if run.status in STOPPED:
+        found.commands["Go on"] = f"cifarnet train --resume {run.path}"
+    if run.status == "completed":
+        found.commands["Evaluate it"] = f"cifarnet evaluate {run.path}"
+    found.commands["Repeat it"] = f"cifarnet train --config {run.path / 'config.yaml'}"
+    if (run.path / "metrics.csv").is_file() and len((records := run.records)["step"]):
+        found.charts = curves(run, records)
+        if not known:
+            step, accuracy = records["step"][-1], records["validation_accuracy"][-1]
+            done = f"after {step:,.0f} of {run.settings.updates:,} updates"
+            found.scores = [(percent(accuracy), f"of the validation images classified rightly {done}")]
+    if (run.path / CONFUSION).is_file():
+        found.tables.append(confusions(run))
+    return found
+
+
+def curves(run: Run, records: Mapping[str, Floats]) -> list[plots.Chart | None]:
+    """Draw cost, loss and accuracy with the ends of the cycles, and the learning rate of all updates."""
+    kept, cycles = thinned(records), records.get("cycle", np.zeros(len(records["step"])))
+    ends = records["step"][:-1][np.diff(cycles) > 0].tolist()
+    found = [
+        plots.chart(
+            label.removesuffix(" (%)"),
+            "update step",
+            [plots.Series(shown, kept["step"], kept[f"{split}_{name}"]) for split, shown in SPLITS.items()],
+            percent=name == "accuracy",
+            marks=ends,
+        )
+        for name, label in PANELS.items()
+    ]
+    steps, etas = corners(*eta_of(run, 4 * POINTS))
+    rate = plots.Series("learning rate", steps.astype(float), etas)
+    return [*found, plots.chart("learning rate η", "update step", [rate], marks=ends)]
+
+
+def corners(x: Ints, y: Floats) -> tuple[Ints, Floats]:
+    """Return some points of a line, evenly spread, and those where it has a corner, unless it is curved all along."""
+    slopes = np.diff(y) / np.maximum(np.diff(x), 1)
+    bends = np.flatnonzero(np.abs(np.diff(slopes)) > 1e-6 * np.abs(slopes).max(initial=1e-30)) + 1
+    spread = np.linspace(0, len(x) - 1, min(len(x), POINTS)).round().astype(int)
+    kept = np.union1d(spread, bends) if len(bends) < POINTS else spread
+    return x[kept], y[kept]
+
+
+def thinned(records: Mapping[str, Floats], most: int = POINTS) -> dict[str, Floats]:
+    """Return some rows of a table, evenly spread, the first and the last among them."""
+    n = len(records["step"])
+    rows = np.unique(np.linspace(0, n - 1, min(n, most)).round().astype(int))
+    return {name: column[rows] for name, column in records.items()}
+
+
+def confusions(run: Run) -> Table:
+    """Return the counts on the test images, each as dark as the fraction of its true class."""
+    columns = run.read_table(CONFUSION)
+    matrix = np.array(list(columns.values())).T.astype(int)
+    fractions = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    rows = [
+        [Cell(name), *(Cell(f"{count:,}", shade=round(shade, 3)) for count, shade in zip(counts, shades, strict=True))]
+        for name, counts, shades in zip(columns, matrix.tolist(), fractions.tolist(), strict=True)
+    ]
+    caption = "A row for each true class, a column for each predicted one; the darker, the more of the true class"
+    names = ["true class", *(f"#{name}" for name in columns)]
+    return Table("Confusions on the test images", names, rows, caption, "confusions")
+
+
+def search(run: Run) -> View:
+    plan, done = run.read_json("plan.json"), standings(run)
+    space: Mapping[str, Any] = plan["space"]
+    names, count = short(space), len({trial["index"] for trial in plan["trials"]})
+    found = View(
+        says=[f"{len(done)} of {count} trials are completed."],
+        commands=next_commands(run, plan),
+        charts=[against(key, bool(axis.get("log10")), run, done) for key, axis in space.items()],
+        tables=[trials(run, plan, done, names)],
+    )
+    if done:
+        best = ", ".join(f"{name} {done[0]['values'][key]:.4g}" for key, name in names.items())
+        found.scores = [(percent(done[0]["accuracy"]), f"on the validation images with the best trial: {best}")]
+    return found
+
+
+def trials(run: Run, plan: Mapping[str, Any], done: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> Table:
+    """Return a row for each trial of a search."""
+    status = {int(row["index"]): row["status"] for row in run.read_rows("trials.csv")}
+    ended = {trial["index"] for trial in done}
+    rest = {trial["index"]: trial for trial in plan["trials"] if trial["index"] not in ended}.values()
+    some_spread = any(trial["spread"] for trial in done)
+    measures: dict[str, Callable[[Mapping[str, Any]], str]] = {
+        "#validation accuracy": lambda trial: percent(trial["accuracy"]),
+        **({"#± std": lambda trial: percent(trial["spread"])} if some_spread else {}),
+        "#best on the way": lambda trial: percent(trial["best_validation_accuracy"]),
+        "#loss": lambda trial: f"{trial['validation_loss']:.4f}",
+        "#time": lambda trial: duration(trial["seconds"]),
+    }
+    rows = []
+    for trial in [*done, *rest]:
+        how = status.get(trial["index"], "missing")
+        values = [Cell(f"{trial['values'][key]:.5g}") for key in names]
+        results = [Cell(show(trial) if "accuracy" in trial else "") for show in measures.values()]
+        rows.append([Cell(str(trial["index"])), *values, *results, Cell(how, look=how)])
+    return Table("Trials", ["trial", *(f"#{name}" for name in names.values()), *measures, "status"], rows, "Best first")
+
+
+def short(space: Mapping[str, Any]) -> dict[str, str]:
+    """Return the last parts of the searched keys, where those differ."""
+    ends = [key.rpartition(".")[2] for key in space]
+    return dict(zip(space, ends if len(set(ends)) == len(ends) else space, strict=True))
+
+
+def standings(run: Run) -> list[dict[str, Any]]:
+    """Return the completed trials of a search with means over their seeds, the best first."""
+    values = {trial["index"]: trial["values"] for trial in run.read_json("plan.json")["trials"]}
+    groups: dict[int, list[Mapping[str, str]]] = {}
+    for row in run.read_rows("trials.csv"):
+        if row["status"] == "completed":
+            groups.setdefault(int(row["index"]), []).append(row)
+    found = []
+    for index, rows in groups.items():
+        accuracies = [float(row["validation_accuracy"]) for row in rows]
+        means = {key: fmean(float(row[key]) for row in rows) for key in ("best_validation_accuracy", "validation_loss")}
+        spread = stdev(accuracies) if len(rows) > 1 else 0.0
+        seconds = sum(float(row["seconds"]) for row in rows)
+        found.append({"index": index, "values": values[index], "accuracy": fmean(accuracies), "spread": spread}
+                     | means | {"seconds": seconds})  # fmt: skip
+    return sorted(found, key=lambda trial: (-trial["accuracy"], trial["index"]))
+
+
+def against(key: str, log: bool, run: Run, done: Sequence[Mapping[str, Any]]) -> plots.Chart | None:
+    """Draw the accuracies of a search, and of the one that it started from, against one setting."""
+    before = run.read_json("earlier.json")["trials"] if (run.path / "earlier.json").is_file() else []
+    log, name = log or key == "training.lambda", "λ" if key == "training.lambda" else key.rpartition(".")[2]
+    zero = zero_at({"all": [*before, *done]}, key)
+
+    def point(trial: Mapping[str, Any], name: str, colour: str) -> plots.Point:
+        value = trial["values"][key]
+        x = value if not log else math.log10(value) if value > 0 else zero
+        note = f"trial {trial['index']}" if "index" in trial else ""
+        return plots.Point(name, x, trial["accuracy"], trial["spread"], colour, note)
+
+    found = [point(trial, "earlier", "c4") for trial in before]
+    found += [point(trial, "trial", "c0") for trial in done] + [point(trial, "best", "c1") for trial in done[:1]]
+    return plots.chart("validation accuracy", f"log₁₀ {name}" if log else name, [], found, percent=True)
+
+
+def next_commands(run: Run, plan: Mapping[str, Any]) -> dict[str, str]:
+    """Return what to call next: to finish a search, to search finer, or to train with the best."""
+    command = "search" if plan["general"] else "search-lambda"
+    if run.status in STOPPED:
+        return {"Go on": f"cifarnet {command} --resume {run.path}"}
+    if run.status != "completed":
+        return {}
+    final = {"Train with the best": f"cifarnet train --config {run.path / 'best.yaml'}"}
+    finer = {"Search finer": f"cifarnet {command} fine --from {run.path}"}
+    return final if plan["stage"] == "fine" else finer | final
+
+
+CHECKED = {  # columns of a gradient check, by key
+    "name": "parameter", "passed": "verdict", "norm_relative_error": "#error", "tolerance": "#tolerance",
+    "hidden": "hidden layers", "lambda": "#λ", "method": "method", "max_relative_error": "#max relative",
+    "max_absolute_error": "#max absolute", "n": "#values", "kinks": "#across a kink",
+    "images": "#n", "numerical_error": "#error to the numerical gradient",
+}  # fmt: skip
+
+
+def gradient_check(run: Run) -> View:
+    results = run.results
+    if not results:
+        return View()
+    verdict, rows = results["passed"], results["parameters"]
+    wrong = sum(not row["passed"] for row in rows)
+    text = "agree with the numerical gradient" if verdict else "differ from the numerical gradient"
+    says = f"{len(rows)} parameters {text}" if verdict else f"{wrong} of {len(rows)} parameters {text}"
+    caption = "Error: ‖ga − gn‖ / (‖ga‖ + ‖gn‖) of a parameter; at most its tolerance, the gradient is right"
+    columns = {key: heading for key, heading in CHECKED.items() if key in rows[0]}
+    cells = [[checked(key, row.get(key)) for key in columns] for row in rows]
+    found = View(
+        [("passed" if verdict else "FAILED", says)], tables=[Table("Parameters", [*columns.values()], cells, caption)]
+    )
+    if "source" in results:  # of a student's own code
+        found.scores = [("passed" if verdict else "FAILED", f"{results['function']} in {results['code']}")]
+        found.says = [*results["comparisons"], *results["differences"], *results["notes"], results["how"]]
+        found.tables[:0] = [mistakes(results["mistakes"])] if results["mistakes"] else []
+        found.source = "\n".join([*(f"# {line}" for line in results["taken"]), results["source"]])
+    return found
+
+
+def mistakes(found: Sequence[Mapping[str, str]]) -> Table:
+    """Return what is wrong in a student's gradient."""
+    rows = [[Cell(each["mistake"]), Cell(each["shows"]), Cell(each["right"])] for each in found]
+    return Table("What is wrong", ["mistake", "where it shows", "what is right"], rows)
+
+
+def checked(key: str, value: Any) -> Cell:
+    """Return a cell of a gradient check."""
+    if value is None:
+        return Cell("")
+    if key == "passed":
+        return Cell("✓ right" if value else "≠ wrong", look="good" if value else "bad")
+    if key == "hidden":
+        return Cell(", ".join(map(str, value)) or "none")
+    if isinstance(value, str):
+        return Cell(value)
+    return Cell(f"{value:.1e}" if key.endswith("error") or key == "tolerance" else f"{value:,g}")
+
+
+def range_test(run: Run) -> View:
+    if not run.results:
+        return View()
+    tables, chosen, log = ramps(run)
+    charts = []
+    for column, title in {"accuracy": "validation accuracy", "loss": "mean loss of the batches"}.items():
+        series = [
+            plots.Series(name, np.log10(table["eta"]) if log else table["eta"], table[column], colour=PALETTE[i % 7])
+            for i, (name, table) in enumerate(tables.items())
+        ]
+        if column == "loss":  # one that explodes would hide all the others
+            highest = 1.5 * max(float(s.y[np.isfinite(s.y)][:1].max(initial=0)) for s in series)
+            series = [s._replace(y=np.where(s.y > highest, np.nan, s.y)) for s in series]
+        marks = [math.log10(eta) if log else eta for pair in chosen.values() for eta in pair]
+        charts.append(plots.chart(title, "log₁₀ η" if log else "learning rate η", series, percent=column == "accuracy",
+                                  marks=marks))  # fmt: skip
+    rows = [
+        [Cell(name), Cell(f"{low:g}"), Cell(f"{high:g}"), Cell(f"cifarnet train --config {run.path / f'{name}.yaml'}")]
+        for name, (low, high) in chosen.items()
+    ]
+    columns = ["setting", "#eta_min", "#eta_max", "train with it"]
+    caption = "The dotted lines of the charts"
+    return View(says=[run.results["rule"]], charts=[*charts], tables=[Table("Chosen", columns, rows, caption)])
+
+
+KINDS = {"train": training, "search": search, "gradcheck": gradient_check, "find-eta": range_test}

@@ -1,1 +1,0 @@
-"""What reports claim, trained again and laid beside: the studies, the plan, the comparison, the page."""

@@ -1,0 +1,59 @@
+"""The reports: what they print and claim (`spec`), trained again (`jobs`), compared by one rule and shown (`page`).
+
+`compare` has the numbers, `curves` the figures, `claims` the claims, and `statistics` the rule itself.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from cifarnet import data
+from cifarnet.experiments.pool import Executor
+from cifarnet.reports import jobs
+from cifarnet.reports.jobs import Scope, listing, scope
+from cifarnet.reports.page import Report
+from cifarnet.reports.spec import Study, read_studies, read_study
+from cifarnet.reports.statistics import scipy
+
+__all__ = ["Progress", "Report", "Scope", "listing", "read_studies", "read_study", "reproduce", "scope"]
+
+
+class Progress(NamedTuple):
+    """How far the work is: tasks done, of how many, the fraction of the work, and the row whose task ended last."""
+
+    done: int
+    total: int
+    fraction: float
+    name: str
+
+
+def reproduce(
+    studies: Sequence[Study], scope: Scope, folder: Path, executor: Executor, data_dir: Path | None
+) -> Generator[Progress, None, None]:
+    """Do all that is not recorded, seed by seed, and write the page after each pass; yield as the work goes on.
+
+    Raises
+    ------
+    CifarnetError
+        If a task failed, or a file cannot be read or written.
+    """
+    scipy()  # before any training, where it is not installed
+    passes, known = jobs.passes(studies, scope, data.fingerprints(data_dir)), set(jobs.recorded(folder / "trainings"))
+    todo = []
+    for tasks in passes:
+        todo.append([task for task in tasks if task.key not in known])
+        known |= {task.key for task in tasks}
+    progress, work = Progress(0, sum(map(len, todo)), 0.0, ""), sum(task.work for tasks in todo for task in tasks)
+    for number, tasks in enumerate(todo, 1):
+        began = time.monotonic()
+        for task in jobs.carry_out(tasks, folder / "trainings", executor):
+            if task:
+                done, total, fraction, _ = progress
+                progress = Progress(done + 1, total, fraction + task.work / work, task.users[0])
+            yield progress
+        jobs.write_plan(folder, scope, passes[:number], {"jobs": len(tasks), "seconds": time.monotonic() - began})
+        if tasks or number == len(passes):
+            Report(studies, folder).write()

@@ -1,0 +1,72 @@
+"""The claims of reports, tested with trainings of the same seeds; error rates hold over all claims of a page."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+from cifarnet.config import Settings
+from cifarnet.reports import statistics
+from cifarnet.reports.compare import Results
+from cifarnet.reports.spec import Claim, Study
+from cifarnet.reports.statistics import LEVEL, Result
+
+Verdict = Literal["holds", "does not hold", "undecided", "not tested", "not run", "cannot be compared"]
+
+
+class Tested(NamedTuple):
+    """A claim and its verdict; ``difference`` is the first row minus its strongest rival, with its 95 % interval."""
+
+    claim: Claim
+    verdict: Verdict
+    reason: str = ""
+    rival: str = ""
+    difference: float = math.nan
+    error: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
+    n: int = 0
+    p: float = math.nan  # adjusted for all claims of the page
+    result: Result | None = None
+
+
+def test(study: Study, claim: Claim, results: Results, incomparable: str = "") -> Tested:
+    """Compare the first row of a claim with the others, by the seeds that all of them have.
+
+    The verdict is open until ``decide`` has seen all claims of the page.
+    """
+    rows = {name: study.named_rows[f"{study.id}/{name}"].settings for name in claim.rows}
+    first = rows.pop(claim.rows[0])
+    rivals = [name for name, settings in rows.items() if not same_network(first, settings, claim.measure)]
+    if not rivals:
+        return Tested(claim, "not tested", "all rows are one network, which is not compared with itself")
+    found = [results(f"{study.id}/{name}") for name in (claim.rows[0], *rivals)]
+    columns = [[measures.get(claim.measure, math.nan) for measures in row] for row in found]
+    seeds = [values for values in zip(*columns, strict=False) if all(map(math.isfinite, values))]
+    if len(seeds) < 2:
+        reason = "one seed has no spread" if seeds else ""
+        return Tested(claim, "not tested" if seeds else "not run", reason, n=len(seeds))
+    sign = -1 if claim.expect == "first lowest" else 1
+    one, *others = [[sign * value for value in column] for column in zip(*seeds, strict=True)]
+    alike = claim.expect == "alike"
+    result = statistics.alike(one, others, claim.margin) if alike else statistics.best(one, others)
+    low, high = sorted((sign * result.low, sign * result.high))
+    return Tested(claim, "cannot be compared" if incomparable else "undecided", incomparable, rivals[result.rival],
+                  sign * result.difference, result.error, low, high, len(seeds), result=result)  # fmt: skip
+
+
+def same_network(a: Settings, b: Settings, measure: str) -> bool:
+    """Whether two rows end at the same weights: they differ in what is recorded, and that is not what is compared."""
+    parts = {"data", "network", "training", "seed"}
+    return measure.startswith(("validation", "test")) and a.model_dump(include=parts) == b.model_dump(include=parts)
+
+
+def decide(found: Sequence[Tested]) -> list[Tested]:
+    """Return the claims of a page with their verdicts, by Holm's procedure over all that were tested."""
+    tested = [(i, t.result) for i, t in enumerate(found) if t.result and t.verdict == "undecided"]
+    decided = list(found)
+    for (i, result), p in zip(tested, statistics.holm([r.p for _, r in tested]), strict=True):
+        verdict: Verdict = "holds" if result.p_for < result.p_against else "does not hold"
+        decided[i] = found[i]._replace(p=p, verdict=verdict if p <= 1 - LEVEL else "undecided")
+    return decided

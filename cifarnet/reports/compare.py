@@ -1,0 +1,210 @@
+"""The comparison: every number that a report prints beside ours, with a verdict by one stated rule."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from statistics import mean, stdev
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from cifarnet.config import Settings
+from cifarnet.reports import curves, statistics
+from cifarnet.reports.printed import Number, Reported, resolution
+from cifarnet.reports.spec import FILLED, Exhibit, Row, Study
+
+Verdict = Literal["compatible", "incompatible", "not decidable", "cannot be compared", "setting", "not run"]
+# The widest interval that decides anything: 5 percentage points, 0.2 of a cost that starts near 2.3, a factor of 100 of
+# an error, which is compared by its power of ten. What lies outside a wider one is incompatible all the same.
+USEFUL = {"accuracy": 0.05, "cost": 0.2, "loss": 0.2, "error": 2.0}
+TINY = 1e-30  # an error of 0 has no power of ten
+COUNTED: dict[str, Verdict] = {
+    "compatible": "compatible", "incompatible": "incompatible", "not_decidable": "not decidable",
+    "incomparable": "cannot be compared", "not_run": "not run", "settings": "setting",
+}  # fmt: skip
+
+Results = Callable[[str], Sequence[Mapping[str, float]]]  # STUDY/EXHIBIT/ROW -> the measures of each seed
+Show = Callable[[float, str], str]
+
+
+class Entry(NamedTuple):
+    """One line of numbers.csv; ``low`` and ``high`` are where 95 % of further trainings lie."""
+
+    report: str
+    exhibit: str
+    row: str
+    place: str
+    quantity: str
+    text: str
+    reported: float
+    mean: float = math.nan
+    std: float = math.nan
+    n: int = 0
+    low: float = math.nan
+    high: float = math.nan
+    difference: float = math.nan
+    verdict: Verdict = "cannot be compared"
+    reason: str = ""
+    basis: str = ""  # the least firm thing that the training rests on
+    counts: bool = True  # not where it repeats another measurement, or is under another reading
+
+    @property
+    def is_result(self) -> bool:
+        return self.verdict != "setting"
+
+    @property
+    def is_accuracy(self) -> bool:
+        return "accuracy" in self.quantity and self.is_result
+
+
+def count(entries: Iterable[Entry]) -> dict[str, int]:
+    """Return how many measurements have each verdict; one that is printed several times is one."""
+    counted = [entry.verdict for entry in entries if entry.counts]
+    return {name: counted.count(verdict) for name, verdict in COUNTED.items()}
+
+
+def entries(study: Study, results: Results, incomparable: str = "") -> list[Entry]:
+    """Return every number of a report; ``incomparable`` is why none can be compared, such as synthetic data."""
+    found: list[Entry] = []
+    measured: list[tuple[int, Row, Reported]] = []
+    for exhibit in study.exhibits:
+        found += stated(study, exhibit, None)
+        rows = {row.id: results(f"{study.id}/{exhibit.id}/{row.id}") for row in exhibit.rows}
+        for row in exhibit.rows:
+            found += stated(study, exhibit, row)
+            for number in row.reported:
+                measured.append((len(found), row, number))
+                values = {name: finite(ran, row.measured(number)) for name, ran in rows.items()}
+                found.append(compare(study, exhibit, row, number, values, incomparable))
+        found += [entry(study, exhibit, None, remark, remark.what, reason=remark.reason) for remark in exhibit.other]
+    for index in repetitions(measured):
+        found[index] = found[index]._replace(counts=False)
+    return found
+
+
+def finite(results: Iterable[Mapping[str, float]], measure: str) -> list[float]:
+    return [value for found in results if math.isfinite(value := found.get(measure, math.nan))]
+
+
+def repetitions(measured: Sequence[tuple[int, Row, Reported]]) -> Iterator[int]:
+    """Yield which numbers repeat another: the same measure of the same training, to the digits of the coarser text."""
+    kept: dict[str, list[float]] = {}
+    for index, row, number in sorted(measured, key=lambda m: digits(m[2])):
+        before, near = kept.setdefault(row.settings.model_dump_json() + row.measured(number), []), digits(number)
+        if row.alternative or any(abs(value - number.quantity) <= near for value in before):
+            yield index
+        else:
+            before.append(number.quantity)
+
+
+def digits(number: Reported) -> float:
+    """Return half a unit of a number's last digit, as far as it is one."""
+    return 0.0 if number.measure == "seconds" or math.isnan(number.quantity) else 1.0001 * resolution(number.text)
+
+
+def stated(study: Study, exhibit: Exhibit, row: Row | None) -> Iterator[Entry]:
+    """Yield the settings that a report prints for an exhibit or for one of its rows."""
+    for key, texts in (row or exhibit).stated.items():
+        for text in texts:
+            found = entry(study, exhibit, row, Number(text=text), key, reason="the training here has it")
+            yield found._replace(verdict="setting")
+
+
+def entry(study: Study, exhibit: Exhibit, row: Row | None, number: Number, what: str, **more: Any) -> Entry:
+    """Return the entry of a number that nothing stands beside."""
+    place = number.place or (row and row.place) or exhibit.place
+    return Entry(study.id, exhibit.id, row.id if row else "", place, what, number.text, number.quantity, **more)
+
+
+def compare(
+    study: Study,
+    exhibit: Exhibit,
+    row: Row,
+    number: Reported,
+    values: Mapping[str, Sequence[float]],
+    incomparable: str = "",
+) -> Entry:
+    """Return the entry of a reported result; ``values`` are ours of every row of the exhibit, one a seed."""
+    words = ["first" * (number.at == "first"), number.measure.replace("_", " "), number.parameter, number.method]
+    reason = number.reason or ("no number to compare with" if math.isnan(number.quantity) else incomparable)
+    basis, ours = study.basis(exhibit.id, row.id), values[row.id]
+    found = entry(study, exhibit, row, number, " ".join(filter(None, words)), reason=reason, basis=basis)
+    if not ours:
+        return found if reason else found._replace(verdict="not run", reason="no record of this training yet")
+    std = stdev(ours) if len(ours) > 1 else math.nan
+    found = found._replace(mean=mean(ours), std=std, n=len(ours), difference=mean(ours) - number.quantity)
+    if reason:
+        return found
+    low, high = limits(exhibit, row, number, values)
+    verdict = judge(number, low, high)
+    if verdict == "not decidable":
+        note = "one training has no spread" if len(ours) == 1 else "the interval is too wide to say"
+    elif verdict == "incompatible":
+        note = number.explanation or exhibit.explanation
+    else:
+        note = f"number {number.best} of {trials(exhibit)} trials, compared as such" if number.best else ""
+    return found._replace(low=low, high=high, verdict=verdict, reason=note)
+
+
+def limits(exhibit: Exhibit, row: Row, number: Reported, values: Mapping[str, Sequence[float]]) -> tuple[float, float]:
+    """Return the prediction interval for a reported number: the rule that the page states."""
+    own = values[row.id]
+    others = [values[r.id] for r in exhibit.rows if r is not row and not r.alternative and values[r.id]]
+    half, kind = resolution(number.text), number.measure.rpartition("_")[2]
+    if kind == "error":
+        rows = [[math.log10(max(abs(value), TINY)) for value in column] for column in (own, *others)]
+        wide = math.log10(1 + half / number.quantity)
+        low, high = statistics.interval(rows[0], statistics.spread(rows), rounding=wide)
+        return 10.0**low, 10.0**high
+    extra = binomial(row.settings, number.measure, mean(own), exhibit.held_out)
+    if number.best:
+        return statistics.interval_of_best([own, *others], number.best, trials(exhibit), extra, half)
+    return statistics.interval(own, statistics.spread([own, *others]), extra, half)
+
+
+def trials(exhibit: Exhibit) -> int:
+    """Return how many trials a search has."""
+    return exhibit.trials or sum(not row.alternative for row in exhibit.rows)
+
+
+def binomial(settings: Settings, measure: str, p: float, held_out: str) -> float:
+    """Return the variance between two sets of held-out images, where the report's are not those here.
+
+    Each has that of p (1 - p) / n. Where ours are drawn anew for each seed, the spread of the seeds has it already.
+    """
+    n = settings.data.validation
+    if measure != "validation_accuracy" or held_out == "ours" or not isinstance(n, int):
+        return 0.0
+    return 0.0 if settings.data.holdout_seed is not None else 2 * p * (1 - p) / n
+
+
+def judge(number: Reported, low: float, high: float) -> Verdict:
+    """Return the verdict of a number; a bound needs that the interval reaches below it."""
+    if math.isnan(low):
+        return "not decidable"
+    q, kind = number.quantity, number.measure.rpartition("_")[2]
+    if (number.bound and low > q) or not (number.bound or low <= q <= high):
+        return "incompatible"
+    width = math.log10(high / low) if kind == "error" else high - low
+    return "not decidable" if width > USEFUL[kind] else "compatible"
+
+
+def points(study: Study, exhibit: Exhibit, row: Row, found: curves.Compared) -> Iterator[Entry]:
+    """Yield the points of a curve as lines of numbers.csv."""
+    curve, basis = found.curve, study.basis(exhibit.id, row.id)
+    ours = np.array([curve.x, curve.y, found.mean, found.std, found.low, found.high]).T.tolist()
+    for (x, y, mean_, std, low, high), verdict in zip(ours, found.verdicts, strict=True):
+        what = f"{curve.column.replace('_', ' ')} at {exhibit.x} {x:g}"
+        yield Entry(study.id, exhibit.id, row.id, exhibit.place, what, f"{y:g}", y, mean_, std, found.n, low, high,
+                    mean_ - y, verdict, "read off a figure", basis, False)  # fmt: skip
+
+
+def fill(text: str, study: Study, results: Results, show: Show) -> str:
+    """Return an explanation with our means in the places of {EXHIBIT/ROW MEASURE}; nothing where one is not there."""
+    for row, measure in set(FILLED.findall(text)):
+        values = finite(results(f"{study.id}/{row}"), measure)
+        if not values:
+            return ""
+        text = text.replace(f"{{{row} {measure}}}", show(mean(values), measure))
+    return text

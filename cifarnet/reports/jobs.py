@@ -1,0 +1,257 @@
+"""The trainings and gradient checks that studies need: each once, as an ordinary run folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing
+from itertools import pairwise
+from math import prod
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from cifarnet import data
+from cifarnet.config import BATCH_IMAGES, IMAGE_VALUES, Data, Settings
+from cifarnet.errors import ConfigError, RunError
+from cifarnet.experiments import pool
+from cifarnet.experiments.gradients import Check
+from cifarnet.experiments.pool import Executor, Outcome
+from cifarnet.experiments.train import write_confusion
+from cifarnet.nn.schedules import Cyclic
+from cifarnet.nn.setting import in_steps
+from cifarnet.reports.spec import Row, Study
+from cifarnet.runs import Folder, Run, environment, folders
+from cifarnet.training import NUMERICS, blas_threads, cores
+
+Fingerprint = Callable[[Data], str]
+QUICK = 0.02  # scale of a first look on synthetic data: about a minute
+PACE = 5e10  # weights times images a second and core, for an estimate before anything is recorded
+
+
+class Task(NamedTuple):
+    """A training or gradient check, and the rows (STUDY/EXHIBIT/ROW) that need it."""
+
+    key: str
+    settings: Settings
+    fingerprint: str
+    check: Check | None
+    users: tuple[str, ...]
+
+    @property
+    def work(self) -> float:
+        """Roughly how long it takes, in weights times images."""
+        s = self.settings
+        weights = sum(prod(pair) for pair in pairwise(s.sizes))
+        if self.check:
+            return 2.0 * weights**2 * len(self.check.methods) * self.check.samples
+        schedule = s.training.schedule
+        measured = schedule.repeats[0] * (s.evaluation.per_cycle or schedule.measurements)
+        scored = s.data.n_validation + (s.data.n_train if s.evaluation.train_cost == "all" else 0)
+        return float(weights * (2 * s.updates * s.training.batch_size + measured * scored))
+
+
+class Scope(NamedTuple):
+    """Which part of the studies is asked for, and how; in pass k every row is trained with its seed plus k."""
+
+    seeds: int = 3
+    only: tuple[str, ...] = ()
+    scale: float = 1.0
+    synthetic: bool = False
+    claims: bool = False  # rows that claims compare have as many seeds as these ask for
+
+    def rows(self, studies: Sequence[Study]) -> dict[str, Row]:
+        """Return the rows that are asked for, by STUDY/EXHIBIT/ROW."""
+        rows = {name: row for study in studies for name, row in study.named_rows.items()}
+        return {k: row for k, row in rows.items() if not self.only or any(k.startswith(f"{o}/") for o in self.only)}
+
+    def passes(self, studies: Sequence[Study]) -> dict[str, int]:
+        """Return how often each row is trained that is asked for; in a single pass no other readings are."""
+        asked = {f"{s.id}/{name}": claim.seeds for s in studies for claim in s.claims for name in claim.rows}
+        more = asked if self.claims else {}
+        rows = self.rows(studies).items()
+        return {k: max(self.seeds, more.get(k, 0)) for k, row in rows if not row.alternative or self.seeds > 1}
+
+    def settings(self, row: Row, number: int) -> Settings:
+        """Return what a row is trained with in pass ``number``.
+
+        A report that names a seed starts from it. Images held out at random are others in each pass, so that the
+        spread has the choice of them in it.
+        """
+        seed = number + (row.settings.seed if "seed" in row.settings.model_fields_set else 0)
+        images: dict[str, Any] = {"source": "synthetic"} if self.synthetic else {}
+        if (holdout := row.settings.data.holdout_seed) is not None:
+            images["holdout_seed"] = holdout + number
+        settings = changed(scaled(row, self.scale), data=images)
+        return settings.model_copy(update={"seed": seed})
+
+
+def scope(
+    studies: Sequence[Study], seeds: int | None, only: Sequence[str], scale: float | None, data_dir: Path | None
+) -> Scope:
+    """Return what is asked for; without CIFAR-10, by default one short pass on synthetic data.
+
+    A number of seeds holds for all rows; by default it is 3, and for those of claims what decides them.
+
+    Raises
+    ------
+    ConfigError
+        If ``only`` names what is not there.
+    """
+    known = {s.id for s in studies} | {f"{s.id}/{e.id}" for s in studies for e in s.exhibits}
+    if missing := [name for name in only if name not in known]:
+        names = ", ".join(s.id for s in studies)
+        raise ConfigError(f"--only {', '.join(missing)}: not known; name one of {names}, or STUDY/EXHIBIT")
+    synthetic = not data.available(data_dir)
+    return Scope(
+        seeds or (1 if synthetic else 3), tuple(only), scale or (QUICK if synthetic else 1), synthetic,
+        claims=not seeds and not synthetic,
+    )  # fmt: skip
+
+
+def changed(settings: Settings, **parts: Mapping[str, Any]) -> Settings:
+    """Return settings with other values in some of their parts."""
+    return settings.model_copy(update={k: getattr(settings, k).model_copy(update=v) for k, v in parts.items()})
+
+
+def scaled(row: Row, factor: float) -> Settings:
+    """Return shorter settings: n_s, epochs and measurements times ``factor``; for checks, fewer inputs."""
+    settings, s = row.settings, row.settings.training.schedule
+    if factor == 1:
+        return settings
+    if row.check:
+        return changed(settings, data={"dims": min(max(20, round(factor * settings.data.d)), IMAGE_VALUES)})
+    cyclic = isinstance(s, Cyclic)
+    length = in_steps(s.n_s, settings.steps_per_epoch) if isinstance(s, Cyclic) else s.epochs
+    shorter = s.model_copy(update={"n_s" if cyclic else "epochs": max(1, round(factor * length))})
+    fewer: dict[str, Any] = {"per_cycle": max(1, round(factor * (settings.evaluation.per_cycle or 10)))}
+    if settings.data.n_train > BATCH_IMAGES:  # or scoring 45,000 images would take longer than a short training
+        fewer["train_cost"] = "running_mean"
+    return changed(settings, training={"schedule": shorter}, evaluation=fewer)
+
+
+def key(settings: Settings, check: Check | None, fingerprint: str) -> str:
+    """Return a digest of what a result depends on: the settings but for their label, the images, the numerics."""
+    chosen = settings.model_dump(by_alias=True, exclude_defaults=True, exclude={"label", "search"})
+    training = chosen.get("training", {})
+    if "augmentation" in training:
+        training["jitter"] = training.pop("augmentation")  # what it was called when the first records were made
+    parts = [NUMERICS, fingerprint, chosen, check and check.model_dump()]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:20]
+
+
+def passes(studies: Sequence[Study], scope: Scope, fingerprint: Fingerprint) -> list[list[Task]]:
+    """Return the tasks of each pass.
+
+    Those on the same images follow each other, so that few copies are needed; small data first, then long trainings
+    first, so that the last ones end together.
+    """
+    found, often = [], scope.passes(studies)
+    for number in range(max(often.values())):
+        tasks = dict[str, Task]()
+        for name, row in scope.rows(studies).items():
+            if number >= often.get(name, 0):
+                continue
+            settings = scope.settings(row, number)
+            images = fingerprint(settings.data)
+            k = key(settings, row.check, images)
+            task = tasks.get(k, Task(k, settings, images, row.check, ()))
+            tasks[k] = task._replace(users=(*task.users, name))
+        order = [(t.settings.data.n_train, t.settings.data.model_dump_json(), -t.work, k) for k, t in tasks.items()]
+        found.append([tasks[k] for *_, k in sorted(order)])
+    return found
+
+
+def carry_out(tasks: Sequence[Task], folder: Path, executor: Executor) -> Generator[Task | None, None, None]:
+    """Do tasks, write their run folders and yield each; None now and then.
+
+    Raises
+    ------
+    CifarnetError
+        If a task failed; a training that diverged is a result like others.
+    """
+    with blas_threads(1):  # as the trainings have it
+        machine = environment() | {"threads": 1, "numerics": NUMERICS}
+    queue = [pool.Job(task, task.settings, task.fingerprint, task.check) for task in tasks]
+    with closing(pool.run(queue, executor)) as outcomes:
+        for ended in outcomes:
+            if ended:
+                write(folder, ended[0].key, ended[1], machine)
+            yield ended[0].key if ended else None
+
+
+def write(folder: Path, task: Task, outcome: Outcome, machine: Mapping[str, Any]) -> None:
+    """Write the outcome of a task as an ordinary run folder."""
+    if outcome.status not in ("completed", "diverged"):
+        raise RunError(f"{task.users[0]}: {outcome.status}: {outcome.note}")
+    settings = task.settings.model_copy(update={"label": task.users[0].replace("/", ".")[:64]})
+    info: dict[str, Any] = {"key": task.key} | ({"check": task.check.model_dump()} if task.check else {})
+    kind = "gradcheck" if task.check else "train"
+    images = {"data": outcome.provenance}
+    run = Run.create(folder, kind, settings, environment={**machine, **images}, **info)
+    for record in outcome.records:
+        run.append(record.row())
+    if outcome.model and outcome.confusion is not None:
+        run.write_arrays("model.npz", outcome.model.arrays(outcome.updates))
+        write_confusion(run, "test", outcome.confusion, outcome.model.classes)
+    failure = {"error": outcome.note, "updates": outcome.updates}
+    ended = failure if outcome.status == "diverged" else {"results": outcome.results}
+    run.finish(outcome.status, seconds=outcome.seconds, **ended)
+
+
+def recorded(folder: Path) -> dict[str, Run]:
+    """Return the finished runs of a folder by key; what is damaged or unfinished counts as not done."""
+    runs = map(Run.listed, folders(folder))
+    return {run.info["key"]: run for run in runs if run.status in ("completed", "diverged") and "key" in run.info}
+
+
+def measures(run: Run) -> dict[str, float]:
+    """Return what a run measured, by the names that studies use; "first." is before those of the first measurement."""
+    found = {name: float(value) for name, value in run.results.items()}
+    if run.kind == "gradcheck":
+        return found
+    records = run.records
+    found |= {f"first.{name}": float(column[1]) for name, column in records.items() if len(column) > 1}
+    found["seconds"], loss = float(run.info["seconds"]), records["train_loss"]
+    found["rises"] = float((np.diff(loss[np.isfinite(loss)]) > 0).sum())
+    found["loss_gap"] = found.get("validation_loss", np.nan) - found.get("train_loss", np.nan)
+    return found
+
+
+def read_plan(folder: Path) -> dict[str, Any]:
+    """Return plan.json: the keys that each row stands on, one a seed, and how long the passes took."""
+    empty = {"scale": 1, "synthetic": False, "rows": {}, "passes": []}
+    return Folder(folder).read_json("plan.json") if (folder / "plan.json").exists() else empty
+
+
+def write_plan(folder: Path, scope: Scope, passes: Sequence[Sequence[Task]], effort: Mapping[str, float]) -> None:
+    """Bring plan.json up to date after the last of these passes; ``effort`` is its jobs and seconds in this call.
+
+    Rows that were not asked for keep what they had, unless that was of another scale or other data.
+    """
+    plan, same = read_plan(folder), {"scale": scope.scale, "synthetic": scope.synthetic}
+    if not same.items() <= plan.items():
+        plan = same | {"rows": {}, "passes": []}
+    keys = [{name: task.key for task in tasks for name in task.users} for tasks in passes]
+    plan["rows"] |= {name: [pass_[name] for pass_ in keys if name in pass_] for name in keys[0]}
+    number = len(passes) - 1
+    if effort["jobs"]:
+        before = plan["passes"][number] if len(plan["passes"]) > number else {"jobs": 0, "seconds": 0.0}
+        plan["passes"][number : number + 1] = [{name: before[name] + effort[name] for name in effort}]
+    Folder(folder).write_json("plan.json", plan)
+
+
+def listing(studies: Sequence[Study], scope: Scope, folder: Path, data_dir: Path | None) -> Iterator[str]:
+    """Yield a line for each task, what is recorded and what is to run, and about how long that takes."""
+    done = recorded(folder / "trainings")
+    tasks = {t.key: t for tasks in passes(studies, scope, data.fingerprints(data_dir)) for t in tasks}.values()
+    for task in tasks:
+        ran = f"recorded in {done[task.key].path.name}" if task.key in done else None
+        state = ran or "to run: no record of these settings and data"
+        yield f"{task.users[0]}, seed {task.settings.seed} (for {len(task.users)} rows): {state}"
+    known, left = [t for t in tasks if t.key in done], [t for t in tasks if t.key not in done]
+    pace = sum(done[t.key].info["seconds"] for t in known) / sum(t.work for t in known) if known else 1 / PACE
+    minutes = sum(t.work for t in left) * pace / cores() / 60
+    yield f"{len(left)} of {len(tasks)} to run, about {minutes:.1f} minutes"

@@ -1,0 +1,1 @@
+"""A student's file: its gradient and cost are found in it, and called in the way that it takes."""

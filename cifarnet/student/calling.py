@@ -1,0 +1,322 @@
+"""How a student's functions are called: tried out by shapes on one problem, then in the same way on every other."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import inspect
+import re
+import traceback
+import types
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from cifarnet.errors import CodeError
+from cifarnet.experiments.gradients import Problem
+from cifarnet.nn.network import Array, named_views, weight_count
+from cifarnet.student import values as forms
+from cifarnet.student.code import Code, Found, Raised
+from cifarnet.student.points import distance, ours, point
+from cifarnet.student.values import LAYOUTS, Layout, Unfit, Values
+
+TRIED = ((7, 5, 10), (10, 10, 10), (7, 10), (7, 50, 10), (3072, 50, 10), (3072, 10))  # the last for sizes in the code
+DEEPER = ((7, 5, 6, 10), (7, 5, 5, 10))
+INNER = {"P", "H", "cache"}  # what a forward pass gives
+Failure = tuple[int, BaseException]  # how far a call came, and what it raised
+Known = Callable[[Problem, "Answer", int], bool]
+
+
+class Call(NamedTuple):
+    """A function, and the key of the value that each of its parameters gets."""
+
+    found: Found
+    keys: Mapping[str, str]
+
+    def __str__(self) -> str:
+        return f"{self.found.label}({', '.join(self.keys)}), line {self.found.line}"
+
+
+class Answer(NamedTuple):
+    """What a call gave: gradients in our layout, the arguments that it changed, and the types of its arrays."""
+
+    gradient: dict[str, Array]
+    changed: list[str]
+    types: list[np.dtype[Any]]
+    shapes_fit: bool
+
+    def farthest(self, other: Mapping[str, Array]) -> float:
+        """Return the largest distance of a parameter's gradient from another's."""
+        return max(distance(self.gradient[key], other[key]) for key in other)
+
+
+@dataclass(frozen=True)
+class Student:
+    """A student's functions, and all that is needed to call them."""
+
+    code: Code
+    layout: Layout
+    gradient: Call
+    forward: Call | None = None
+    cost: Call | None = None
+    adds_l2: bool = False  # their cost takes no lambda
+    globals: Mapping[str, str] = field(default_factory=dict)  # names that the file leaves to its script
+    places: Mapping[int, Mapping[str, forms.Path]] = field(default_factory=dict)  # in what is returned, by layers
+    sizes: Sequence[tuple[int, ...]] = ()
+    note: str = ""
+
+    @property
+    def taken(self) -> list[str]:
+        """What was taken for what, a line each."""
+        lines = [f"gradient: {self.gradient}", f"layout: {self.layout}"]
+        forms_of = [(name, forms.FORMS[key]) for name, key in self.gradient.keys.items() if key in forms.FORMS]
+        lines += [f"given as: {', '.join(f'{name} = {form}' for name, form in forms_of)}"] if forms_of else []
+        lines += [f"forward pass: {self.forward}"] if self.forward else []
+        lines += [f"cost: {self.cost}" if self.cost else "cost: no function for it can be called"]
+        lines += ["The cost takes no lambda: the L2 term is added to it here."] if self.adds_l2 else []
+        lines += [f"set as global variables: {', '.join(self.globals)}"] if self.globals else []
+        return [*lines, self.note] if self.note else lines
+
+
+class Session:
+    """The definitions of a file, run anew, and an object of its class if it has one, for calls one after the other."""
+
+    def __init__(self, student: Student, module: types.ModuleType | None = None) -> None:
+        self.student = student
+        self.module = module or student.code.load()
+        self.made: Any = None
+        self.held: dict[str, forms.Path] = {}  # where the object has its parameters
+
+    def gradient(self, problem: Problem) -> Answer:
+        """Return the student's gradient at a point."""
+        v = self.prepare(problem)
+        given = self.arguments(self.student.gradient, v)
+        kept, result = copy.deepcopy(given), self.call(self.student.gradient, given)
+        now, inner = dict(forms.leaves(given)), [n for n, key in self.student.gradient.keys.items() if key in INNER]
+        old = [(path, a) for path, a in forms.leaves(kept) if path[0] not in inner]
+        changed = [show(path) for path, a in old if path not in now or not np.array_equal(a, now[path])]
+        for key, path in self.held.items():
+            if not np.array_equal(v[key], forms.follow(self.made, path)):
+                changed.append(show(("self", *path)))
+        if result is None and self.made is not None:
+            pattern = re.compile(r"grad|d[lj]?d?[wb]")
+            result = {p: a for p, a in forms.leaves(self.made) if any(pattern.match(str(key).lower()) for key in p)}
+        shapes = {key: v[key].shape for key in named_views(problem.theta, problem.settings.sizes)}
+        places = self.student.places.get(len(shapes) // 2) or forms.places(result, shapes)
+        self.student = replace(self.student, places={**self.student.places, len(shapes) // 2: places})
+        found = {key: np.asarray(forms.follow(result, places[key])) for key in shapes}
+        fit = all(a.shape == v[key].shape or (key[0] == "b" and a.size == v[key].size) for key, a in found.items())
+        types_of = [a.dtype for a in found.values()]
+        return Answer(forms.plain(found, problem, self.student.layout), changed, types_of, fit)
+
+    def cost(self, problem: Problem) -> float:
+        """Return the student's cost at a point: of several numbers the largest, as the cost is loss plus L2 term."""
+        if not self.student.cost:
+            raise Unfit("there is no cost function")
+        result = self.call(self.student.cost, self.arguments(self.student.cost, self.prepare(problem)))
+        if not (numbers := [float(a.reshape(())) for _, a in forms.leaves(result) if a.size == 1]):
+            raise Unfit("it returns no number")
+        w = problem.theta[: weight_count(problem.settings.sizes)]
+        return max(numbers) + (problem.settings.training.l2.cost(w) if self.student.adds_l2 else 0.0)
+
+    def prepare(self, problem: Problem) -> Values:
+        """Return the values at a point; the object gets its parameters, and the forward pass is made."""
+        student, v = self.student, forms.values(problem, self.student.layout)
+        vars(self.module).update({name: copy.deepcopy(v[key]) for name, key in student.globals.items()})
+        if owner := student.gradient.found.owner:
+            if self.made is None:
+                self.made = self.build(owner, v)
+                self.held = held(self.made, v)
+            for key, path in self.held.items():
+                forms.assign(self.made, path, v[key].copy())
+            for path, a in [*forms.leaves(self.made)]:
+                if a.ndim == 0 and a.dtype != bool and (kind := forms.role(path[-1])) in ("lam", "n"):
+                    forms.assign(self.made, path, v[str(kind)])
+        if student.forward:
+            v["passed"] = self.call(student.forward, self.arguments(student.forward, v))
+        elif any(INNER & {*call.keys.values()} for call in (student.gradient, student.cost) if call):
+            v["passed"] = forms.our_forward(problem, student.layout)
+        return v
+
+    def build(self, owner: type, v: Values) -> Any:
+        """Make an object of the student's class with the layer sizes of a point."""
+        given = {}
+        for name, p in inspect.signature(owner).parameters.items():
+            kind = str(forms.role(name, forms.SIZES) or forms.role(name))
+            kind = {"Y": "onehot"}.get(kind, kind)
+            if kind in ("sizes", "hidden") and len(v["sizes"]) == 2:
+                raise Unfit("it has hidden layers")
+            if kind in v:
+                given[name] = copy.deepcopy(v[kind])
+            elif p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD):
+                raise Unfit(f"cannot tell what {name} of {owner.__name__}(...) should be")
+        with self.student.code.running():
+            return getattr(self.module, owner.__name__)(**given)
+
+    def arguments(self, call: Call, v: Values) -> dict[str, Any]:
+        """Return copies of the values that a call gets; those of the forward pass come from its result."""
+        given = {
+            name: forms.intermediate(key, name, v["passed"], v) if key in INNER else v[key]
+            for name, key in call.keys.items()
+        }
+        return copy.deepcopy(given)
+
+    def call(self, call: Call, given: Mapping[str, Any]) -> Any:
+        """Call a function of the file."""
+        function = getattr(self.made if call.found.owner else self.module, call.found.name)
+        with self.student.code.running():
+            return function(**given)
+
+
+def show(path: forms.Path) -> str:
+    """Write a path as in Python."""
+    return str(path[0]) + "".join(
+        f".{key}" if path[0] == "self" and i == 0 else f"[{key!r}]" for i, key in enumerate(path[1:])
+    )
+
+
+def held(made: Any, v: Values) -> dict[str, forms.Path]:
+    """Return where an object holds its parameters: by shape and name, or in an attribute that is still None."""
+    found: dict[str, forms.Path] = {}
+    for key in (key for key in v if re.fullmatch(r"[Wb]\d", key)):
+        fit = [p for p, a in forms.leaves(made) if a.shape == v[key].shape and p not in found.values()]
+        exact = [p for p in fit if forms.numbered(p[-1]) == key]
+        unset = [(name,) for name, value in vars(made).items() if value is None and forms.numbered(name) == key]
+        if not (some := exact or fit or unset):
+            raise Unfit(f"an object of {type(made).__name__} has no {key} of shape {v[key].shape}")
+        found[key] = some[0]
+    return found
+
+
+def understand(path: Path, name: str | None = None, known: Known = lambda problem, answer, count: False) -> Student:
+    """Find out how the functions of a file are called; CodeError says what they need, or what they raise and where.
+
+    Where they can be called in several ways, the way is taken that gives the right gradient, else one with ``known``
+    mistakes, of which it is given how many, else the likeliest by the names.
+    """
+    code = Code(path)
+    module = code.load()
+    target, failures = code.gradient(module, name), list[Failure]()
+    student = next((s for s in (first(code, target, sizes, failures, known) for sizes in TRIED) if s), None)
+    far = max(failures, key=lambda failure: failure[0], default=(0, Unfit("")))[1]
+    if student is None:
+        if isinstance(far, Unfit):
+            raise CodeError(
+                f"{code.path}, line {target.line}, {target.label}: {far}. It should be called like compute_gradients("
+                "X, Y, W, b, lam); `cifarnet gradcheck --template` prints a file that passes."
+            )
+        raise CodeError(code.explain(far, module)) from far
+    if student.sizes == [(10, 10, 10)] and not isinstance(far, Unfit):
+        student = replace(student, note=f"With matrices that are not square it fails: {code.explain(far, module)}")
+    return with_cost(deeper(student))
+
+
+def first(code: Code, target: Found, sizes: tuple[int, ...], failures: list[Failure], known: Known) -> Student | None:
+    """Try every layout and form on one problem; return the best way to call the functions, None if all fail."""
+    problem, module = point(sizes), code.load()
+    right, found = ours(problem), list[tuple[Student, Answer]]()
+    for student in ways(code, module, target, problem, failures):
+        session = Session(student, module)
+        try:
+            answer = session.gradient(problem)
+        except (*Raised, Unfit) as error:
+            failures.append((progress(code, target, error), error))
+            continue
+        used = target.owner or INNER & {*student.gradient.keys.values()}
+        student = replace(session.student, sizes=[sizes], forward=student.forward if used else None)
+        if answer.farthest(right) < 1e-6:
+            return student
+        if not any(answer.farthest(other.gradient) < 1e-12 for _, other in found):
+            found.append((student, answer))
+    found.sort(key=lambda each: not each[1].shapes_fit)
+    several = found if len(found) > 1 else []
+    explained = (student for count in (1, 2) for student, answer in several if known(problem, answer, count))
+    return next(explained, found[0][0] if found else None)
+
+
+def ways(
+    code: Code, module: types.ModuleType, target: Found, problem: Problem, failures: list[Failure]
+) -> Iterator[Student]:
+    """Yield the ways in which the functions may be called, the course's layout first."""
+    script = {name: key for name in code.undefined(module) if (key := left_to_script(name))}
+    try:
+        found = list(forms.bindings(target.function, target.owner is not None, len(problem.settings.sizes) - 1))
+    except Unfit as error:
+        failures.append((0, error))
+        return
+    for layout in LAYOUTS:
+        student = Student(code, layout, Call(target, {}), globals=script)
+        if target.owner or any(INNER & {*keys.values()} for keys in found):
+            student = replace(student, forward=forward_pass(student, module, problem))
+        yield from (replace(student, gradient=Call(target, keys)) for keys in found)
+
+
+def left_to_script(name: str) -> str | None:
+    """Return the key for a global variable that only the script of a file sets, by its name."""
+    kind = {"W": "Ws", "b": "bs", "lam": "lam"}.get(str(forms.role(name)))
+    return forms.numbered(name) or kind or (name if name in ("K", "d", "m") else None)
+
+
+def calls(student: Student, module: types.ModuleType, kind: str, layers: int) -> Iterator[Call]:
+    """Yield the ways to call the functions of a kind that go with the gradient's: those of its class first."""
+    owner = student.gradient.found.label.rpartition(".")[0]
+    every = [found for rank in student.code.candidates(module, kind) for found in rank]
+    for label in dict.fromkeys((owner, "")):
+        for found in (found for found in every if found.label.rpartition(".")[0] == label):
+            with contextlib.suppress(Unfit):
+                yield from (Call(found, keys) for keys in forms.bindings(found.function, bool(label), layers))
+
+
+def forward_pass(student: Student, module: types.ModuleType, problem: Problem) -> Call | None:
+    """Return the first way to call a forward pass that gives probabilities."""
+    for call in calls(student, module, "forward", len(problem.settings.sizes) - 1):
+        try:
+            v = Session(replace(student, forward=call), module).prepare(problem)
+            forms.intermediate("P", "P", v["passed"], v)
+            return call
+        except (*Raised, Unfit):
+            continue
+    return None
+
+
+def progress(code: Code, target: Found, error: BaseException) -> int:
+    """Return how far a call came: its line of the function, 0 if it was not reached."""
+    if isinstance(error, Unfit):
+        return 1_000_000 if "returns" in str(error) else 0
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if code.is_own(f.filename)]
+    return max([f.lineno or 0 for f in frames if f.name == target.name], default=1)
+
+
+def deeper(student: Student) -> Student:
+    """Add square matrices, and a third layer where the functions take any number of layers."""
+    square = (10,) * len(student.sizes[0])
+    for more in (square, *DEEPER, (10, 10, 10, 10)):
+        layers = [len(sizes) for sizes in student.sizes]
+        known = len(more) in layers  # where each gradient is in what is returned; squares do not show that
+        if more in student.sizes or (more == (10,) * len(more) and not known) or (known and more != (10,) * len(more)):
+            continue
+        session = Session(student)
+        with contextlib.suppress(*Raised, Unfit):
+            session.gradient(point(more))
+            student = replace(session.student, sizes=[*student.sizes, more])
+    return student
+
+
+def with_cost(student: Student) -> Student:
+    """Add the student's cost: the first function for it that can be called, given what the gradient's is, or right."""
+    problem, module, found = point(student.sizes[0]), student.code.load(), list[tuple[bool, int, Student]]()
+    for call in calls(student, module, "cost", len(student.sizes[0]) - 1):
+        if found and found[0][2].cost and found[0][2].cost.found != call.found:
+            break
+        given = {*call.keys.values()}
+        lam = "lam" in given | {*student.globals.values()} or call.found.owner
+        trial = replace(student, cost=call, adds_l2=not lam)
+        if not trial.forward and INNER & given:
+            trial = replace(trial, forward=forward_pass(trial, module, problem))
+        with contextlib.suppress(*Raised, Unfit):
+            error = abs(Session(trial, module).cost(problem) - problem.probe(problem.theta)[0])
+            found.append((error < 1e-6, len(given & {*student.gradient.keys.values()}), trial))
+    return max(found, key=lambda each: each[:2])[2] if found else student

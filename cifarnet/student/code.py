@@ -1,0 +1,202 @@
+"""A student's file: its definitions are run, and the functions for gradient, cost and forward pass are found."""
+
+from __future__ import annotations
+import __future__
+
+import ast
+import builtins
+import contextlib
+import dis
+import inspect
+import re
+import sys
+import traceback
+import types
+import warnings
+from collections.abc import Callable, Iterator
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from cifarnet.errors import CodeError
+
+KINDS = {  # names in lower case without underscores: patterns of the likely ones first
+    "gradient": (
+        r"(get|calc(ulate)?|compute)?(grads?|gradients?)|(get|calc(ulate)?|compute)?backward(s|pass|prop)?|backprop\w*",
+        r"\w*(grad|backw|backprop)\w*",
+    ),
+    "forward": (r"forward(pass|prop)?|evaluateclassifier|applynetwork", r"\w*(forward|apply|evaluate|feed|predict)\w*"),
+    "cost": (r"(compute)?costs?", r"\w*cost\w*", r"(compute)?loss", r"\w*loss\w*"),
+}
+OTHER = re.compile(
+    r"num|slow|check|torch|test|compar|error|plot|svm|train|update|accura|relu|softmax|sigmoid|norm|fit$"
+)
+DEFINED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+Raised = (Exception, SystemExit)  # what a student's code may raise; not Ctrl-C
+
+
+class Definitions(SourceFileLoader):
+    """Run a file's imports, functions, classes and constants; leave out what loads data, trains, draws and prints."""
+
+    def exec_module(self, module: types.ModuleType) -> None:
+        tree = ast.parse(self.get_source(module.__name__) or "", self.path)
+        own = {node.name for node in tree.body if isinstance(node, DEFINED)}
+        left_out = vars(module).setdefault("__left_out__", {})  # name -> why it is not defined
+        for node in tree.body:
+            why = "" if defines(node, own) else "it is no definition"
+            try:
+                if not why:  # annotations are not evaluated: what they name need not be installed
+                    flags = __future__.annotations.compiler_flag
+                    exec(compile(ast.Module([node], []), self.path, "exec", flags, dont_inherit=True), vars(module))
+            except Raised as error:
+                if isinstance(node, DEFINED):
+                    raise
+                why = f"{type(error).__name__}: {error}"
+            if why:
+                left_out |= {name: f"line {node.lineno} was not run: {why}" for name in names_of(node)}
+
+
+def defines(node: ast.stmt, own: set[str]) -> bool:
+    """Return whether a top-level statement only defines something: it calls none of the file's own functions."""
+    if isinstance(node, (ast.Import, ast.ImportFrom, *DEFINED)):
+        return True
+    if isinstance(node, ast.If | ast.Try):
+        return all(defines(part, own) for part in ast.iter_child_nodes(node) if isinstance(part, ast.stmt))
+    calls = [ast.unparse(part.func) for part in ast.walk(node) if isinstance(part, ast.Call)]
+    if isinstance(node, ast.Expr):
+        return bool(calls) and calls[0].startswith("sys.path.")
+    own = own | {"open", "input"}
+    return isinstance(node, ast.Assign | ast.AnnAssign) and not any(call.split(".")[0] in own for call in calls)
+
+
+def names_of(node: ast.stmt) -> set[str]:
+    """Return the names that a statement would define."""
+    stored = {part.id for part in ast.walk(node) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)}
+    return stored | {(part.asname or part.name) for part in ast.walk(node) if isinstance(part, ast.alias)}
+
+
+class Found(NamedTuple):
+    """A function of the file, or a method of a class in it."""
+
+    label: str  # as --function takes it
+    function: Callable[..., Any]
+    owner: type | None
+
+    @property
+    def name(self) -> str:
+        return self.label.rpartition(".")[2]
+
+    @property
+    def line(self) -> int:
+        return int(inspect.unwrap(self.function).__code__.co_firstlineno)
+
+
+class Code:
+    """A student's file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.resolve()
+
+    def load(self) -> types.ModuleType:
+        """Run the file's definitions in a new module: nothing stays of earlier calls. CodeError says what is wrong."""
+        name, before = "student_" + re.sub(r"\W", "_", self.path.stem), set(sys.modules)
+        spec = spec_from_loader(name, Definitions(name, str(self.path)), origin=str(self.path))
+        assert spec is not None and spec.loader  # the loader is given
+        spec.has_location = True
+        module = module_from_spec(spec)
+        sys.modules[name] = module  # where dataclasses look for it
+        try:
+            with self.running():
+                spec.loader.exec_module(module)
+        except Raised as error:
+            raise CodeError(self.explain(error, module)) from error
+        finally:
+            for new in set(sys.modules) - before:
+                if self.is_own(getattr(sys.modules[new], "__file__", None)):
+                    del sys.modules[new]
+        return module
+
+    def is_own(self, file: str | None) -> bool:
+        """Return whether a file is the student's: in the folder of theirs, and not installed."""
+        path = Path(file or "/")
+        return path.is_relative_to(self.path.parent) and "site-packages" not in path.parts
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[None]:
+        """Run code of the file: its folder is there to import from, and what it prints goes to standard error."""
+        folder = str(self.path.parent)
+        sys.path.insert(0, folder)
+        try:
+            with contextlib.redirect_stdout(sys.stderr), np.errstate(all="ignore"), warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                yield
+        finally:
+            sys.path.remove(folder)
+
+    def explain(self, error: BaseException, module: types.ModuleType) -> str:
+        """Say what was raised, and where in the student's files."""
+        if isinstance(error, SyntaxError):
+            return f"{error.filename}, line {error.lineno}: {type(error).__name__}: {error.msg}"
+        text = f"{type(error).__name__}: {error}"
+        frames = [f for f in traceback.extract_tb(error.__traceback__) if self.is_own(f.filename)]
+        if frames:
+            text = (
+                f"{frames[-1].filename}, line {frames[-1].lineno}, in {frames[-1].name}: {text}\n    {frames[-1].line}"
+            )
+        why = vars(module)["__left_out__"].get(error.name) if isinstance(error, NameError) else None
+        return f"{text}\n    {why}" if why else text
+
+    def functions(self, module: types.ModuleType) -> list[Found]:
+        """Return the functions and methods that are the student's."""
+        found = []
+        for name, value in vars(module).items():
+            methods = vars(value) if inspect.isclass(value) else {}
+            found += [Found(f"{name}.{n}", f, value) for n, f in methods.items() if self.wrote(f)]
+            found += [Found(name, value, None)] if self.wrote(value) else []
+        return found
+
+    def wrote(self, value: Any) -> bool:
+        code = getattr(inspect.unwrap(value), "__code__", None) if callable(value) else None
+        return code is not None and self.is_own(code.co_filename)
+
+    def undefined(self, module: types.ModuleType) -> set[str]:
+        """Return the global names that the student's functions use and nothing defines."""
+        codes, names = [inspect.unwrap(found.function).__code__ for found in self.functions(module)], set[str]()
+        for code in codes:
+            names |= {i.argval for i in dis.get_instructions(code) if i.opname in ("LOAD_GLOBAL", "LOAD_NAME")}
+            codes += [inner for inner in code.co_consts if isinstance(inner, types.CodeType)]
+        return names - set(vars(module)) - set(vars(builtins))
+
+    def candidates(self, module: types.ModuleType, kind: str) -> list[list[Found]]:
+        """Return the functions of a kind by their names, the equally likely ones together, the likeliest first."""
+        named = [(found.name.lower().replace("_", ""), found) for found in self.functions(module)]
+        left, ranks = [(name, found) for name, found in named if not OTHER.search(name)], []
+        for pattern in KINDS[kind]:
+            ranks.append([found for name, found in left if re.fullmatch(pattern, name)])
+            left = [(name, found) for name, found in left if not re.fullmatch(pattern, name)]
+        return [rank for rank in ranks if rank]
+
+    def gradient(self, module: types.ModuleType, name: str | None) -> Found:
+        """Return the function that computes the gradient: the one of that name, or the one that is called like it."""
+        every = self.functions(module)
+        ranks = [[f for f in every if name in (f.label, f.name)]] if name else self.candidates(module, "gradient")
+        if not ranks or not ranks[0]:
+            needs = name or "function called like compute_gradients or backward"
+            has = ", ".join(found.label for found in every) or "no functions"
+            raise CodeError(
+                f"{self.path}: no {needs}; it has {has}. Name one with --function; --template shows a file."
+            )
+        if len(ranks[0]) > 1:
+            names = ", ".join(f"{found.label} (line {found.line})" for found in ranks[0])
+            raise CodeError(f"{self.path}: which of these computes the gradient: {names}? Name it with --function.")
+        return ranks[0][0]
+
+
+def template() -> str:
+    """Return a short file that passes, in the layout of the course."""
+    from cifarnet.student import template
+
+    return inspect.getsource(template).partition("\n")[2]

@@ -1,0 +1,350 @@
+"""A student's gradient: found in their file as it is written, compared, and the mistake in it named."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from cifarnet.cli import cli
+from cifarnet.diagnosis import check, mistakes
+from cifarnet.errors import CodeError
+from cifarnet.student import points
+from cifarnet.student.calling import Session, understand
+
+FILES = Path(__file__).parent / "students"
+LISTS, ONE_LAYER, NETWORK, ROWS, CLASS, LAYERS, DEEP, HELPER = (
+    (FILES / f"{name}.py").read_text()
+    for name in ("lists", "one_layer", "network", "rows", "a_class", "model", "deep", "layers")
+)
+
+
+def changed(text, *replaced):
+    for old, new in replaced:
+        assert old in text
+        text = text.replace(old, new)
+    return text
+
+
+SEPARATE = changed(
+    LISTS.replace("W, b", "W1, b1, W2, b2").replace("W[0]", "W1").replace("W[1]", "W2").replace("b[0]", "b1"),
+    ("b[1]", "b2"), ("return [gW1, gW2], [gb1, gb2]", "return gb1, gb2, gW1, gW2"),
+)  # fmt: skip
+GLOBALS = changed(LISTS, ("def compute_gradients(X, Y, W, b, lam)", "def compute_gradients(X, Y, W, lam)"))
+MIXED = changed(CLASS, ("@ X + self", "@ X.T + self"), ("(Y * p)", "(Y.T * p)"), ("self.p - Y", "self.p - Y.T"),
+                ("g @ X.T", "g @ X"), ("n = X.shape[1]", "n = len(X)"))  # fmt: skip
+RIGHT = {
+    "lists": LISTS, "one layer, image by image": ONE_LAYER, "a network and its forward pass": NETWORK, "rows": ROWS,
+    "a class": CLASS, "a class of layers": LAYERS, "any number of layers": DEEP, "separate arguments": SEPARATE,
+    "a global variable": GLOBALS, "rows and columns mixed": MIXED, "sizes in the code": changed(
+        LISTS, ("return [gW1", "assert gW1.shape == (50, 7)\n    return [gW1")),
+}  # fmt: skip
+KEPT = "def compute_gradients(X, Y, W, b, lam)"
+WRONG = [  # file, what is replaced by what, and the mistake
+    (LISTS, [(" + 2 * lam * W[0]", ""), (" + 2 * lam * W[1]", "")], "The L2 term is missing"),
+    (DEEP, [(" + 2 * lam * Ws[i]", " + lam * Ws[i]")], "The L2 term is lambda W instead of 2 lambda W"),
+    (LISTS, [(" + 2 * lam * W[1]", "")], "The L2 term is missing (in layer 2 alone)"),
+    (ROWS, [("+ 2 * reg * ", "+ 2 * reg / n * ")], "The L2 term is divided by the batch size"),
+    (CLASS, [("+ 2 * self.lamda", "- 2 * self.lamda")], "The L2 term is subtracted"),
+    (DEEP, [("G.sum(axis=1) / n", "G.sum(axis=1) / n + 2 * lam * bs[i].ravel()")], "The biases have an L2 term"),
+    (LISTS, [("    n = X.shape[1]", "    n = 1")], "The data term is not divided by n"),
+    (ROWS, [("dS /= n", "dS /= n**2")], "The data term is divided by n twice"),
+    (LISTS, [("    n = X.shape[1]", "    n = X.shape[0]")], "The data term is divided by d, the number of rows of X"),
+    (LISTS, [("@ X.T / n", "@ X.T"), ("@ H.T / n", "@ H.T")], "The data term of W is not divided by n"),
+    (DEEP, [("G.sum(axis=1) / n", "G.sum(axis=1)")], "The bias gradient is summed over the images, not averaged"),
+    (DEEP, [("G.sum(axis=1) / n", "np.mean(G)")], "The bias gradient is averaged over the nodes as well"),
+    (DEEP, [("G.sum(axis=1) / n", "np.mean(G, 0)")], "The bias gradient is averaged over the nodes, not the images"),
+    (ONE_LAYER, [("grad_b += g", "grad_b = g"), ("grad_b / X.shape[1]", "grad_b")],
+     "The bias gradient is that of the last image alone"),
+    (ONE_LAYER, [("grad_W += g", "grad_W = g"), ("grad_b += g", "grad_b = g")],
+     "The gradient is that of the last image alone, divided by n"),
+    (LISTS, [("G = G * (H > 0)", "pass")], "The ReLU mask is missing, or true everywhere, as H >= 0 is"),
+    (DEEP, [("(H[i] > 0)", "(H[i] >= 0)")], "The ReLU mask is missing, or true everywhere, as H >= 0 is"),
+    (LISTS, [("G = G * (H > 0)", "G = G * (G > 0)")], "The ReLU mask is where the gradient is positive, not the node"),
+    (LISTS, [("G = G * (H > 0)", "G = G * H")], "The ReLU mask has the values of H, not 1"),
+    (LISTS, [("G = W[1].T @ G\n", "G = W[1].T @ (G * (W[1] @ H + b[1] > 0))\n"), ("G = G * (H > 0)", "pass")],
+     "The ReLU mask is from the wrong layer: the output's scores"),
+    (DEEP, [("H[:-1]", "H"), ("(H[i] > 0)", "(H[i + 1] > 0)")], "The ReLU mask is from the wrong layer: the one above"),
+    (LISTS, [("    G = W[1].T @ G", "    W2 = W[1] - 0.1 * gW2\n    G = W2.T @ G")],
+     "W2 is used after its update (by 0.1 times its gradient)"),
+    (NETWORK, [("G = -(Y - P)", "G = Y - P")], "The sign of P - Y is turned"),
+    (DEEP, [("    return grad_W, grad_b", "    return [-g for g in grad_W], [-g for g in grad_b]")],
+     "The sign of the gradient is turned"),
+    (NETWORK, [("/ np.sum(np.exp(s), axis=0)", "/ np.sum(np.exp(s), axis=1, keepdims=True)")],
+     "The softmax is over the images instead of the classes"),
+    (NETWORK, [("/ np.sum(np.exp(s), axis=0)", "/ np.sum(np.exp(s))")],
+     "The softmax is over all scores of the batch together"),
+    (LISTS, [("G = P - Y", "G = P - Y[::-1]")], "The one-hot labels are in another order: the classes are reversed"),
+    (LISTS, [("G = P - Y", "G = P - Y.T.reshape(Y.shape)")], "The one-hot labels are reshaped instead of transposed"),
+    (ROWS, [("(n), y] -= 1", "(n), y - 1] -= 1")], "The labels are shifted by one: y - 1"),
+    (ROWS, [("(n), y] -= 1", "(n), (y + 1) % 10] -= 1")], "The labels are shifted by one: y + 1"),
+    (LISTS, [("G = W[1].T @ G", "G = W[1] @ G")],
+     "W2 is not transposed on the way back, which a square matrix allows"),
+    (SEPARATE, [("gb1, gb2, gW1, gW2", "gb1, gb2, gW1.T, gW2.T")], "The gradient of W is transposed"),
+    (LISTS, [(KEPT, KEPT.replace(")", ", kept=[])")), ("    G = P", "    kept.append(H)\n    H = kept[0]\n    G = P")],
+     "H and the ReLU mask are those of an earlier batch"),
+    (LISTS, [(KEPT, KEPT.replace(")", ", kept=[])")), ("    G = P - Y", "    kept.append(P)\n    G = kept[0] - Y")],
+     "P is that of an earlier batch"),
+    (LISTS, [("    G = P - Y", "    P = P.astype(np.float32)\n    G = P - Y")], "Something is float32"),
+    (ONE_LAYER, [("np.zeros(W.shape)", "np.zeros(W.shape, np.float32)")], "Something is float32"),
+    (DEEP, [("G.sum(axis=1) / n", "(G.sum(axis=1) / n).astype(int)"), ("@ H[i].T / n + 2 * lam * Ws[i]",
+     "@ H[i].T / n + 2 * lam * Ws[i]\n        grad_W[i] = grad_W[i].astype(int)")], "The gradient is cut to integers"),
+]  # fmt: skip
+PAIRS = [
+    (LISTS, [("    n = X.shape[1]", "    n = 1"), ("2 * lam", "lam")],
+     {"The data term is not divided by n", "The L2 term is lambda W instead of 2 lambda W"}),
+    (LISTS, [("G = G * (H > 0)", "pass"), ("G = P - Y", "G = Y - P")],
+     {"The ReLU mask is missing, or true everywhere, as H >= 0 is", "The sign of P - Y is turned"}),
+    (ROWS, [("dS.sum(axis=0)", "n * dS.sum(axis=0)"), ("dH.sum", "n * dH.sum"), ("+ 2 * reg", "+ 2 / n * reg")],
+     {"The bias gradient is summed over the images, not averaged", "The L2 term is divided by the batch size"}),
+]  # fmt: skip
+
+
+def write(folder, text):
+    path = folder / "my_network.py"
+    path.write_text(text)
+    (folder / "layers.py").write_text(HELPER)
+    return path
+
+
+def results(folder, text, name=None):
+    made = check.start(write(folder, text), name, runs_dir=folder / "runs")
+    assert len([*made]) == len(made)
+    return made.run.results
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_a_right_gradient_passes(tmp_path, name):
+    found = results(tmp_path, RIGHT[name])
+    assert found["passed"], found
+    assert len(found["comparisons"]) == 3
+    assert not found["mistakes"]
+
+
+@pytest.mark.parametrize(("text", "replaced", "mistake"), WRONG)
+def test_a_mistake_is_named(tmp_path, text, replaced, mistake):
+    found = results(tmp_path, changed(text, *replaced))
+    assert not found["passed"]
+    assert [each["mistake"] for each in found["mistakes"]] == [mistake]
+
+
+@pytest.mark.parametrize(("text", "replaced", "pair"), PAIRS)
+def test_two_mistakes_are_named(tmp_path, text, replaced, pair):
+    found = results(tmp_path, changed(text, *replaced))
+    assert {each["mistake"] for each in found["mistakes"]} == pair
+
+
+@pytest.mark.parametrize(
+    ("replaced", "mistake"),
+    [
+        ([("loss + lam *", "loss + 0 * lam *")], "It has no L2 term: it is the loss"),
+        ([("loss + lam *", "loss + lam / 2 *")], "Its L2 term is lambda / 2 times the sum of W^2"),
+        ([("sum(axis=0)).mean()", "sum(axis=0)).sum()")], "Its loss is summed over the images"),
+        ([("-np.log", "-np.log10")], "Its logarithm is log10"),
+    ],
+)
+def test_the_mistake_of_a_cost_is_named(tmp_path, replaced, mistake):
+    found = results(tmp_path, changed(LISTS, *replaced))
+    assert not found["passed"]
+    assert found["comparisons"][1].endswith(f" {mistake}.")
+    assert "agree" in found["comparisons"][2]
+
+
+def test_a_cost_and_a_gradient_with_the_same_mistake_differ_from_the_assignment_alone(tmp_path):
+    found = results(tmp_path, changed(LISTS, ("loss + lam *", "loss + lam / 2 *"), ("+ 2 * lam", "+ lam")))
+    assert ["agree" in sentence for sentence in found["comparisons"]] == [True, False, False]
+    assert not found["passed"]
+
+
+@pytest.mark.parametrize(
+    ("text", "old", "new", "what"),
+    [
+        (LISTS, "    return [gW1", "    W[1] -= 0.1 * gW2\n    return [gW1", "W[1]"),
+        (LISTS, "    n = X", "    X -= X.mean()\n    n = X", "X"),
+        (CLASS, "        return dW2", "        self.W1 -= 0.1 * dW1\n        return dW2", "self.W1"),
+    ],
+)
+def test_arguments_that_are_changed_are_named(tmp_path, text, old, new, what):
+    found = results(tmp_path, changed(text, (old, new)))
+    assert not found["passed"]
+    assert found["mistakes"][-1]["mistake"] == f"Arguments are changed in place: {what}"
+
+
+def test_an_update_in_place_before_the_way_back_is_both(tmp_path):
+    found = results(tmp_path, changed(LISTS, ("    G = W[1].T @ G", "    W[1] -= 0.1 * gW2\n    G = W[1].T @ G")))
+    names = [each["mistake"].split(" (")[0].split(":")[0] for each in found["mistakes"]]
+    assert names == ["W2 is used after its update", "Arguments are changed in place"]
+
+
+def test_what_forward_passes_give_may_be_changed(tmp_path):
+    """Many subtract 1 from P at the labels, in place."""
+    assert results(tmp_path, changed(NETWORK, ("    G = -(Y - P)", "    P -= Y\n    G = P")))["passed"]
+
+
+def test_a_mask_that_is_1_at_0_is_a_note(tmp_path):
+    found = results(tmp_path, changed(LISTS, ("return P, H", "return P, S1"), ("G * (H > 0)", "G * (H >= 0)"),
+                                      ("    G = P - Y", "    S1, H = H, np.maximum(H, 0)\n    G = P - Y"),
+                                      ("(H >= 0)", "(S1 >= 0)")))  # fmt: skip
+    assert found["passed"]
+    assert found["notes"][0].startswith("The ReLU mask is 1 at exactly 0")
+
+
+def test_an_unknown_mistake_is_shown_as_a_picture(tmp_path):
+    found = results(tmp_path, changed(LISTS, ("lam * W[0]", "lam * W[0]**3")))
+    assert not found["passed"]
+    assert not found["mistakes"]
+    assert found["differences"][0].startswith("W1: 35 of 35 entries differ, most of all [")
+    (run,) = (tmp_path / "runs").glob("2*")
+    assert (run / "figures/error_W1.png").is_file()
+    assert "The gradient of W1 minus the right one" in (run / "run.html").read_text()
+
+
+@pytest.mark.parametrize("sizes", [(7, 10), (7, 5, 10), (7, 5, 6, 10)])
+def test_without_mistakes_the_gradient_is_the_one_that_trains(sizes):
+    problem = points.point(sizes)
+    found, right = mistakes.gradient(mistakes.passes(problem)), points.ours(problem)
+    assert max(points.distance(found[name], right[name]) for name in right) < 1e-12
+
+
+def test_every_mistake_changes_something():
+    """With a square matrix and d unlike K each has numbers of its own."""
+    problem = points.point((7, 6, 6, 10))
+    passed, seen = mistakes.passes(problem), [points.ours(problem)]
+    for mistake in mistakes.MISTAKES:
+        found = mistakes.gradient(passed, [mistake])
+        for other in seen:
+            assert max(points.distance(found[name], other[name]) for name in found) > 1e-3, mistake
+        seen.append(found)
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("def f(x):\n  return (", "my_network.py, line 2: SyntaxError"),
+        ("x = 1", "no function called like compute_gradients or backward; it has no functions"),
+        (changed(LISTS, ("    G = P - Y", "    G = P - YY")), "line 20, in compute_gradients: NameError"),
+        (changed(LISTS, ("H = np.max", "H = np.maxi")), "line 6, in evaluate_classifier: AttributeError"),
+        (changed(LISTS, ("    G = P", "    exit('no')\n    G = P")), "line 20, in compute_gradients: SystemExit: no"),
+        (changed(LISTS, ("    n = X.shape[1]", "    n = X.shape[1]\n    assert n > 1")), "n = 1: .*AssertionError"),
+        (changed(NETWORK, ("G = -(Y - P)", "G = P - trainY")), "line 8 was not run: it is no definition"),
+        (changed(LISTS, (KEPT, KEPT.replace(")", ", mystery)"))), "cannot tell what its mystery should be"),
+        (changed(CLASS, ("lamda=0.0)", "lamda, data_loader)")), "cannot tell what data_loader of Network"),
+        (changed(LISTS, ("return [gW1, gW2], [gb1, gb2]", "return gW1")), "returns no gradient of b1 .*, W2 "),
+        (LISTS + "\ndef backward(X): return X\n", r"which of these .*: compute_gradients \(line 17\), backward \(line"),
+        (LISTS + CLASS, "which of these computes the gradient: compute_gradients .*, Network.backward"),
+    ],
+)
+def test_what_fails_is_said_with_file_and_line(tmp_path, text, error):
+    with pytest.raises(CodeError, match=error):
+        results(tmp_path, text)
+
+
+def test_a_name_chooses_a_function_or_a_method(tmp_path):
+    for name in ("compute_gradients", "Network.backward"):
+        assert results(tmp_path, LISTS + CLASS, name)["function"] == name
+    with pytest.raises(CodeError, match=r"no gradients; it has evaluate_classifier, .*, Network\.backward"):
+        results(tmp_path, LISTS + CLASS, "gradients")
+
+
+def test_what_was_taken_for_what_is_said(tmp_path):
+    taken = understand(write(tmp_path, NETWORK)).taken
+    assert taken[0] == "gradient: BackwardPass(X, Y, P, fp_data, network, lam), line 23"
+    assert taken[1] == "layout: X d x n, one-hot labels K x n, W1 m x d, b1 m x 1"
+    assert "network = {'W': [W1, ...], 'b': [b1, ...]}" in taken[2]
+    assert "The cost takes no lambda: the L2 term is added to it here." in taken
+    assert "layout: X n x d, one-hot labels n x K, W1 d x m, b1 (m,)" in understand(write(tmp_path, ROWS)).taken
+
+
+def test_any_number_of_layers_and_square_ones_are_checked(tmp_path):
+    assert understand(write(tmp_path, DEEP)).sizes == [(7, 5, 10), (10, 10, 10), (7, 5, 6, 10), (10, 10, 10, 10)]
+    assert understand(write(tmp_path, ONE_LAYER)).sizes == [(7, 10), (10, 10)]
+
+
+def test_nothing_stays_of_an_earlier_file(tmp_path):
+    before = [list(sys.path)]
+    for scale in (1, 2):
+        path = write(tmp_path, LAYERS)
+        (tmp_path / "layers.py").write_text(HELPER.replace("np.zeros((d_out, 1))", f"np.full((d_out, 1), {scale})"))
+        made = Session(understand(path))
+        made.prepare(points.point((7, 5, 10)))
+        assert made.module.Layer(1, 1).b == scale
+    assert (list(sys.path), set(sys.modules) & {"layers", "student_my_network"}) == (before[0], set())
+
+
+def test_the_point_shows_wrong_things():
+    passed = mistakes.passes(problem := points.point((7, 5, 6, 10)))
+    assert all((S[:, -1] < 0).all() for S in passed.S[:-1])
+    assert all(np.abs(S).min() > points.AWAY for S in passed.S[:-1])
+    assert problem.theta[-21:].all()
+    assert not np.array_equal(problem.images.X, problem.before.X)
+
+
+def cifarnet(folder, *words):
+    return CliRunner().invoke(cli, ["gradcheck", *words, "--runs-dir", str(folder / "runs")])
+
+
+def test_the_template_passes(tmp_path):
+    path = tmp_path / "my_network.py"
+    path.write_text(cifarnet(tmp_path, "--template").stdout)
+    assert path.read_text().startswith('"""A network with one hidden layer')
+    answer = cifarnet(tmp_path, "--code", str(path))
+    assert answer.exit_code == 0, answer.output
+    assert "W2" in answer.stdout
+    assert answer.stdout.count("agree") == 3
+    assert "passed; " in answer.stdout
+
+
+def test_json_has_the_verdict_and_the_mistake(tmp_path):
+    path = write(tmp_path, changed(LISTS, ("2 * lam", "lam"), ("    n = X", "    print('noise')\n    n = X")))
+    answer = cifarnet(tmp_path, "--code", str(path), "--json")
+    found = json.loads(answer.stdout)
+    assert (found["passed"], found["function"]) == (False, "compute_gradients")
+    assert found["mistakes"][0]["mistake"] == "The L2 term is lambda W instead of 2 lambda W"
+    assert found["mistakes"][0]["right"].startswith("dJ/dW = G H^T / n + 2 lambda W")
+    assert len(found["parameters"]) == 2 * 4 * 4
+    assert answer.exception.exit_code == 3
+    assert "noise" in answer.stderr
+
+
+def test_the_run_folder_is_evidence(tmp_path):
+    path = write(tmp_path, changed(LISTS, ("2 * lam", "lam")))
+    cifarnet(tmp_path, "--code", str(path), "--label", "mine")
+    (run,) = (tmp_path / "runs").glob("*-gradcheck-mine")
+    record, page = json.loads((run / "run.json").read_text()), (run / "run.html").read_text()
+    assert (record["status"], record["results"]["passed"]) == ("completed", False)
+    assert (run / "my_network.py").read_text().strip() == path.read_text().strip()
+    assert "The L2 term is lambda W instead of 2 lambda W" in page
+    assert "gW2 = G @ H.T / n + lam * W[1]" in page
+    assert "SYNTHETIC" not in page
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        (["--function", "f"], "--function is the one to check in the file of --code"),
+        (["--code", "absent.py"], "does not exist"),
+        (["--code", __file__, "--samples", "5"], "--code goes without --samples"),
+    ],
+)
+def test_wrong_options_are_said(tmp_path, words, error):
+    answer = cifarnet(tmp_path, *words)
+    assert answer.exit_code == 2
+    assert error in answer.output
+
+
+def test_the_help_says_whose_rights_code_has():
+    assert "with your rights" in " ".join(CliRunner().invoke(cli, ["gradcheck", "--help"]).output.split())
+
+
+def test_ctrl_c_stops_an_endless_loop(tmp_path):
+    path = write(tmp_path, changed(LISTS, ("    G = P - Y", "    print('looping', flush=True)\n    while True: pass")))
+    words = [sys.executable, "-m", "cifarnet", "gradcheck", "--code", str(path)]
+    with subprocess.Popen(words, cwd=tmp_path, stderr=subprocess.PIPE, env=os.environ, text=True) as process:
+        while "looping" not in process.stderr.readline():
+            assert process.poll() is None
+        process.send_signal(2)
+        assert process.wait() == 130
