@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import cifarnet
-from cifarnet import api, data, errors, version
+from cifarnet import api, config, data, errors, version
+from cifarnet.api import calls
 from cifarnet.errors import ConfigError, RunError
 
 CONFIG = {"data": {"source": "synthetic", "limit": 1000}, "training": {"schedule": {"n_s": 10}}}
@@ -25,9 +26,9 @@ def test_the_examples_of_the_documentation_run(tmp_path, monkeypatch):
     """Every >>> of the docstrings prints what it says."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("CIFARNET_SET", raising=False)
-    result = doctest.testmod(api)
-    assert result.attempted > 10
-    assert result.failed == 0
+    results = [doctest.testmod(module) for module in (api, calls)]
+    assert sum(result.attempted for result in results) > 20
+    assert not any(result.failed for result in results)
 
 
 def test_importing_cifarnet_is_light():
@@ -37,6 +38,70 @@ def test_importing_cifarnet_is_light():
     assert all(hasattr(cifarnet, name) for name in dir(cifarnet))
     with pytest.raises(AttributeError, match="has no attribute 'loda'"):
         cifarnet.loda  # noqa: B018
+
+
+def test_search_is_the_function_also_where_its_room_was_imported_first():
+    code = "import cifarnet.search.study, cifarnet; assert cifarnet.search.__module__ == 'cifarnet.api.calls'"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_reprs_are_short(run, tmp_path):
+    """Of all that a cell may end with: nothing of the arrays."""
+    training = cifarnet.start(CONFIG, runs_dir=tmp_path, label="short")
+    *_, record = training
+    assert repr(config.load("figure-4")).startswith("Settings(label='figure-4', training=Training(lam=0.01, schedule=")
+    assert repr(training) == f"Training({training.run.path}: 20 of 20 updates)"
+    assert repr(training.state) == "State(step 20, 3072-50-10, float32)"
+    assert repr(training.dataset) == "Dataset(synthetic: 1,000 training and 10,000 validation images of 3,072 inputs)"
+    assert repr(run.model) == "Model(3072-50-10, 154,160 parameters)"
+    assert re.fullmatch(
+        r"Record\(step 20, eta 1e-05, training \S+ % at cost \S+, validation \S+ % at cost \S+\)", repr(record)
+    )
+
+
+def test_a_run_is_html_with_its_curves(run, tmp_path):
+    """What a folder holds is escaped; of a damaged or a young one there is less, and no error."""
+    page = run._repr_html_()
+    assert 'src="data:image/png;base64,' in page
+    assert "training.schedule.n_s</td><td>10<" in page
+    assert f"{100 * run.results['test_accuracy']:.2f} % of the test images" in page
+    young = cifarnet.start(CONFIG, runs_dir=tmp_path, label="young").run
+    assert "<img" not in young._repr_html_()
+    young.write("config.yaml", "nothing: [<b>")
+    damaged = cifarnet.load(young.path)
+    assert damaged.differing == {}
+    assert "<table></table>" in damaged._repr_html_()
+
+
+def test_a_search_goes_from_coarse_to_fine(tmp_path):
+    """Over lambda, and over what search.over names; trials are ranked, the figure is drawn, a wrong origin refused."""
+    small = {"trials": 2, "n_s": 5, "cycles": 1}
+    search = {"coarse": small, "fine": small, "final": {"train": [1], "n_s": 5}}
+    coarse = cifarnet.search(CONFIG | {"search": search}, runs_dir=tmp_path, jobs=1)
+    fine = cifarnet.search(stage="fine", earlier=coarse, runs_dir=tmp_path, jobs=1, progress=False)
+    assert fine.trials[0]["validation_accuracy"] == fine.results["validation_accuracy"]
+    assert len(coarse.trials) == 2
+    assert coarse.draw().axes and coarse.figures == ["search"]
+    over = CONFIG | {"search": search | {"over": {"network.hidden": {"values": [3, 5]}}}}
+    wide = cifarnet.search(over, runs_dir=tmp_path, jobs=1)
+    assert sorted(trial["hidden"] for trial in wide.trials) == [3, 5]
+    with pytest.raises(RunError, match="no search"):
+        cifarnet.search(stage="fine", earlier=cifarnet.gradcheck(CONFIG, dims=3, samples=2, runs_dir=tmp_path))
+
+
+def test_a_gradient_check_and_a_range_test_are_runs(tmp_path):
+    """Errors and etas are in their results; wrong methods and ranges are refused before anything is written."""
+    check = cifarnet.gradcheck(CONFIG, dims=3, samples=2, lambdas=[0.1], methods=["centered"], runs_dir=tmp_path)
+    assert check.results["passed"] and {row["method"] for row in check.results["parameters"]} == {"centred"}
+    found = cifarnet.find_eta(CONFIG, hidden=[[5], []], high=0.2, runs_dir=tmp_path)
+    assert sorted(found.results["found"]) == ["hidden-5-lambda-0", "hidden-none-lambda-0"]
+    assert found.draw().axes
+    before = list(tmp_path.iterdir())
+    with pytest.raises(ValueError, match="no method backward; there are forward, centred, complex-step"):
+        cifarnet.gradcheck(CONFIG, methods=["backward"], runs_dir=tmp_path)
+    with pytest.raises(ValueError, match=r"low 1 must be above 0 and below high 0\.5"):
+        cifarnet.find_eta(CONFIG, low=1, runs_dir=tmp_path)
+    assert list(tmp_path.iterdir()) == before
 
 
 def test_a_loaded_run_has_its_records_settings_and_results(run):
@@ -103,7 +168,7 @@ def test_every_figure_is_drawn_on_given_axes(run, name):
     axes = figure.subplots(1, 3)
     assert run.draw(name, axes=axes if name == "curves" else axes[1]) is figure
     assert axes[1].has_data()
-    with pytest.raises(ValueError, match="no figure 'curve'; there are curves, eta, weights"):
+    with pytest.raises(ValueError, match="no figure 'curve'; of this run there are curves, eta, weights"):
         run.draw("curve")
 
 

@@ -353,7 +353,7 @@ def test_checkpoints_are_evaluated_by_name(trainings):
 
 
 def test_the_best_checkpoint_is_the_first_of_the_highest_validation_accuracy(trainings):
-    """Not a later one that is as good; of a folder that an earlier version began, the best since is not taken for it."""
+    """Not a later one that is as good; of a folder of an earlier version, the best since is not taken for it."""
     run = trainings.full
     accuracies, best = run.records["validation_accuracy"], run.read_arrays("checkpoints/best.npz", ["step"])
     assert best["step"] == run.records["step"][accuracies.argmax()]

@@ -3,6 +3,8 @@
 import csv
 import doctest
 import json
+import re
+import shutil
 import subprocess
 import sys
 
@@ -10,8 +12,8 @@ import numpy as np
 import pytest
 
 import cifarnet
-from cifarnet.errors import ConfigError
-from cifarnet.export import export
+from cifarnet.errors import ConfigError, RunError
+from cifarnet.export import export, forms, handin
 from cifarnet.nn.network import named_views
 
 TINY = {"data": {"source": "synthetic", "limit": 1000}, "training": {"schedule": {"n_s": 10}}}
@@ -161,3 +163,90 @@ def test_without_scikit_learn_the_error_says_what_to_install():
     code = "import sys; sys.modules['sklearn'] = None; import cifarnet.export.sklearn"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert "pip install 'cifarnet[sklearn]'" in done.stderr
+
+
+# A student's own report
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """A run of each part of the assignment, of two seeds for the cycles; labels have what LaTeX and Markdown eat."""
+    folder = tmp_path_factory.mktemp("runs")
+    small = {"trials": 4, "n_s": 5, "cycles": 1}
+    search = {"coarse": small, "fine": small, "final": {"train": [1], "n_s": 5, "cycles": 1}}
+    to = {"runs_dir": folder, "formats": ["png"]}
+    made = [cifarnet.train(TINY, seed=seed, label="a_b", **to) for seed in (1, 2)]
+    made.append(cifarnet.train("overfit", ["data.source=synthetic", "training.schedule.epochs=3"], **to))
+    layer = ["data.source=synthetic", "data.limit=1000", "training.schedule.epochs=2"]
+    made.append(cifarnet.train("assignment-1", layer, **to))
+    made.append(cifarnet.gradcheck(TINY, dims=3, samples=2, runs_dir=folder))
+    made.append(cifarnet.find_eta(TINY, **to))
+    made.append(cifarnet.search(TINY | {"search": search}, jobs=1, **to))
+    made.append(cifarnet.search(stage="fine", earlier=made[-1], jobs=1, **to))
+    made.append(cifarnet.train(made[-1].path / "best.yaml", **to))
+    return made
+
+
+def test_a_report_has_every_number_of_the_runs_in_the_order_of_the_assignment(runs, tmp_path):
+    """As Markdown: sections, results, means over seeds, the best three trials, the final result, blanks, figures."""
+    [path, *figures] = handin.write(runs, "md", tmp_path / "mine")
+    text = path.read_text()
+    headings = [line.removeprefix("## ") for line in text.splitlines() if line.startswith("## ")]
+    assert headings == [part.title for key, part in handin.PARTS.items() if key != "two layers"] + [
+        "Where the numbers come from"
+    ]
+    assert "SYNTHETIC" in text
+    for run in runs:
+        assert run.name.replace("_", r"\_") in text
+        numbers = [run.results[f"{split}_accuracy"] for split in ("train", "test")] if run.kind == "train" else []
+        assert all(f"| {100 * number:.2f} % |" in text for number in numbers)
+    mean = np.mean([run.results["test_accuracy"] for run in runs[:2]])
+    deviation = np.std([run.results["test_accuracy"] for run in runs[:2]], ddof=1)
+    assert f"| {100 * mean:.2f} ± {100 * deviation:.2f} % |" in text
+    for search in runs[6:8]:
+        for rank, trial in enumerate(search.trials[:3], 1):
+            assert f"| {rank} | {trial['lambda']:.4g} | {100 * trial['validation_accuracy']:.2f} % |" in text
+    assert f"classifies {100 * runs[-1].results['test_accuracy']:.2f} % of the test images rightly" in text
+    assert text.count("[Your words:") > 8
+    assert figures and all(f"]({figure.relative_to(path.parent)})" in text for figure in figures)
+    assert all(figure.read_bytes().startswith(b"\x89PNG") for figure in figures)
+    assert handin.missing(runs) == {} and "Fine search" in handin.missing(runs[:3])
+
+
+def test_a_report_is_never_overwritten_and_needs_runs_that_have_ended(runs, tmp_path):
+    handin.write(runs[:1], "md", tmp_path)
+    with pytest.raises(RunError, match="is there, perhaps with your words in it"):
+        handin.write(runs[:1], "md", tmp_path)
+    stopped = cifarnet.start(TINY, runs_dir=tmp_path)
+    stopped.close()
+    with pytest.raises(RunError, match=r"no result to report: it is interrupted.*--resume"):
+        handin.write([stopped.run], "tex", tmp_path)
+    assert not (tmp_path / "report.tex").exists()
+
+
+def test_a_report_as_html_is_one_file(runs, tmp_path):
+    [path] = handin.write(runs, "html", tmp_path)
+    addresses = re.findall(r'(?:src|href)="([^"]{0,20})', path.read_text())
+    assert addresses and all(address.startswith("data:image/") for address in addresses)
+    assert [file.name for file in tmp_path.iterdir()] == ["report.html"]
+
+
+@pytest.mark.skipif(not shutil.which("pdflatex"), reason="no pdflatex: apt-get install texlive-latex-base")
+def test_a_report_compiles_with_pdflatex(runs, tmp_path):
+    """With all figures as PDF, drawn from the records where the run folder has PNG alone."""
+    [path, *figures] = handin.write(runs, "tex", tmp_path)
+    assert {figure.suffix for figure in figures} == {".pdf"}
+    command = ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", path.name]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, errors="replace")
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert (tmp_path / "report.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_text_means_itself_in_every_form():
+    r"""What a folder holds is never a command: \input of LaTeX, a tag of HTML, a picture of Markdown."""
+    hostile = r"\input{/etc/passwd} <b> [x](y) & % $1 #_^~ |"
+    assert forms.tex(r"\input{a_b}") == r"\textbackslash{}input\{a\_b\}"
+    assert forms.tex("η_min, n_s, 10^l, λ ± 日") == r"$\eta_{\min}$, $n_s$, $10^{l}$, $\lambda$ $\pm$ ?"
+    assert forms.markdown("<b> [x](y) |") == r"\<b\> \[x\](y) \|"
+    assert "<b>" not in forms.marked(hostile)
+    assert "\n" not in forms.tex("a\n\n\\end{document}") + forms.markdown("a\n\n# b")

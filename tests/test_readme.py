@@ -33,7 +33,8 @@ def commands(group=cli, name="cifarnet"):
 
 
 COMMANDS = dict(commands())
-HELP = {name: c.get_help(click.Context(c, info_name=name, terminal_width=80)) for name, c in COMMANDS.items()}
+LOOK = {"terminal_width": 80, "help_option_names": ["-h", "--help"]}  # click keeps the help option that it makes first
+HELP = {name: c.get_help(click.Context(c, info_name=name, **LOOK)) for name, c in COMMANDS.items()}
 MISTAKES = {command: shown for block in BLOCKS for command, shown in block.steps if shown.startswith("Error: ")}
 LINES = [
     *(command for block in BLOCKS for command, _ in block.steps if block.kind != "python"),

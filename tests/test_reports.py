@@ -422,7 +422,7 @@ def test_the_deviation_is_pooled_over_an_exhibit_where_levene_allows(study):
     assert statistics.spread([steady, [v + 0.1 for v in steady], steady]).df == 4  # one network, recorded in two ways
     many = [[0.46 + 0.0001 * k for k in range(9)], [0.1 * k for k in range(9)]]
     assert not statistics.spread(many).pooled
-    assert not statistics.spread([[0.45, 0.46], [0.45, 0.47]]).pooled  # two values a row cannot be tested
+    assert not statistics.spread([[0.0, 1.0], [2.0, 3.0]]).pooled  # two values a row cannot be tested
     assert one(study, steady, others=[other]).high < one(study, steady).high
     assert one(study, steady, others=[wild]).n == 3
 
@@ -747,6 +747,25 @@ def test_other_readings_do_not_widen_the_interval(study):
         one(study, [0.459, 0.460, 0.461]).high
     )
     assert compare.trials(changed) == 1
+
+
+def test_the_page_counts_what_is_stated_or_forced_first(trained):
+    """The author's program, plausible readings and those chosen after the numbers come after them."""
+    text = (trained / "seventh.yaml").read_text()
+    for basis in ("stated", "forced", "author's program", "plausible", "chosen after the numbers"):
+        assumption = f"assumptions: [{{says: It is so., basis: {basis}}}]\nexhibits:\n"
+        (trained / "seventh.yaml").write_text(text.replace("exhibits:\n", assumption, 1))
+        head = report_of(trained).summary()
+        counted = [sum(found.values()) for found in (head["accuracies"], head["readings"][basis], head["firm"])]
+        assert counted == [2, 2, 2 if basis in ("stated", "forced") else 0]
+
+
+def test_the_points_of_a_curve_that_differ_are_named_where_they_are_few():
+    runs = [recorded(0.001 * k + np.zeros(9), np.arange(9.0)) for k in range(3)]
+    for wrong in (1, 8, 9):
+        y = np.where(np.arange(9) < wrong, 1.0, 0.001)
+        words = page.described(curves.compare(curve(np.arange(9), y), runs, "step", 0.0, 0.0, 1.0))
+        assert ("; incompatible at 0" in words) == (wrong <= 8)
 
 
 def test_explanations_are_filled_from_what_was_measured(study):

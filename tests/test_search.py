@@ -12,7 +12,7 @@ import weakref
 import numpy as np
 import pytest
 
-from cifarnet import config, plots, search
+from cifarnet import config, plots
 from cifarnet.config.search import Axis, Fine, Stage
 from cifarnet.data import Dataset
 from cifarnet.errors import ConfigError, DataError, RunError
@@ -23,6 +23,8 @@ from cifarnet.experiments.pool import Job
 from cifarnet.runs import Run
 from cifarnet.search import space, tpe
 from cifarnet.search.design import design
+
+search = sys.modules["cifarnet.search"]  # the room; cifarnet.search is the function
 
 TINY = (
     "data={source: synthetic, limit: 60, dims: 8}",

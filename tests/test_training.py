@@ -1,4 +1,4 @@
-"""The loop: what it updates, what it measures, in which order it takes the images, how it stops; and the measurements."""
+"""The loop: what it updates and measures, in which order it takes the images, how it stops; and the measurements."""
 
 import math
 import subprocess

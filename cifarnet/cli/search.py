@@ -45,12 +45,12 @@ class Searching(WithConfig, Pooled, Drawing):
 
     def search(self, *, general: bool, by: str | None = None) -> None:
         """Start or resume a search, follow it to its end and show what it found."""
-        from cifarnet import search
         from cifarnet.experiments import pool
+        from cifarnet.search import execute, read, resume, start
 
         self.check()
         run = self.find(self.resume, "search") if self.resume else None
-        study = search.read(run) if run else self.design(general)
+        study = read(run) if run else self.design(general)
         if run and (study.general != general or self.stage not in (None, study.stage)):
             raise click.UsageError(f"{run.path} goes on with: cifarnet {study.command} --resume {run.path}")
         if by is not None and by not in study.names:
@@ -62,10 +62,10 @@ class Searching(WithConfig, Pooled, Drawing):
         threads = self.threads or (run and run.threads) or 1
         with pool.executor(self.scheduler, self.jobs, threads, self.data_dir) as executor, Stops() as stops:
             if run:
-                study = search.resume(run, executor, retry_failed=self.retry_failed, formats=self.formats)
+                study = resume(run, executor, retry_failed=self.retry_failed, formats=self.formats)
             else:
-                run = search.start(study, executor, self.runs_dir, formats=self.formats)
-            ended = stops.until(search.execute(study, run, executor, fail_fast=self.fail_fast))
+                run = start(study, executor, self.runs_dir, formats=self.formats)
+            ended = stops.until(execute(study, run, executor, fail_fast=self.fail_fast))
             with bar(study.total, "trial", quiet=self.quiet, initial=len(study.rows)) as shown:
                 for trial, outcome in filter(None, ended):
                     if not self.quiet or outcome.status != "completed":
@@ -96,12 +96,13 @@ class Searching(WithConfig, Pooled, Drawing):
 
     def design(self, general: bool) -> Study:
         """Lay out a new search: of the config, or else of the settings of the search that it starts from."""
-        from cifarnet import config, search
+        from cifarnet import config
+        from cifarnet.search import design, read
 
         earlier, default = None, None
         if self.origin:
             run = self.find(self.origin, "search")
-            earlier, default = search.read(run), config.plain(run.settings)
+            earlier, default = read(run), config.plain(run.settings)
             if run.status != "completed" and not self.force:
                 raise click.UsageError(
                     f"--from {run.path}: it is {run.status}, with {earlier.left} trainings to go; finish it: "
@@ -109,7 +110,7 @@ class Searching(WithConfig, Pooled, Drawing):
                 )
         settings, origins = self.resolve(default=default)
         stated = None if earlier and not self.argument and not self.config else origins
-        study = search.design(settings, str(self.stage), general=general, earlier=earlier, origins=stated)
+        study = design(settings, str(self.stage), general=general, earlier=earlier, origins=stated)
         if searched := [name for name in self.given if self.knobs[name] in study.space]:
             raise click.UsageError(f"{searched[0]}: {self.knobs[searched[0]]} is what this searches; leave it out")
         return study

@@ -1,0 +1,261 @@
+"""The experiments as functions: each returns its run, or, `start`, the training about to be done."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cifarnet import config, runs
+from cifarnet.api.run import Run, load, path_of
+from cifarnet.config import Settings
+from cifarnet.experiments import gradients, pool, range_test
+from cifarnet.experiments import train as experiment
+from cifarnet.experiments.train import Training
+from cifarnet.nn.gradcheck import STEPS
+from cifarnet.nn.schedules import Ramp
+from cifarnet.runs import FORMATS
+from cifarnet.search import study as studies
+from cifarnet.search.design import design
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+Config = str | Path | Mapping[str, Any] | Settings | None
+
+
+def start(
+    source: Config = None,
+    overrides: Sequence[str] = (),
+    *,
+    runs_dir: str | Path = "runs",
+    data_dir: str | Path | None = None,
+    threads: int | None = None,
+    formats: Sequence[str] = FORMATS,
+    **flags: Any,
+) -> Training:
+    """Read the data and make the run folder of a training; iterating over what is returned trains.
+
+    Parameters
+    ----------
+    source
+        A config file, the name of a shipped config such as ``figure-3``, a dict like one, settings, or None for the
+        defaults.
+    overrides
+        Texts such as ``training.lambda=0.001``.
+    threads
+        How many do each update; by default one a core. While it is iterated over, the matrix products of the whole
+        process have one thread each.
+    formats
+        ``png``, ``svg`` or both: of the figures.
+    **flags
+        ``seed`` and ``label``.
+
+    Raises
+    ------
+    ConfigError, DataError, RunError
+        Something is wrong with the config, the images or the folder of runs.
+    """
+    settings = _settings(source, overrides, flags)
+    where: dict[str, Any] = {"runs_dir": Path(runs_dir), "data_dir": path_of(data_dir), "run_class": Run}
+    return experiment.start(settings, threads=threads, formats=formats, **where)
+
+
+def train(source: Config = None, overrides: Sequence[str] = (), *, progress: bool | None = None, **options: Any) -> Run:
+    """Train to the end and return the run; arguments and errors as of `start`, and Diverged.
+
+    ``progress`` shows a bar; by default in a notebook alone. Interrupted, the run goes on with `Run.resume`.
+
+    >>> import cifarnet
+    >>> run = cifarnet.train("quick", ["data.limit=1000", "training.schedule.n_s=10"])
+    >>> run.results["updates"]
+    20
+    """
+    training = start(source, overrides, **options)
+    with _bar(training.settings.updates, "update", progress) as shown, contextlib.closing(iter(training)) as records:
+        for record in records:
+            shown.update(record.step - shown.n)
+            if record.validation:
+                shown.set_postfix_str(f"validation {100 * record.validation.accuracy:.2f} %")
+    return Run(training.run.path)
+
+
+def search(
+    source: Config = None,
+    overrides: Sequence[str] = (),
+    *,
+    stage: str = "coarse",
+    earlier: Run | str | Path | None = None,
+    runs_dir: str | Path = "runs",
+    data_dir: str | Path | None = None,
+    jobs: int | None = None,
+    scheduler: str | None = None,
+    threads: int = 1,
+    formats: Sequence[str] = FORMATS,
+    progress: bool | None = None,
+    **flags: Any,
+) -> Run:
+    """Search lambda, or the settings that `search.over` of the config names, and return the run of the search.
+
+    Its `trials` are ranked by validation accuracy, a fraction; best.yaml in its folder is the final training.
+
+    Parameters
+    ----------
+    source, overrides, flags
+        As of `start`; without a source, a fine search has the settings of the earlier one.
+    stage
+        ``coarse``, or ``fine``: around the best trials of the run that ``earlier`` is or names.
+    jobs, scheduler, threads
+        Trainings at a time, by default one a core; or the address of a Dask cluster; threads of each training.
+
+    Raises
+    ------
+    ConfigError, DataError, RunError
+        A setting, the images, the cluster, a run folder or the earlier search is wrong. Trials that fail or diverge
+        are in ``results``.
+
+    >>> import cifarnet
+    >>> small = ["data.limit=1000", "data.validation=[2]", "search.coarse={trials: 2, n_s: 5}"]
+    >>> run = cifarnet.search("quick", [*small, "search.final={train: [1], n_s: 5}"])
+    >>> len(run.trials), sorted(run.trials[0])[:3]
+    (2, ['best_validation_accuracy', 'index', 'lambda'])
+    """
+    before = earlier if isinstance(earlier, runs.Run) else load(earlier, runs_dir) if earlier else None
+    found = studies.read(before) if before else None
+    origins, settings = None, source
+    if not isinstance(source, Settings):
+        base = config.plain(before.settings) if before and source is None else source
+        settings, origins = config.resolve(base, overrides, **flags)
+        origins = None if base is not source else origins
+    assert isinstance(settings, Settings)
+    general = found.general if found else bool(settings.search and settings.search.over)
+    study = design(settings, stage, general=general, earlier=found, origins=origins)
+    with pool.executor(scheduler, jobs, threads, path_of(data_dir)) as executor:
+        run = studies.start(study, executor, Path(runs_dir), formats=formats)
+        trials = studies.execute(study, run, executor)
+        with _bar(study.total, "trial", progress) as shown, contextlib.closing(trials):
+            for end in trials:
+                shown.update(end is not None)
+    return Run(run.path)
+
+
+def gradcheck(
+    source: Config = None,
+    overrides: Sequence[str] = (),
+    *,
+    dims: int | None = 20,
+    samples: int = 20,
+    lambdas: Sequence[float] | None = None,
+    methods: Sequence[str] = ("centred",),
+    step: float | None = None,
+    runs_dir: str | Path = "runs",
+    data_dir: str | Path | None = None,
+    progress: bool | None = None,
+    **flags: Any,
+) -> Run:
+    """Compare the gradient that trains with numerical ones, in float64, and return the run.
+
+    ``results["passed"]`` says whether every parameter is within its tolerance, ``results["parameters"]`` has a dict for
+    each: relative and absolute errors, without a unit.
+
+    Parameters
+    ----------
+    source, overrides, flags
+        As of `start`.
+    dims, samples
+        Inputs, None for those of the settings, and images.
+    lambdas
+        By default that of the settings, or where that is 0, 0 and 0.1.
+    methods, step
+        ``forward``, ``centred`` or ``complex-step``; h, by default each method's own.
+
+    Raises
+    ------
+    ConfigError, DataError, RunError, ValueError
+        A setting, the images, the folder of runs or a method is wrong.
+
+    >>> import cifarnet
+    >>> cifarnet.gradcheck("quick", dims=4, samples=2).results["passed"]
+    True
+    """
+    methods = [method.replace("centered", "centred") for method in methods]
+    if wrong := [method for method in methods if method not in STEPS]:
+        raise ValueError(f"no method {', '.join(wrong)}; there are {', '.join(STEPS)}")
+    settings = _settings(source, overrides, flags)
+    if dims is not None:
+        settings = config.override(settings, {"data.dims": dims}, "gradcheck")
+    how: dict[str, Any] = {"methods": methods, "samples": samples, "lambdas": lambdas, "step": step}
+    check = gradients.check(settings, **how, runs_dir=Path(runs_dir), data_dir=path_of(data_dir))
+    with _bar(len(check), "derivative", progress) as shown, contextlib.closing(iter(check)) as derivatives:
+        for _ in derivatives:
+            shown.update()
+    return Run(check.run.path)
+
+
+def find_eta(
+    source: Config = None,
+    overrides: Sequence[str] = (),
+    *,
+    hidden: Sequence[Sequence[int]] = (),
+    lambdas: Sequence[float] = (),
+    epochs: int = 4,
+    low: float = 1e-5,
+    high: float = 0.5,
+    log: bool = False,
+    runs_dir: str | Path = "runs",
+    data_dir: str | Path | None = None,
+    threads: int | None = None,
+    formats: Sequence[str] = FORMATS,
+    progress: bool | None = None,
+    **flags: Any,
+) -> Run:
+    """Find eta_min and eta_max by Smith's range test, and return its run: ``results["found"]`` has them by network.
+
+    Parameters
+    ----------
+    source, overrides, threads, formats, flags
+        As of `start`.
+    hidden, lambdas
+        Hidden layers, such as ``[[50], [200]]``, and lambdas; all combinations are tested. By default the settings'.
+    epochs, low, high, log
+        How long eta rises, from where to where, and whether in equal factors instead of equal steps.
+
+    Raises
+    ------
+    ConfigError, DataError, RunError, ValueError
+        A setting, the images, the folder of runs or a range is wrong, or the cost is soon not finite.
+
+    >>> import cifarnet
+    >>> sorted(cifarnet.find_eta("quick", ["data.limit=1000"], epochs=4).results["found"])
+    ['hidden-50-lambda-0.01']
+    """
+    if not 0 < low < high:
+        raise ValueError(f"low {low:g} must be above 0 and below high {high:g}")
+    settings, ramp = _settings(source, overrides, flags), Ramp(eta_min=low, eta_max=high, epochs=epochs, log=log)
+    layers = [tuple(nodes) for nodes in hidden]
+    where: dict[str, Any] = {"runs_dir": Path(runs_dir), "data_dir": path_of(data_dir)}
+    test = range_test.start(settings, ramp, hidden=layers, lambdas=lambdas, threads=threads, formats=formats, **where)
+    total = sum(ramp.updates(settings.steps_per_epoch) for settings in test.tests.values())
+    with _bar(total, "update", progress) as shown, contextlib.closing(iter(test)) as updates:
+        for name, step, _ in updates:
+            shown.set_description(name, refresh=False)
+            shown.update(step > 0)
+    return Run(test.run.path)
+
+
+def _settings(source: Config, overrides: Sequence[str], flags: Mapping[str, Any]) -> Settings:
+    return source if isinstance(source, Settings) else config.load(source, overrides, **flags)
+
+
+def _bar(total: int, unit: str, progress: bool | None) -> tqdm[Any]:
+    """Return a bar, in a notebook a widget or else text; by default shown in a notebook alone."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # where there are no widgets, it is text
+        from tqdm.auto import tqdm
+
+    ipython = sys.modules.get("IPython")
+    in_notebook = ipython is not None and hasattr(ipython.get_ipython(), "kernel")
+    return tqdm(total=total, unit=unit, disable=not (in_notebook if progress is None else progress))
