@@ -172,16 +172,16 @@ def test_without_scikit_learn_the_error_says_what_to_install():
 def runs(tmp_path_factory):
     """A run of each part of the assignment, of two seeds for the cycles; labels have what LaTeX and Markdown eat."""
     folder = tmp_path_factory.mktemp("runs")
-    small = {"trials": 4, "n_s": 5, "cycles": 1}
-    search = {"coarse": small, "fine": small, "final": {"train": [1], "n_s": 5, "cycles": 1}}
-    to = {"runs_dir": folder, "formats": ["png"]}
-    made = [cifarnet.train(TINY, seed=seed, label="a_b", **to) for seed in (1, 2)]
-    made.append(cifarnet.train("overfit", ["data.source=synthetic", "training.schedule.epochs=3"], **to))
-    layer = ["data.source=synthetic", "data.limit=1000", "training.schedule.epochs=2"]
-    made.append(cifarnet.train("assignment-1", layer, **to))
-    made.append(cifarnet.gradcheck(TINY, dims=3, samples=2, runs_dir=folder))
-    made.append(cifarnet.find_eta(TINY, **to))
-    made.append(cifarnet.search(TINY | {"search": search}, jobs=1, **to))
+    few = {"data": TINY["data"] | {"validation": 100, "dims": 6}, "training": TINY["training"]}
+    stage = {"trials": 4, "n_s": 5, "cycles": 1}
+    search = {"coarse": stage, "fine": stage, "final": {"train": [1], "validation": 100, "n_s": 5, "cycles": 1}}
+    to, fast = {"runs_dir": folder, "formats": ["png"]}, ["data.source=synthetic", "training.schedule.epochs=2"]
+    made = [cifarnet.train(few, seed=seed, label="a_b", **to) for seed in (1, 2)]
+    made.append(cifarnet.train("overfit", [*fast, "data.validation=100"], **to))
+    made.append(cifarnet.train("assignment-1", [*fast, "data.validation=100", "data.limit=1000"], **to))
+    made.append(cifarnet.gradcheck(few, dims=3, samples=2, runs_dir=folder))
+    made.append(cifarnet.find_eta(few, **to))
+    made.append(cifarnet.search(few | {"search": search}, jobs=1, **to))
     made.append(cifarnet.search(stage="fine", earlier=made[-1], jobs=1, **to))
     made.append(cifarnet.train(made[-1].path / "best.yaml", **to))
     return made

@@ -136,7 +136,7 @@ CALLS = {  # every command but data download: how it does its work, or comes to 
     "export": ["latest", "--to", "csv"], "gradcheck": ["quick", "--set", "data.dims=5", "--samples", "2"],
     "search-lambda": ["coarse", "quick", *SET, *STAGES], "reproduce-report": ["--dry-run"], "completion": ["bash"],
     "search": ["coarse", "quick", *SET, *STAGES, "--set", "search.over={training.lambda: {log10: [-4, -2]}}"],
-    "runs list": [], "runs show": ["latest"], "runs compare": ["runs/2*"], "runs page": [],
+    "report": ["latest"], "runs list": [], "runs show": ["latest"], "runs compare": ["runs/2*"], "runs page": [],
     "runs draw": ["latest"], "runs note": ["latest", "a note"], "runs rm": ["latest", "--yes"], "data info": [],
     "data verify": [], "config show": [], "config schema": [], "config reference": [],
 }  # fmt: skip

@@ -27,7 +27,7 @@ class ReproduceReport(Pooled, WithRuns, WithData):
       cifarnet reproduce-report --redraw
     """
 
-    seeds: int | None = option("--seeds", help="Passes over all trainings; by default 3, one if synthetic.", **COUNT)
+    seeds: int | None = option("--seeds", help="Passes; by default 3 (10 for claims), one if synthetic.", **COUNT)
     only: Sequence[str] = option("--only", multiple=True, metavar=STUDY, help="A report or an exhibit; repeatable.")
     scale: float | None = option("--scale", type=SCALE, metavar="X", help="Shorten every training, for a first look.")
     dry_run: bool = flag("--dry-run", help="List what would run and why; train and write nothing.")
