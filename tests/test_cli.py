@@ -336,6 +336,17 @@ def test_export_names_its_files(call, answer, trained):
     assert files(trained.path) == TRAINED | {str(Path(name).relative_to(f"runs/{trained.name}")) for name in listed}
 
 
+def test_a_report_of_ones_own_is_begun(call, answer, trained, tmp_path):
+    """Beside its figures, in a folder of its own; what no run is of is said, with the command for it."""
+    printed = call("report", trained.path, "--to", "tex").out
+    assert printed.startswith("report/report.tex\nCompile it: cd report && pdflatex report.tex\n")
+    assert "No run of: gradient check (cifarnet gradcheck --lambda 0.1)" in printed
+    assert files(tmp_path / "report") == {"report.tex", f"figures/{trained.name}-curves.pdf"}
+    assert "remove it, or choose another --output" in call("report", "latest", "--to", "tex", code=1).err
+    assert answer("report", "latest", "-o", "mine")["files"][0] == "mine/report.md"
+    assert files(trained.path) == TRAINED
+
+
 def test_a_search_leads_to_the_final_training(call, answer, tmp_path):
     coarse = call("search-lambda", "coarse", *COARSE, *FINE)
     assert coarse.err.count("validation accuracy") == 3

@@ -139,6 +139,7 @@ CALLS = {  # every command but data download: how it does its work, or comes to 
     "report": ["latest"], "runs list": [], "runs show": ["latest"], "runs compare": ["runs/2*"], "runs page": [],
     "runs draw": ["latest"], "runs note": ["latest", "a note"], "runs rm": ["latest", "--yes"], "data info": [],
     "data verify": [], "config show": [], "config schema": [], "config reference": [],
+    "diagnose": ["--resume", "nothing"],
 }  # fmt: skip
 HOOK = """
 import glob, json, os, sys
@@ -169,7 +170,7 @@ def test_no_command_but_download_opens_a_socket(tmp_path):
     calls = json.dumps([[*name.split(), *words] for name, words in CALLS.items()])
     err = command("-c", HOOK, calls, cwd=tmp_path, CIFARNET_DATA_DIR="")
     codes = [line.split()[1] for line in err.splitlines() if line.startswith("ended ")]
-    failing = ("predict", "data info", "data verify")  # there is no picture and no CIFAR-10
+    failing = ("predict", "diagnose", "data info", "data verify")  # there is no picture, no such run and no CIFAR-10
     assert dict(zip(CALLS, codes, strict=True)) == {name: str(int(name in failing)) for name in CALLS}, err
 
 

@@ -13,7 +13,7 @@ from cifarnet.errors import CifarnetError
 
 COMMANDS = (
     "train", "gradcheck", "search-lambda", "search", "find-eta", "evaluate", "predict", "reproduce-report", "export",
-    "report", "runs", "data", "config", "completion",
+    "diagnose", "report", "runs", "data", "config", "completion",
 )  # fmt: skip
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 120, "show_default": True}
 

@@ -25,13 +25,14 @@ class Evaluate(Drawing):
     Examples:
       cifarnet evaluate latest
       cifarnet evaluate runs/20261121-083512-train-figure-3 --split validation
+      cifarnet evaluate latest --checkpoint best
       cifarnet evaluate latest --ensemble cycles --flips --shifts 2
       cifarnet evaluate 20261121-0835 20261121-0840 20261121-0845
     """
 
     names: Sequence[str] = argument(nargs=-1, **RUN | {"metavar": "[RUN]..."})
     split: str = option("--split", type=SPLITS, default="test", help="Which images.")
-    checkpoint: str | None = option("--checkpoint", metavar="NAME", help="Take a checkpoint: cycle-1, ... or latest.")
+    checkpoint: str | None = option("--checkpoint", metavar="NAME", help="Take a checkpoint: best, latest or cycle-N.")
     ensemble: str | None = option("--ensemble", type=click.Choice(["cycles"]), help="Take the ends of cycles as one.")
     flips: bool = flag("--flips", help="Average over each image and its mirror image.")
     shifts: int = option("--shifts", type=SHIFTS, default=0, metavar="PIXELS", help="Average over moved images.")

@@ -303,4 +303,12 @@ def range_test(run: Run) -> View:
     return View(says=[run.results["rule"]], charts=[*charts], tables=[Table("Chosen", columns, rows, caption)])
 
 
-KINDS = {"train": training, "search": search, "gradcheck": gradient_check, "find-eta": range_test}
+def diagnosis(run: Run) -> View:
+    from cifarnet.pages import diagnosis  # which takes its parts from here
+
+    return diagnosis.content(run)
+
+
+KINDS = {
+    "train": training, "search": search, "gradcheck": gradient_check, "find-eta": range_test, "diagnose": diagnosis,
+}  # fmt: skip

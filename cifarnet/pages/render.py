@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from jinja2 import Template
 
 EVERY = 2.0  # seconds: a page is not written more often while its run goes on
-KINDS = {"train": "training", "gradcheck": "gradient check", "find-eta": "learning rate range test"}
+KINDS = {
+    "train": "training", "gradcheck": "gradient check", "find-eta": "learning rate range test", "diagnose": "diagnosis",
+}  # fmt: skip
 DARK = """@media (prefers-color-scheme: dark) {{ :is(svg:has(#clear), svg:not(:has(image))) {{
 text {{ fill: {ink} }} #patch_1 path, #patch_2 path {{ fill: none !important }}
 [style*="stroke: #000000"] {{ stroke: {soft} !important }}

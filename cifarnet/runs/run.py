@@ -37,7 +37,7 @@ FACTS = ("kind", "label", "status", "started", "seconds")  # of run.json
 FIELDS = {"kind": str, "label": str, "status": str, "settings": dict, "results": dict}
 STATUSES = ("running", "completed", "interrupted", "diverged", "failed")
 STOPPED = {"interrupted": "was interrupted", "stale": "was killed", "failed": "has failed", "diverged": "has diverged"}
-KINDS = {"gradcheck": "is a gradient check", "find-eta": "is a learning rate range test", "search": "is a search"}
+KINDS = {"gradcheck": "gradient check", "find-eta": "range test", "search": "search", "diagnose": "diagnosis"}
 HOLDS = {"network": "model.npz", "checkpoint": "checkpoints/*.npz"}  # what runs have in files
 
 
@@ -204,7 +204,7 @@ class Run(Folder):
     def describe(self) -> str:
         """Say what it is and how to go on with it: the rest of a sentence that begins with "it"."""
         if self.kind != "train":
-            return KINDS.get(self.kind, "cannot be read")
+            return f"is a {KINDS[self.kind]}" if self.kind in KINDS else "cannot be read"
         if self.status not in STOPPED:
             return f"is a {self.status} training"
         done = f" after {self.info['updates']:,} updates" if "updates" in self.info else ""

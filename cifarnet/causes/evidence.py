@@ -1,0 +1,193 @@
+"""What was measured of each candidate, and how likely the reported numbers are under it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import pairwise
+from math import prod
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from cifarnet.causes import likelihood as distributions
+from cifarnet.causes.candidates import Candidate
+from cifarnet.causes.likelihood import FEWEST, FITS, Array, Prediction, Spread, floors, predict, quantity
+from cifarnet.causes.numbers import Number, Problem, key, shortened
+from cifarnet.config import Settings
+
+SEEDS = 3  # of a candidate that may be right
+FREEDOM = 6  # degrees of freedom of the deviation as stated, before any candidate adds to it
+SHORT, PART = 300, 1 / 16  # updates of a short training; or this part of a full one, where that is more
+IMAGES = 0.002  # deviation of an accuracy between the official images and others, such as recompressed ones
+
+
+class Task(NamedTuple):
+    """A training, and what it is for."""
+
+    key: str
+    settings: Settings
+    what: str
+
+    @property
+    def work(self) -> float:
+        """About how long it takes, in weights times images."""
+        s = self.settings
+        measured = s.training.schedule.repeats[0] * (s.evaluation.per_cycle or 1) + 1
+        scored = measured * (s.data.n_train + s.data.n_validation) + 10_000
+        return float(sum(prod(pair) for pair in pairwise(s.sizes))) * (2 * s.updates * s.training.batch_size + scored)
+
+
+@dataclass
+class Evidence:
+    """The candidates of a problem, and what was measured of each training by its key; ``official`` are the images."""
+
+    problem: Problem
+    candidates: Sequence[Candidate]
+    done: dict[str, Mapping[str, float]] = field(default_factory=dict)
+    official: bool = True
+    pairs: list[Candidate] = field(default_factory=list)
+    known: dict[tuple[str, str, int, bool], Task] = field(default_factory=dict)
+    found: dict[Any, Any] = field(default_factory=dict)  # predictions, as long as nothing more is done
+
+    @property
+    def stated(self) -> Candidate:
+        return self.candidates[0]
+
+    @cached_property
+    def seeds(self) -> int:
+        """How many trainings of each row there are as stated."""
+        return max(2, 1 + math.ceil(FREEDOM / len(self.problem.rows)))
+
+    def task(self, candidate: Candidate, row: str, number: int, short: bool = False) -> Task:
+        """Return a training of a candidate in a row, with the row's seed plus a number."""
+        name = (candidate.name, row, number, short)
+        if name not in self.known:
+            stated = self.problem.trained[row]
+            settings = candidate.settings(
+                row, shortened(stated, self.short(row)) if short else stated, stated.seed + number
+            )
+            self.known[name] = Task(key(settings), settings, f"{candidate.name}, {row}, seed {settings.seed}")
+        return self.known[name]
+
+    def short(self, row: str) -> int:
+        """Return how many updates a short training of a row has."""
+        return max(SHORT, round(PART * self.problem.rows[row].updates))
+
+    @property
+    def tried(self) -> list[Candidate]:
+        """All candidates of which something is trained, as stated first."""
+        entered, rows = [*self.candidates, *self.pairs], self.problem.rows
+        return [c for c in entered if any(self.task(c, row, 0).key in self.done for row in rows)]
+
+    def reported(self, row: str) -> Array:
+        return np.array([number.value for number in self.problem.of(row)])
+
+    def sample(self, candidate: Candidate, row: str, measures: Sequence[str]) -> Array:
+        """Return what is measured so far of a candidate in a row, (n, p)."""
+        tasks = (self.task(candidate, row, number) for number in range(self.seeds + SEEDS))
+        rows = [[self.done[t.key][m] for m in measures] for t in tasks if t.key in self.done]
+        return np.array(rows).reshape(len(rows), len(measures))
+
+    def samples(self, candidates: Sequence[Candidate], rows: Sequence[str], measures: Sequence[str]) -> list[Array]:
+        """Return what is measured of candidates in rows with several seeds."""
+        found = [self.sample(candidate, row, measures) for row in rows for candidate in candidates]
+        finite = [sample[np.isfinite(sample).all(axis=1)] for sample in found]
+        return [sample for sample in finite if len(sample) > 1]
+
+    def spread(self, row: str, candidates: Sequence[Candidate] | None = None) -> Spread:
+        """Return how a row's numbers vary: from all that is trained in it, and in rows with the same measures.
+
+        Costs vary as they are high: theirs is of the row alone, as soon as there is enough of it.
+        """
+        measures = [number.measure for number in self.problem.of(row)]
+        alike = [r for r in self.problem.rows if [number.measure for number in self.problem.of(r)] == measures]
+        every = self.tried if candidates is None else candidates
+        samples, own = (self.samples(every, rows, measures) for rows in (alike, [row]))
+        if not samples:
+            return Spread(25 * floors(measures), np.ones(len(measures)), np.eye(len(measures)))
+        found = distributions.spread(samples, measures)
+        if len(own) < FEWEST:
+            return found
+        here = distributions.spread(own, measures)
+        accuracy = np.array([quantity(measure) == "accuracy" for measure in measures])
+        variance = np.where(accuracy, found.variance, here.variance)
+        return Spread(variance, np.where(accuracy, found.df, here.df), found.correlation)
+
+    def prediction(self, candidate: Candidate, row: str) -> Prediction | None:
+        """Return where the numbers of a row would lie under a candidate; None where one would not be finite."""
+        if self.found.get("trainings") != len(self.done):
+            self.found = {"trainings": len(self.done)}
+        if row not in self.found:
+            self.found[row] = self.spread(row)
+        if (candidate.name, row) not in self.found:
+            self.found[candidate.name, row] = predict(*self.given(candidate, row), self.found[row])
+        found: Prediction | None = self.found[candidate.name, row]
+        return found
+
+    def given(self, candidate: Candidate, row: str) -> tuple[Array, Array]:
+        """Return what is measured of a candidate in a row, and the variance of each number that is known."""
+        numbers = self.problem.of(row)
+        sample = self.sample(candidate, row, [number.measure for number in numbers])
+        extra = [self.extra(row, n, p) for n, p in zip(numbers, sample.mean(axis=0).tolist(), strict=True)]
+        return sample, np.array(extra)
+
+    def extra(self, row: str, number: Number, p: float) -> float:
+        """Return the known variance of a number: of its rounding, of other bytes of the images, of others held out."""
+        held_out, found = self.problem.rows[row].data.validation, number.half**2 / 3
+        if quantity(number.measure) == "accuracy" and not self.official:
+            found += IMAGES**2
+        if number.measure.partition("@")[0].endswith("validation_accuracy") and isinstance(held_out, int):
+            found += 2 * p * (1 - p) / held_out
+        return found
+
+    def probability(self, candidate: Candidate, rows: Iterable[str]) -> float:
+        """Return how probable numbers so far from the prediction, or farther, are under a candidate."""
+        found = [(self.prediction(candidate, row), self.reported(row)) for row in rows]
+        if not all(prediction for prediction, _ in found):
+            return 0.0
+        distance = sum(prediction.distance(reported) for prediction, reported in found if prediction)
+        p, df = sum(len(reported) for _, reported in found), min(prediction.df for prediction, _ in found if prediction)
+        return distributions.outside(distance / p, p, df)
+
+    @property
+    def finished(self) -> list[Candidate]:
+        """The candidates that are trained in all rows."""
+        rows = self.problem.rows
+        return [c for c in self.tried if all(self.task(c, row, 0).key in self.done for row in rows)]
+
+    def likelihood(self, candidate: Candidate) -> float:
+        """Return the logarithm of the likelihood of all numbers under a candidate."""
+        found = [(self.prediction(candidate, row), self.reported(row)) for row in self.problem.rows]
+        return sum(prediction.log_density(reported) if prediction else -math.inf for prediction, reported in found)
+
+    def explained(self, candidates: Sequence[Candidate]) -> bool:
+        """Return whether all numbers are explained as stated, or by one of these candidates."""
+        return any(self.fits(c) for c in self.finished if c in candidates or c is self.stated)
+
+    def fits(self, candidate: Candidate) -> bool:
+        """Return whether a candidate explains all numbers: together, as many of them as chance leaves, and narrowly.
+
+        Who predicts no better than that any accuracy is possible, and any cost up to twice the printed one, does not.
+        """
+        inside = [within for row in self.problem.rows for within in self.compatible(candidate, row)]
+        by_chance = inside.count(False) <= distributions.by_chance(len(inside))
+        probable = self.probability(candidate, self.problem.rows) >= FITS
+        return by_chance and probable and self.likelihood(candidate) > self.ignorance
+
+    @cached_property
+    def ignorance(self) -> float:
+        """The logarithm of the likelihood of all numbers where nothing is known."""
+        costs = [number.value for number in self.problem.numbers if quantity(number.measure) != "accuracy"]
+        return -sum(math.log(2 * abs(cost) + 1e-9) for cost in costs)
+
+    def compatible(self, candidate: Candidate, row: str) -> list[bool]:
+        """Return which numbers of a row are within the interval of one more training."""
+        found, numbers = self.prediction(candidate, row), self.problem.of(row)
+        if not found:
+            return [False] * len(numbers)
+        low, high = found.intervals(np.array([number.half for number in numbers]))
+        inside: list[bool] = ((low <= self.reported(row)) & (self.reported(row) <= high)).tolist()
+        return inside

@@ -1,0 +1,175 @@
+"""How likely reported numbers are under trainings: Student's t, with deviations pooled over what was trained.
+
+The numbers of one row come from one training, so they are judged together, with the correlations between them. The
+densities and tail areas of one distribution are a few lines, which the runtime has without scipy.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+STRANGE = 50.0  # times the usual variance, or a part of it: a training that is chaotic, or stuck
+LEVEL = 0.95  # of the intervals
+FITS = 0.01  # probability of such numbers, below which they are not explained
+FEWEST = 3  # samples that can tell whether all vary alike
+MOST = {
+    "accuracy": 60.0,
+    "cost": 6.0,
+    "loss": 6.0,
+}  # degrees of freedom of a usual variance; costs vary as they are high
+FLOOR = {"accuracy": 0.001, "cost": 0.002, "loss": 0.002}  # the least deviation: that of a run of equal seeds is none
+GRID = np.linspace(0, math.pi / 2, 4001)
+SINES, COSINES = (np.log(part.clip(1e-300)) for part in (np.sin(GRID), np.cos(GRID)))
+
+
+def beta_below(x: float, a: float, b: float) -> float:
+    """Return the incomplete beta function I_x(a, b) for a and b of at least 1/2: with x = sin^2, it is smooth."""
+    logs = (2 * a - 1) * SINES + (2 * b - 1) * COSINES
+    density = np.exp(logs - logs.max())
+    area = np.concatenate([[0], np.cumsum((density[1:] + density[:-1]) / 2)])
+    return float(np.interp(math.asin(math.sqrt(min(max(x, 0.0), 1.0))), GRID, area) / area[-1])
+
+
+def outside(f: float, p: int, df: float) -> float:
+    """Return the probability that F, of p and df degrees of freedom, is above f; t^2 is F with p = 1."""
+    return beta_below(df / (df + p * f), df / 2, p / 2) if math.isfinite(f) else 0.0
+
+
+@cache
+def t_quantile(inside: float, df: float) -> float:
+    """Return the t that this much of Student's distribution lies within, on both sides of 0."""
+    low, high = 0.0, 1e4
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (low, middle) if outside(middle**2, 1, df) < 1 - inside else (middle, high)
+    return high
+
+
+class Spread(NamedTuple):
+    """How trainings that differ in their seed vary: by how much usually, and how alike that is for all candidates.
+
+    ``variance`` (p,) is the usual one of each number, ``df`` (p,) the degrees of freedom that it is worth beside a
+    candidate's own: many where all vary alike, few where each has a variance of its own. ``correlation`` is (p, p).
+    """
+
+    variance: Array
+    df: Array
+    correlation: Array
+
+
+def floors(measures: Sequence[str]) -> Array:
+    """Return the least variance (p,) of each number."""
+    return np.array([FLOOR[quantity(measure)] ** 2 for measure in measures])
+
+
+def quantity(measure: str) -> str:
+    """Return accuracy, loss or cost."""
+    return measure.partition("@")[0].rpartition("_")[2]
+
+
+def polygamma(order: int, x: float) -> float:
+    """Return the digamma function (order 0) or the trigamma function (order 1): by recurrence, then by its series."""
+    total = 0.0
+    while x < 8:
+        total, x = total + (-1 / x if order == 0 else 1 / x**2), x + 1
+    if order == 0:
+        return total + math.log(x) - 1 / (2 * x) - 1 / (12 * x**2) + 1 / (120 * x**4)
+    return total + 1 / x + 1 / (2 * x**2) + 1 / (6 * x**3) - 1 / (30 * x**5)
+
+
+def spread(samples: Sequence[Array], measures: Sequence[str]) -> Spread:
+    """Return how samples (n, p) of several seeds vary: the prior of G. Smyth (2004, section 6.2) for their variances.
+
+    Variances beyond 50 times the usual one, or below a 50th, are of chaotic or stuck trainings, and left out.
+    """
+    df, least = np.array([len(sample) - 1 for sample in samples]), floors(measures)
+    own = np.array([sample.var(axis=0, ddof=1) for sample in samples])  # (k, p)
+    variances, bias = np.maximum(own, least), np.array([polygamma(0, d / 2) - math.log(d / 2) for d in df])
+    logs = np.where(own < least, -np.inf, np.log(variances) - bias[:, None])
+    known = [prior(column, df, MOST[quantity(m)]) for column, m in zip(logs.T, measures, strict=True)]
+    usual, worth = (np.array(column) for column in zip(*known, strict=True))
+    residuals = [(s - s.mean(axis=0)) / np.sqrt(v) for s, v in zip(samples, variances, strict=True)]
+    together = np.concatenate(residuals)
+    weight = df.sum() / (df.sum() + len(least))  # correlations of few trainings are drawn towards 0
+    correlation = weight * together.T @ together / df.sum()
+    np.fill_diagonal(correlation, 1.0)
+    return Spread(np.maximum(usual, least), worth, correlation)
+
+
+def prior(logs: Array, df: Array, most: float) -> tuple[float, float]:
+    """Return the usual variance, and the degrees of freedom that it is worth, from unbiased logarithms (k,)."""
+    if not (finite := np.isfinite(logs)).any():
+        return 0.0, most
+    near = np.abs(logs - np.median(logs[finite])) < math.log(STRANGE)
+    logs, df = (column[near if near.any() else finite] for column in (logs, df))
+    total = min(float(df.sum()), most)
+    if len(logs) < FEWEST:
+        return float(np.exp(np.average(logs, weights=df))), total
+    excess = float(logs.var(ddof=1) - np.mean([polygamma(1, d / 2) for d in df]))
+    if excess <= polygamma(1, total / 2):
+        return float(np.exp(np.average(logs, weights=df))), total
+    low, high = 0.1, total
+    for _ in range(50):  # the d with trigamma(d / 2) = excess
+        middle = (low + high) / 2
+        low, high = (middle, high) if polygamma(1, middle / 2) > excess else (low, middle)
+    return float(np.exp(logs.mean() + polygamma(0, low / 2) - math.log(low / 2))), max(low, 1.0)
+
+
+def by_chance(n: int) -> int:
+    """Return how many of n numbers are outside their intervals by chance, but for a case in a hundred."""
+    inside, k = 0.0, -1
+    while inside < 1 - FITS:
+        k += 1
+        inside += math.comb(n, k) * (1 - LEVEL) ** k * LEVEL ** (n - k)
+    return k
+
+
+class Prediction(NamedTuple):
+    """Where one more training would lie: a multivariate t of p numbers, with a scale matrix (p, p)."""
+
+    mean: Array
+    scale: Array
+    df: float
+
+    def distance(self, reported: Array) -> float:
+        """Return the squared distance in scales: p times an F of p and df degrees of freedom."""
+        difference = reported - self.mean
+        return float(difference @ np.linalg.solve(self.scale, difference))
+
+    def log_density(self, reported: Array) -> float:
+        p, nu = len(self.mean), self.df
+        _, log_det = np.linalg.slogdet(self.scale)
+        factor = math.lgamma((nu + p) / 2) - math.lgamma(nu / 2) - p / 2 * math.log(nu * math.pi)
+        return float(factor - log_det / 2 - (nu + p) / 2 * math.log1p(self.distance(reported) / nu))
+
+    def intervals(self, half: Array, level: float = LEVEL) -> tuple[Array, Array]:
+        """Return the lower and upper ends (p,) of each number's interval; ``half`` a unit of its last digit."""
+        reach = t_quantile(level, self.df) * np.sqrt(np.diag(self.scale)) + half
+        return self.mean - reach, self.mean + reach
+
+
+def predict(sample: Array, extra: Array, spread: Spread) -> Prediction | None:
+    """Return the prediction from a sample (n, p); None where a number of it is not finite.
+
+    A candidate's variance is its own and the usual one, weighted by their degrees of freedom; that of a chaotic one is
+    its own. ``extra`` are variances (p,) that are known, such as that of other held-out images, and of the rounding.
+    """
+    sample = sample[np.isfinite(sample).all(axis=1)]
+    n = len(sample)
+    if not n:
+        return None
+    own = sample.var(axis=0, ddof=1) if n > 1 else np.zeros(len(extra))
+    df = spread.df + n - 1
+    variance = (spread.df * spread.variance + (n - 1) * own) / df
+    chaotic = own > STRANGE * spread.variance
+    variance, df = np.where(chaotic, own, variance), np.where(chaotic, n - 1, df)
+    deviation = np.sqrt(variance * (1 + 1 / n))
+    scale = spread.correlation * np.outer(deviation, deviation) + np.diag(extra)
+    return Prediction(sample.mean(axis=0), scale, float(df.min()))

@@ -1,0 +1,194 @@
+"""What is to be explained: rows of settings as they are stated, and the numbers that somebody printed of them."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from cifarnet.config import Settings
+from cifarnet.errors import ConfigError
+from cifarnet.experiments.pool import Outcome
+from cifarnet.nn.schedules import Cyclic
+from cifarnet.runs import Folder
+from cifarnet.training import Record
+
+MEASURES = tuple(
+    f"{split}_{kind}" for split in ("test", "validation", "train") for kind in ("accuracy", "loss", "cost")
+)
+EARLY = (
+    "train_cost@0",
+    *(f"first.{split}_{kind}" for split in ("train", "validation") for kind in ("cost", "accuracy")),
+)
+POINTS = 24  # of all curves together: more are no news, as neighbours go together
+MEASUREMENTS = 4  # of a training whose numbers are those of its end
+DENSEST = 20  # measurements of a cycle
+CHANCE = 0.1  # accuracy of a network whose cost is not finite: every image gets the first class
+NAMES = {"train": "training"}
+
+
+class Number(NamedTuple):
+    """A printed number: the row that it is of, its measure, and half a unit of its last digit.
+
+    A measure is a column of a run, as in ``test_accuracy``, at the end; ``first.`` is before those of the first
+    measurement after the start, and ``@STEP`` behind those of a curve.
+    """
+
+    row: str
+    measure: str
+    value: float
+    half: float
+
+    @property
+    def words(self) -> str:
+        return words(self.measure)
+
+
+def words(measure: str, first: int | None = None) -> str:
+    """Return a measure as people read it; ``first`` is the step of the first measurement after the start."""
+    name, _, step = measure.removeprefix("first.").partition("@")
+    split, _, kind = name.partition("_")
+    when = f" after {int(float(step)):,} updates" if step not in ("", "0") else " at the start" if step else ""
+    if measure.startswith("first."):
+        when = f" after {first:,} updates" if first else " at the first measurement"
+    return f"{NAMES.get(split, split)} {kind}{when}"
+
+
+def distinct(numbers: Sequence[Number]) -> list[Number]:
+    """Return each number once, as it is printed with the most digits."""
+    finest: dict[tuple[str, str], Number] = {}
+    for number in sorted(numbers, key=lambda number: number.half):
+        finest.setdefault((number.row, number.measure), number)
+    return [number for number in numbers if finest.get((number.row, number.measure)) is number]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Rows and their numbers."""
+
+    rows: Mapping[str, Settings]
+    numbers: Sequence[Number]
+
+    def of(self, row: str) -> list[Number]:
+        """Return the numbers of a row."""
+        return [number for number in self.numbers if number.row == row]
+
+    @cached_property
+    def columns(self) -> list[str]:
+        """What is recorded of every training: what is compared, and what may tell candidates from each other."""
+        return list(dict.fromkeys([*(number.measure for number in self.numbers), *MEASURES, *EARLY]))
+
+    @cached_property
+    def trained(self) -> dict[str, Settings]:
+        """The rows, measured no more often than their numbers need."""
+        return {row: measured(settings, [n.measure for n in self.of(row)]) for row, settings in self.rows.items()}
+
+
+def measured(settings: Settings, measures: Sequence[str]) -> Settings:
+    """Return settings that are measured as a row's numbers need it."""
+    steps = sorted({float(m.partition("@")[2]) for m in measures if "@" in m})
+    schedule, per_cycle = settings.training.schedule, settings.evaluation.per_cycle
+    if steps:
+        spacing = min(np.diff([0.0, *steps])[np.diff([0.0, *steps]) > 0], default=math.inf)
+        length = schedule.length(settings.steps_per_epoch)
+        per_cycle = max(1, min(DENSEST, round(length / spacing)))
+    elif not any(measure.startswith("first.") for measure in measures):
+        per_cycle = max(1, round(MEASUREMENTS / schedule.repeats[0]))
+    evaluation = settings.evaluation.model_copy(update={"per_cycle": per_cycle})
+    return settings.model_copy(update={"evaluation": evaluation, "search": None})
+
+
+def key(settings: Settings) -> str:
+    """Return a digest of what a training depends on."""
+    text = settings.model_dump_json(exclude={"label"})
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def shortened(settings: Settings, updates: int) -> Settings:
+    """Return settings whose training has about this many updates: the same cycles, each shorter."""
+    schedule, factor = settings.training.schedule, updates / settings.updates
+    key, length = "epochs", getattr(schedule, "epochs", 1)
+    if isinstance(schedule, Cyclic):
+        key, length = "n_s", schedule.length(settings.steps_per_epoch) // 2
+    shorter = schedule.model_copy(update={key: max(1, round(factor * length))})
+    training = settings.training.model_copy(update={"schedule": shorter})
+    evaluation = settings.evaluation.model_copy(update={"per_cycle": 1})
+    return settings.model_copy(update={"training": training, "evaluation": evaluation})
+
+
+def first_step(settings: Settings) -> int:
+    """Return the step of the first measurement after the start, that of a cycle's evenly spread ones."""
+    schedule = settings.training.schedule
+    return -(-schedule.length(settings.steps_per_epoch) // (settings.evaluation.per_cycle or schedule.measurements))
+
+
+def values(outcome: Outcome, columns: Sequence[str], first: int) -> dict[str, float]:
+    """Return what a training measured; where its cost was not finite, accuracies at chance."""
+    if outcome.status == "diverged":
+        return {name: CHANCE if name in MEASURES and "accuracy" in name else math.nan for name in columns}
+    return {name: value(outcome, name, first) for name in columns}
+
+
+def value(outcome: Outcome, measure: str, first: int) -> float:
+    name, _, step = measure.removeprefix("first.").partition("@")
+    if step or measure.startswith("first."):
+        return at(outcome.records, name, float(step or first))
+    return float(outcome.results.get(name, math.nan))
+
+
+def score(record: Record, name: str) -> float:
+    """Return a score of a record."""
+    split, _, kind = name.partition("_")
+    scores = getattr(record, split)
+    return float(getattr(scores, kind)) if scores else math.nan
+
+
+def at(records: Sequence[Record], name: str, step: float) -> float:
+    """Return a score at a step, between two records on the straight line; NaN after the last."""
+    steps = [record.step for record in records]
+    if not steps or step > steps[-1]:
+        return math.nan
+    return float(np.interp(step, steps, [score(record, name) for record in records]))
+
+
+def read_curve(path: Path, settings: Settings) -> list[Number]:
+    """Read a table with a step or an epoch, and columns as those of metrics.csv; some points of each, evenly spread.
+
+    Raises
+    ------
+    ConfigError
+        If it has neither, or a value that is no number.
+    """
+    text = Folder(path.parent).read_bytes(path.name).decode(errors="replace")
+    table = list(csv.DictReader(io.StringIO(text)))
+    try:
+        found = dict(points(table, settings.steps_per_epoch))
+    except (KeyError, TypeError, ValueError) as error:
+        raise ConfigError(f"{path}: {error}; write step,train_cost,validation_accuracy in its first line") from error
+    return [number for column in found.values() for number in column]
+
+
+def points(table: Sequence[Mapping[str, str]], epoch: int) -> Iterator[tuple[str, list[Number]]]:
+    """Yield the numbers of each measured column."""
+    names = [name for name in (table[0] if table else ()) if name in MEASURES and not name.startswith("test_")]
+    if not names or not {"step", "epoch"} & set(table[0]):
+        raise ValueError("it has no step or epoch, or no measured column")
+    most = max(3, POINTS // len(names))
+    for name in names:
+        rows = [row for row in table if (row[name] or "").strip() not in ("", "nan", "NaN")]
+        for row in rows:
+            float(row[name])
+        chosen = np.unique(np.linspace(0, len(rows) - 1, min(most, len(rows))).round().astype(int)).tolist()
+        yield name, [Number("", f"{name}@{step(rows[i], epoch):g}", float(rows[i][name]), 0.0) for i in chosen]
+
+
+def step(row: Mapping[str, str], epoch: int) -> float:
+    return float(row["step"]) if "step" in row else float(row["epoch"]) * epoch

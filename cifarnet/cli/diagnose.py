@@ -1,0 +1,163 @@
+"""``cifarnet diagnose``: what numbers that differ may come from."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import click
+
+from cifarnet.cli.options import RUN, Experiment, Folder, Pooled, WithConfig, command, option
+from cifarnet.cli.output import table, warn_synthetic
+from cifarnet.cli.progress import Stops, advance, bar
+from cifarnet.runs import Run
+
+if TYPE_CHECKING:
+    from cifarnet.causes import Number, Problem
+
+BAR = "{desc}{percentage:3.0f}%|{bar}| {elapsed}<{remaining}"
+PRINTED = tuple(f"{split}_{kind}" for split in ("test", "validation", "train") for kind in ("accuracy", "cost", "loss"))
+SHOWN = 8  # candidates
+
+
+def printed(measure: str) -> Any:
+    words = measure.replace("train", "training").replace("_", " ")
+    return option(f"--{measure.replace('_', '-')}", metavar="X", help=f"The {words} as it is printed.")
+
+
+@command("diagnose")
+class Diagnose(WithConfig, Pooled, Experiment):
+    """Find what numbers that differ may come from: a mistake, another setting, or a misprint.
+
+    Trains the settings as stated and under the deviations of others' programs (configs/README.md), and ranks them.
+
+    Examples:
+      cifarnet diagnose figure-3 --test-accuracy 38.2%
+      cifarnet diagnose my.yaml --curve mine.csv --test-accuracy 0.4631
+      cifarnet diagnose --study my-report.yaml --exhibit table-1
+    """
+
+    knobs: ClassVar[dict[str, str]] = {}
+    test_accuracy: str | None = printed("test_accuracy")
+    test_cost: str | None = printed("test_cost")
+    test_loss: str | None = printed("test_loss")
+    validation_accuracy: str | None = printed("validation_accuracy")
+    validation_cost: str | None = printed("validation_cost")
+    validation_loss: str | None = printed("validation_loss")
+    train_accuracy: str | None = printed("train_accuracy")
+    train_cost: str | None = printed("train_cost")
+    train_loss: str | None = printed("train_loss")
+    curve: Path | None = option("--curve", type=Folder(), metavar="CSV", help="Columns step, train_cost, ...")
+    study: Path | None = option("--study", type=Folder(), metavar="YAML", help="A report: all its numbers.")
+    exhibits: Sequence[str] = option("--exhibit", multiple=True, metavar="ID", help="Of the study, this alone.")
+    resume: str | None = option("--resume", help="Go on where this one stopped.", **RUN)
+
+    def run(self) -> None:
+        from cifarnet import causes
+        from cifarnet.experiments import pool
+
+        old = Run.find(self.resume, self.runs_dir) if self.resume else None
+        problem = None if old else self.problem()
+        warn_synthetic(next(iter(problem.rows.values())).data.source if problem else "")
+        bars = bar(1000, "", quiet=self.quiet, bar_format=BAR)
+        with pool.executor(self.scheduler, self.jobs, self.threads or 1, self.data_dir) as executor, Stops() as stops:
+            if old:
+                found = causes.resume(old, executor)
+            else:
+                assert problem
+                found = causes.start(problem, executor, self.runs_dir)
+            with bars:
+                for step in filter(None, stops.until(causes.execute(found, executor, self.data_dir))):
+                    text = f"{step.done} trainings, {step.what} "
+                    bars.set_description_str(text, refresh=False)
+                    advance(bars, round(1000 * step.fraction), 1000, text, quiet=self.quiet)
+        if stops.code:
+            click.echo(f"interrupted; to go on: cifarnet diagnose --resume {found.run.path}", err=True)
+            sys.exit(stops.code)
+        self.show(found.run)
+
+    def problem(self) -> Problem:
+        """Return the rows and numbers that the options name."""
+        from cifarnet.causes import Problem, read_curve
+
+        given = self.argument or self.config or any(value is not None for value in map(vars(self).get, PRINTED))
+        if self.study and (given or self.curve):
+            raise click.UsageError("--study has settings and numbers of its own: leave out a config, numbers, --curve")
+        if self.study:
+            return of_study(self.study, self.exhibits)
+        settings = self.settings()
+        numbers = [number("", name, text) for name in PRINTED if (text := vars(self)[name]) is not None]
+        numbers += read_curve(self.curve, settings) if self.curve else []
+        if not numbers:
+            raise click.UsageError("name a number, such as --test-accuracy 38.2%, a --curve, or a --study")
+        return Problem({"": settings}, numbers)
+
+    def show(self, run: Run) -> None:
+        """Print the candidates, and what they explain."""
+        results = run.results
+        single = len(results["reported"]) == 1
+        headers = ["candidate", "probability", *(["gives", "from", "to"] if single else ["compatible"]), "trainings"]
+        rows = [[c["name"], f"{c['probability']:.1%}", *given(c, results), c["seeds"]] for c in results["candidates"]]
+        text = table(rows[:SHOWN], headers, disable_numparse=True, colalign=["left"] + ["right"] * (len(headers) - 1))
+        more = len(rows) - SHOWN
+        rest = [f"and {more} less probable ones; " * (more > 0) + f"{len(results['excluded'])} are excluded earlier"]
+        cure = [c[key] for c in results["candidates"][:1] if c["fits"] for key in ("origin", "cure") if c[key]]
+        next_ = f"cifarnet train --config {run.path / 'best.yaml'}"
+        page = f"{run.path / 'run.html'} shows all; to repeat the first: {next_}"
+        self.answer({"run": str(run.path), "status": run.status, "next": next_} | results,
+                    text, *rest, "", *results["says"], *cure, page)  # fmt: skip
+
+
+def given(candidate: dict[str, Any], results: dict[str, Any]) -> list[str]:
+    """Return what a candidate gives: of one number mean and interval, of several how many are compatible."""
+    from cifarnet.causes.answer import show
+
+    if len(results["reported"]) > 1:
+        return [f"{candidate['compatible']} of {len(results['reported'])}"]
+    measure, (found,) = results["reported"][0]["measure"], candidate["numbers"]
+    return [show(found[key], measure) for key in ("mean", "low", "high")]
+
+
+def number(row: str, measure: str, text: str) -> Number:
+    """Return a printed number; UsageError if the text is none, or cannot be an accuracy."""
+    from cifarnet.causes import Number
+    from cifarnet.reports.printed import quantity, resolution
+
+    try:
+        value, half = quantity(text), resolution(text)
+    except ValueError as error:
+        raise click.UsageError(f"--{measure.replace('_', '-')} {text}: is no number") from error
+    if measure.endswith("_accuracy") and not 0 <= value <= 1:
+        raise click.UsageError(f"--{measure.replace('_', '-')} {text}: write 38.2% or 0.382")
+    return Number(row, measure, value, half)
+
+
+def of_study(path: Path, exhibits: Sequence[str]) -> Problem:
+    """Return the trainings of a study and the numbers that it prints of their results."""
+    from cifarnet import reports
+    from cifarnet.causes import Problem
+
+    (study, *_) = reports.read_studies(path)
+    known = [exhibit.id for exhibit in study.exhibits]
+    if missing := [name for name in exhibits if name not in known]:
+        raise click.UsageError(f"--exhibit {', '.join(missing)}: not known; name one of {', '.join(known)}")
+    found = list(numbers_of(study, exhibits or known))
+    if not found:
+        raise click.UsageError(f"{path}: it prints no accuracy, cost or loss of a training")
+    rows = {f"{exhibit.id}/{row.id}": row.settings for exhibit in study.exhibits for row in exhibit.rows}
+    return Problem({name: rows[name] for name in dict.fromkeys(n.row for n in found)}, found)
+
+
+def numbers_of(study: Any, exhibits: Sequence[str]) -> Iterator[Number]:
+    """Yield the comparable numbers of a study."""
+    from cifarnet.causes import MEASURES, Number
+    from cifarnet.reports.printed import resolution
+
+    for exhibit in study.exhibits:
+        for row in exhibit.rows if exhibit.id in exhibits else ():
+            for r in () if row.check or row.alternative else row.reported:
+                if r.measure in MEASURES and not (r.reason or r.bound):
+                    first = "first." * (r.at == "first")
+                    yield Number(f"{exhibit.id}/{row.id}", first + r.measure, r.quantity, resolution(r.text))

@@ -1,0 +1,101 @@
+"""What the page of a diagnosis shows: what was reported, as stated and under the likeliest candidates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from cifarnet import plots
+from cifarnet.pages.kinds import STOPPED, Cell, Table, View
+from cifarnet.runs import Run
+
+BEST = 3  # candidates whose numbers are shown
+COLOURS = ("c0", "c1", "c2", "c3")
+Found = Mapping[str, Any]
+
+
+def content(run: Run) -> View:
+    """Return what a diagnosis has to show; before its end, how to go on."""
+    results = run.results
+    if not results:
+        going = {"Go on": f"cifarnet diagnose --resume {run.path}"} if run.status in STOPPED else {}
+        return View(says=["The trainings are not done yet."], commands=going)
+    candidates = results["candidates"]
+    stated = [c for c in candidates if c["kind"] == "as stated"]
+    chosen = stated + [c for c in candidates if c["kind"] != "as stated"][:BEST]
+    tables = [numbers(results["reported"], chosen), ranking(candidates), excluded(results["excluded"])]
+    again = {"Train as the likeliest": f"cifarnet train --config {run.path / 'best.yaml'}"}
+    return View(says=[*results["says"], *corrections(candidates[0])], commands=again,
+                charts=[*curves(results["reported"], chosen)], tables=tables)  # fmt: skip
+
+
+def corrections(first: Found) -> Iterator[str]:
+    """Say how the likeliest deviation comes about, how it shows and how it is corrected, where it explains anything."""
+    for key in ("origin", "sign", "cure") if first["fits"] else ():
+        if first.get(key):
+            yield first[key]
+
+
+def ranking(candidates: Sequence[Found]) -> Table:
+    rows = [
+        [
+            Cell(c["name"]),
+            Cell(f"{c['probability']:.1%}", c["probability"], shade=round(c["probability"], 3)),
+            Cell(f"{c['compatible']} of {len(c['numbers'])}", c["compatible"], "good" if c["fits"] else "bad"),
+            Cell(str(c["seeds"])),
+            Cell(c["says"]),
+        ]
+        for c in candidates
+    ]
+    caption = "The most probable first; compatible are numbers within the 95 % interval of one more training"
+    return Table("Candidates", ["candidate", "#probability", "#compatible", "#seeds", "what it is"], rows, caption)
+
+
+def numbers(reported: Sequence[Found], chosen: Sequence[Found]) -> Table:
+    """Return every reported number beside the mean of each chosen candidate, marked where it is compatible."""
+    rows = [
+        [Cell(" ".join(filter(None, [n["row"], n["measure"].replace("_", " ")]))), Cell(shown(n["value"], n))]
+        + [number(c["numbers"][i], n) for c in chosen]
+        for i, n in enumerate(reported)
+    ]
+    columns = ["number", "#reported", *(f"#{c['name']}" for c in chosen)]
+    return Table("Reported, and under each", columns, rows, "Means of the seeds, with the 95 % interval")
+
+
+def number(found: Found, reported: Found) -> Cell:
+    mean, low, high = (shown(found[key], reported) for key in ("mean", "low", "high"))
+    return Cell(f"{mean} ({low} to {high})", found["mean"], "good" if found["compatible"] else "bad")
+
+
+def shown(value: float, reported: Found) -> str:
+    return f"{value:.2%}" if "accuracy" in reported["measure"] else f"{value:.4g}"
+
+
+def excluded(found: Mapping[str, str]) -> Table:
+    rows = [[Cell(name), Cell(why)] for name, why in found.items()]
+    return Table("Not trained to the end", ["candidate", "why"], rows)
+
+
+def curves(reported: Sequence[Found], chosen: Sequence[Found]) -> Iterator[plots.Chart | None]:
+    """Draw each reported curve over those of the chosen candidates, with their intervals."""
+    places: dict[str, list[int]] = {}
+    for i, n in enumerate(reported):
+        if "@" in n["measure"]:
+            places.setdefault(n["measure"].partition("@")[0], []).append(i)
+    for measure, indices in places.items():
+        x = np.array([float(reported[i]["measure"].partition("@")[2]) for i in indices])
+        points = [plots.Point("reported", at, reported[i]["value"]) for at, i in zip(x.tolist(), indices, strict=True)]
+        series = [
+            plots.Series(c["name"], x, **columns(c, indices), colour=colour)
+            for c, colour in zip(chosen, COLOURS, strict=False)
+        ]
+        name = measure.replace("_", " ")
+        yield plots.chart(name, "update step", series, points, percent=measure.endswith("accuracy"))
+
+
+def columns(candidate: Found, indices: Sequence[int]) -> dict[str, Any]:
+    """Return the line and the band of some numbers of a candidate, (k,) each."""
+    names = {"y": "mean", "low": "low", "high": "high"}
+    return {name: np.array([candidate["numbers"][i][key] for i in indices], float) for name, key in names.items()}

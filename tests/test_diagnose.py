@@ -1,0 +1,264 @@
+"""`diagnose` tries what numbers may come from, ranks it by likelihood, and finds what is planted."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from cifarnet import causes, config, data, training
+from cifarnet.causes import Number, Problem, likelihood
+from cifarnet.causes.answer import answer
+from cifarnet.causes.candidates import STATED, candidates, pair
+from cifarnet.causes.numbers import first_step, measured, shortened
+from cifarnet.cli import cli
+from cifarnet.config import Settings
+from cifarnet.errors import RunError
+from cifarnet.experiments import pool, train
+from cifarnet.runs import Run
+from cifarnet.training import State
+
+
+def deviating(settings, *names, **more):
+    return config.override(settings, {f"deviations.{name}": True for name in names} | more, "test")
+
+
+# --- what is tried, and how likely it is ---
+
+
+def test_what_is_tried_changes_something_and_contradicts_nothing():
+    found = candidates({"row": config.load("figure-3")}, ["test_accuracy"])
+    names = [c.name for c in found]
+    assert names[0] == STATED
+    assert {"l2_per_batch", "inputs only centred", "images not shuffled", "initial weights of 1"} < set(names)
+    assert {"initial W2 of 0.1", "lambda times 0.1", "eta times 10", "cycles_as_epochs"} < set(names)
+    assert not {"last_batch", "best_cycle", "statistics_of_file", "images shuffled"} & set(names)
+    one_layer = [c.name for c in candidates({"row": config.load("assignment-1")}, ["validation_accuracy"])]
+    assert not {"relu_unmasked", "l2_missing", "same_order", "one_statistic", "validation_as_test"} & set(one_layer)
+
+
+def test_a_candidate_changes_the_rows_that_it_can_change():
+    rows = {"0": config.load("figure-3", ["training.lambda=0"]), "1": config.load("figure-3")}
+    found = {c.name: c for c in candidates(rows, ["test_accuracy"])}
+    assert found["l2_missing"].rows == {"1": {"deviations.l2_missing": True}}
+    assert found["l2_missing"].settings("0", rows["0"], 7) == config.override(rows["0"], {"seed": 7}, "test")
+    assert found["lambda times 10"].rows == {"1": {"training.lambda": 0.1}}
+    both = pair(found["l2_missing"], found["biases_fixed"], rows)
+    assert both.name == "l2_missing and biases_fixed"
+    assert both.rows["0"] == {"deviations.biases_fixed": True}
+    assert not pair(found["l2_missing"], found["l2_halved"], rows)
+
+
+def test_trainings_are_measured_as_their_numbers_need_and_can_be_shortened():
+    figure_4 = config.load("figure-4")
+    assert measured(figure_4, ["train_cost@100", "train_cost@300"]).evaluation.per_cycle == 16
+    assert measured(figure_4, ["first.train_cost"]).evaluation == figure_4.evaluation
+    assert first_step(measured(figure_4, ["test_accuracy"])) == 1600
+    assert shortened(figure_4, 300).updates == 300
+    assert shortened(config.load("assignment-1"), 300).updates == 300
+
+
+@pytest.mark.parametrize(("df", "expected"), [(1, 12.7062047), (2, 4.3026527), (6, 2.4469119), (30, 2.0422725)])
+def test_quantiles_are_those_of_students_table(df, expected):
+    assert likelihood.t_quantile(0.95, df) == pytest.approx(expected, rel=1e-6)
+
+
+def test_tails_and_densities_are_scipys():
+    stats = pytest.importorskip("scipy.stats")
+    for f, p, df in [(2, 3, 6), (10, 5, 20), (3, 9, 12)]:
+        assert likelihood.outside(f, p, df) == pytest.approx(stats.f.sf(f, p, df), rel=1e-4)
+    found = likelihood.Prediction(np.array([0.4, 1.2]), np.array([[0.01, 0.002], [0.002, 0.03]]), 7)
+    expected = stats.multivariate_t.logpdf([0.5, 1.0], found.mean, found.scale, 7)
+    assert found.log_density(np.array([0.5, 1.0])) == pytest.approx(expected)
+
+
+MEASURED = ["test_accuracy", "validation_accuracy"]
+
+
+def samples(rng, scales, sizes):
+    """Samples of two numbers that go together, one for each scale."""
+    factor = np.linalg.cholesky([[1.6e-5, 1e-5], [1e-5, 4e-5]])
+    return [scale * rng.standard_normal((n, 2)) @ factor.T for scale, n in zip(scales, sizes, strict=True)]
+
+
+@pytest.mark.parametrize("vary", [0.0, 0.5])
+def test_95_percent_of_further_trainings_are_within_the_interval_and_1_percent_beyond_the_rule(vary):
+    """Also where each candidate has a deviation of its own."""
+    rng, inside, beyond = np.random.default_rng(1), [], []
+    for _ in range(1000):
+        scales = np.exp(vary * rng.standard_normal(9))
+        *known, new = samples(rng, [*scales, scales[3]], [7, *[3] * 8, 1])
+        found = likelihood.predict(known[3], np.zeros(2), likelihood.spread(known, MEASURED))
+        low, high = found.intervals(np.zeros(2))
+        inside.append((low <= new[0]) & (new[0] <= high))
+        beyond.append(likelihood.outside(found.distance(new[0]) / 2, 2, found.df) < 0.01)
+    assert np.mean(inside) == pytest.approx(0.95, abs=0.02)
+    assert np.mean(beyond) == pytest.approx(0.01, abs=0.015)
+
+
+def test_chaotic_and_stuck_trainings_say_nothing_of_the_others():
+    rng = np.random.default_rng(2)
+    usual, chaotic = samples(rng, [1] * 6, [7] * 6), samples(rng, [100], [7])[0]
+    stuck = np.full((7, 2), 0.1)
+    alone, together = (likelihood.spread(found, MEASURED) for found in (usual, [*usual, chaotic, stuck]))
+    assert together.variance == pytest.approx(alone.variance)
+    assert together.df.tolist() == alone.df.tolist()
+    assert likelihood.predict(chaotic, np.zeros(2), together).df == 6
+    assert likelihood.predict(np.full((2, 2), math.nan), np.zeros(2), together) is None
+
+
+# --- diagnoses ---
+
+PRINTED = ("test_accuracy", "validation_accuracy", "train_cost")
+
+
+@pytest.fixture
+def small(tiny, release) -> Settings:
+    images = {"data.train": [1, 2], "data.validation": [3], "data.limit": None, "data.dims": 40}
+    length = {"training.schedule.n_s": 40, "training.schedule.cycles": 1, "training.batch_size": 30}
+    return config.override(tiny, images | length | {"training.lambda": 0.2, "network.hidden": [12]}, "test")
+
+
+def reported(settings, measures=PRINTED, row="", half=0.0):
+    """What somebody prints of a training with these settings."""
+    dataset = data.load(settings.data)
+    *_, last = training.train(state := State.initial(settings), dataset, settings)
+    results = train.final(settings, dataset, state, last, 1).results
+    return [Number(row, measure, results[measure], half) for measure in measures]
+
+
+def diagnose(tmp_path, rows, numbers):
+    with pool.executor(jobs=2) as executor:
+        found = causes.start(Problem(rows, numbers), executor, tmp_path)
+        for _ in causes.execute(found, executor):
+            pass
+    return found
+
+
+FEW = (STATED, "l2_missing", "l2_per_image", "relu_unmasked", "gradient_summed", "biases_fixed", "lambda times 0.1",
+       "inputs in [0, 1], not normalised", "epochs_as_cycles", "initial weights of 1")  # fmt: skip
+
+
+@pytest.fixture
+def few(monkeypatch):
+    """Fewer candidates, which take less time."""
+    every = causes.study.candidates
+    monkeypatch.setattr(causes.study, "candidates", lambda *args: [c for c in every(*args) if c.name in FEW])
+
+
+@pytest.mark.parametrize("planted", ["gradient_summed", "l2_halved"])
+def test_a_planted_deviation_is_found_among_all_candidates(tmp_path, small, planted):
+    found = diagnose(tmp_path, {"": small}, reported(deviating(small, planted, seed=7))).run.results
+    assert found["verdict"] == "explained"
+    assert planted in [c["name"] for c in found["candidates"][:2]]
+    (own,) = (c for c in found["candidates"][:2] if c["name"] == planted)
+    assert own["fits"] and own["origin"] and own["cure"]
+    assert found["tried"] > 35
+
+
+def test_numbers_of_the_stated_settings_come_out_as_stated(tmp_path, small, few):
+    found = diagnose(tmp_path, {"": small}, reported(config.override(small, {"seed": 77}, "test"))).run.results
+    assert found["verdict"] == found["candidates"][0]["name"] == STATED
+
+
+def test_a_misprinted_lambda_is_found(tmp_path, small, few):
+    numbers = reported(config.override(small, {"training.lambda": 0.02, "seed": 5}, "test"))
+    found = diagnose(tmp_path, {"": small}, numbers)
+    assert found.run.results["candidates"][0]["name"] == "lambda times 0.1"
+    assert config.load(found.run.path / "best.yaml").training.lam == 0.02
+
+
+def test_equal_explanations_are_named_with_what_would_tell_them_from_each_other(tmp_path, small, few):
+    """A cost says that the L2 term is missing or tiny; no number here tells those from each other."""
+    numbers = reported(deviating(small, "l2_missing", seed=11), ["train_cost"])
+    found = diagnose(tmp_path, {"": small}, numbers).run.results
+    assert {"l2_missing", "l2_per_image"} <= set(found["explanations"])
+    assert any("equally well" in text for text in found["says"])
+    assert "would tell them from each other" in found["says"][-1]
+
+
+def test_where_nothing_explains_the_numbers_pairs_are_tried_and_that_is_said(tmp_path, small, few):
+    found = diagnose(tmp_path, {"": small}, [Number("", "test_accuracy", 0.99, 5e-5)])
+    assert found.run.results["verdict"] == "nothing"
+    assert found.run.results["says"][0].startswith("None of ")
+    assert any(c["kind"] == "pair" for c in found.run.results["candidates"])
+
+
+def test_a_pair_is_found_and_the_pattern_over_rows_decides(tmp_path, small, few):
+    """With lambda 0 the L2 term cannot show: that row says what the other deviation is, the other one that it shows."""
+    rows = {"a": small, "b": config.override(small, {"training.lambda": 0.0}, "test")}
+    planted = ("l2_missing", "gradient_summed")
+    numbers = [n for row, s in rows.items() for n in reported(deviating(s, *planted, seed=9), row=row)]
+    found = diagnose(tmp_path, rows, numbers).run.results
+    assert found["candidates"][0]["name"] == "l2_missing and gradient_summed"
+    assert found["explanations"][1:] in ([], ["l2_per_image and gradient_summed"])
+
+
+def test_a_stopped_diagnosis_goes_on_and_ends_with_the_same_answer(tmp_path, small, few):
+    numbers = reported(deviating(small, "relu_unmasked", seed=3))
+    with pool.executor(jobs=1) as executor:
+        first = causes.start(Problem({"": small}, numbers), executor, tmp_path)
+        steps = causes.execute(first, executor)
+        while len(first.race.done) < 12:
+            next(steps)
+        steps.close()
+        assert Run(first.run.path).status == "interrupted"
+        before = first.run.read_bytes("trainings.csv")
+        again = causes.resume(Run(first.run.path), executor)
+        assert len(again.race.done) == len(first.race.done) >= 12
+        for _ in causes.execute(again, executor):
+            pass
+    assert again.run.read_bytes("trainings.csv").startswith(before)
+    whole = diagnose(tmp_path, {"": small}, numbers)
+    assert json.dumps(answer(causes.read(again.run).race)) == json.dumps(again.run.results)
+    assert [c["name"] for c in again.run.results["candidates"]] == [c["name"] for c in whole.run.results["candidates"]]
+    names = {path.name for path in again.run.path.iterdir()} - {".lock"}
+    assert names == {
+        "best.yaml",
+        "config.yaml",
+        "environment.json",
+        "log.txt",
+        "plan.json",
+        "run.html",
+        "run.json",
+        "trainings.csv",
+    }
+    with pytest.raises(RunError, match="no diagnosis"):
+        causes.read(Run(train.create(small, data.load(small.data), tmp_path).path))
+
+
+def test_the_command_reads_curves_and_prints_a_table(tmp_path, small, few, monkeypatch):
+    runs, config_file = tmp_path / "runs", tmp_path / "mine.yaml"
+    config_file.write_text(config.dump(small))
+    records = training.train(State.initial(small), data.load(small.data), small)
+    rows = [r.row() for r in records if r.validation]
+    lines = [f"{r['step']},{r['train_cost']:.4f},{r['validation_accuracy']:.4f}" for r in rows]
+    (tmp_path / "mine.csv").write_text("step,train_cost,validation_accuracy\n" + "\n".join(lines) + "\n")
+    words = ["diagnose", str(config_file), "--curve", str(tmp_path / "mine.csv"), "--runs-dir", str(runs), "--json"]
+    result = CliRunner().invoke(cli, words)
+    found = json.loads(result.stdout)
+    assert (found["verdict"], len(found["reported"]), result.exit_code) == (STATED, 2 * len(lines), 0)
+    assert found["candidates"][0]["compatible"] == len(found["reported"])
+    page = (Run.find("latest", runs).path / "run.html").read_text()
+    assert all(
+        text in page for text in ("Candidates", "Reported, and under each", "l2_missing", 'aria-label="train cost')
+    )
+    shown = CliRunner().invoke(cli, ["diagnose", "--resume", "latest", "--runs-dir", str(runs)]).stdout
+    assert shown.startswith("candidate") and "as stated" in shown
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["figure-3"], "name a number, such as --test-accuracy 38.2%"),
+        (["figure-3", "--test-accuracy", "38.2"], "write 38.2% or 0.382"),
+        (["figure-3", "--test-accuracy", "high"], "--test-accuracy high: is no number"),
+        (["figure-3", "--study", "stagge-2019"], "--study has settings and numbers of its own"),
+        (["--study", "stagge-2019", "--exhibit", "x"], "--exhibit x: not known; name one of gradient, runs"),
+    ],
+)
+def test_a_wrong_call_is_one_clear_line(words, expected):
+    result = CliRunner().invoke(cli, ["diagnose", *words])
+    assert expected in result.output
+    assert result.exit_code == 2
