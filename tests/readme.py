@@ -21,7 +21,7 @@ BLOCK = re.compile(
     r"```(?P<kind>\w*)\n(?P<body>.*?)```\n(?:\n(?P<spread>With seeds (?P<first>\d+) to (?P<last>\d+):[^\n]*)\n)?",
     re.DOTALL,
 )
-FIGURE = re.compile(r"(?P<name>\w+) (?P<value>\d+\.\d+)(?: ± (?P<deviation>\d+\.\d+))?%")
+FIGURE = re.compile(r"(?P<name>\w+) (?P<value>\d+\.\d+)(?: ± (?P<deviation>\d+\.\d+))? ?%")
 VARYING = [  # what is the machine's and the clock's
     (r"\d{8}-\d{6}(-\d+)?", "TIME"),
     (r"(\d+(\.\d+)? to )?\d+(\.\d+)? (min|s)\b( on \d+ cores)?", "DURATION"),
@@ -116,7 +116,7 @@ class Session:
         values = [{m["name"]: float(m["value"]) for m in FIGURE.finditer(output)} for output in outputs]
         seconds = sorted(re.findall(r"in (\d+\.\d) s", "".join(outputs)), key=float)
         texts = [
-            f"{key} {fmean(v[key] for v in values):.2f} ± {stdev(v[key] for v in values):.2f}%" for key in values[0]
+            f"{key} {fmean(v[key] for v in values):.2f} ± {stdev(v[key] for v in values):.2f} %" for key in values[0]
         ]
         time = f"in {seconds[0]} to {seconds[-1]} s on {os.cpu_count()} cores"
         return f"With seeds {block.seeds[0]} to {block.seeds[-1]}: {', '.join(texts)}, {time}."

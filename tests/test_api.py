@@ -13,7 +13,7 @@ from cifarnet import api, config, data, errors, version
 from cifarnet.api import calls
 from cifarnet.errors import ConfigError, RunError
 
-CONFIG = {"data": {"source": "synthetic", "limit": 1000}, "training": {"schedule": {"n_s": 10}}}
+CONFIG = {"data": {"source": "synthetic", "limit": 1000, "validation": 1000}, "training": {"schedule": {"n_s": 10}}}
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def test_reprs_are_short(run, tmp_path):
     assert repr(config.load("figure-4")).startswith("Settings(label='figure-4', training=Training(lam=0.01, schedule=")
     assert repr(training) == f"Training({training.run.path}: 20 of 20 updates)"
     assert repr(training.state) == "State(step 20, 3072-50-10, float32)"
-    assert repr(training.dataset) == "Dataset(synthetic: 1,000 training and 10,000 validation images of 3,072 inputs)"
+    assert repr(training.dataset) == "Dataset(synthetic: 1,000 training and 1,000 validation images of 3,072 inputs)"
     assert repr(run.model) == "Model(3072-50-10, 154,160 parameters)"
     assert re.fullmatch(
         r"Record\(step 20, eta 1e-05, training \S+ % at cost \S+, validation \S+ % at cost \S+\)", repr(record)
@@ -89,6 +89,30 @@ def test_a_search_goes_from_coarse_to_fine(tmp_path):
         cifarnet.search(stage="fine", earlier=cifarnet.gradcheck(CONFIG, dims=3, samples=2, runs_dir=tmp_path))
 
 
+def test_a_search_that_was_left_is_resumed(tmp_path, monkeypatch):
+    """The trial that has ended is not trained again; its settings are those that it began with."""
+
+    class Left(calls._bar(1, "", False).__class__):
+        def update(self, n=1):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(calls, "_bar", lambda *_: Left(disable=True))
+    over = {"over": {"network.hidden": {"values": [3, 5, 7]}}, "coarse": {"n_s": 5, "cycles": 1}}
+    with pytest.raises(KeyboardInterrupt):
+        cifarnet.search(CONFIG | {"search": over}, runs_dir=tmp_path, jobs=1)
+    monkeypatch.undo()
+    left = cifarnet.load("latest", tmp_path)
+    rows = left.read_rows("trials.csv")
+    assert left.status == "interrupted" and len(rows) < 3
+    with pytest.raises(RunError, match=r"goes on with cifarnet\.search\(resume="):
+        left.resume()
+    resumed = cifarnet.search(resume=left, jobs=1)
+    assert resumed.path == left.path and resumed.status == "completed"
+    assert resumed.read_rows("trials.csv")[: len(rows)] == rows and len(resumed.trials) == 3
+    with pytest.raises(ValueError, match="as it is"):
+        cifarnet.search(CONFIG, resume=left)
+
+
 def test_a_gradient_check_and_a_range_test_are_runs(tmp_path):
     """Errors and etas are in their results; wrong methods and ranges are refused before anything is written."""
     check = cifarnet.gradcheck(CONFIG, dims=3, samples=2, lambdas=[0.1], methods=["centered"], runs_dir=tmp_path)
@@ -112,7 +136,7 @@ def test_a_loaded_run_has_its_records_settings_and_results(run):
     assert again.records["step"].tolist() == list(range(0, 21, 2))
     assert again.results["updates"] == 20
     assert repr(again) == f"Run('{run.path}', completed)"
-    with pytest.raises(RunError, match=r"0 runs in .* begin like this"):
+    with pytest.raises(RunError, match=r"no run in .* begins like this"):
         cifarnet.load("nothing", run.path.parent)
 
 

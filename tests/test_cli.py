@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import click
 import numpy as np
@@ -23,15 +24,17 @@ from PIL import Image
 import cifarnet
 from cifarnet import config, plots
 from cifarnet.cli import COMMANDS, cli, main
+from cifarnet.data.places import Finding
 from cifarnet.runs import Run
 
-TINY = ["quick", "--set=data.limit=500", "--set=training.schedule={n_s: 5, cycles: 2}", "--set=evaluation.per_cycle=2"]
-SMALL = ["-c", "quick", "--set=data={limit: 500, dims: 20}", "--set=network.hidden=[5]"]  # a network of milliseconds
+FEW = "--set=data={limit: 500, validation: 1000}"
+TINY = ["quick", FEW, "--set=training.schedule={n_s: 5, cycles: 2}", "--set=evaluation.per_cycle=2"]
+SMALL = ["-c", "quick", FEW, "--set=data.dims=20", "--set=network.hidden=[5]"]  # a network of milliseconds
 FAST = [*SMALL, "--format=svg"]
 COARSE = [*SMALL, "--set=search.coarse={n_s: 5, cycles: 1, trials: 3}"]
 FINE = ["--set=search.fine={n_s: 5, cycles: 1, trials: 2}", "--set=search.final={n_s: 5, cycles: 1, train: [1]}"]
 RUN = {"config.yaml", "environment.json", "run.json", "run.html", "log.txt", ".lock"}
-CURVES = {f"figures/{name}.{kind}" for name in ("curves", "eta", "weights") for kind in ("png", "svg")}
+CURVES = {f"figures/{name}.png" for name in ("curves", "eta", "weights")}
 CYCLES = {f"checkpoints/{name}.npz" for name in ("best", "cycle-1", "cycle-2", "latest")}
 TRAINED = RUN | CURVES | CYCLES | {"metrics.csv", "model.npz", "confusion-test.csv"}
 PROCESS = [sys.executable, "-m", "cifarnet"]
@@ -82,7 +85,7 @@ def files(folder):
 
 
 def figures(*names):
-    return {f"figures/{name}.{kind}" for name in names for kind in ("png", "svg")}
+    return {f"figures/{name}.png" for name in names}
 
 
 def test_help_imports_little():
@@ -101,12 +104,15 @@ def pages(group, words=()):
         yield from pages(found, (*words, name)) if isinstance(found, click.Group) else ()
 
 
-@pytest.mark.parametrize("words", [*pages(cli)], ids=" ".join)
+STAGES = [("search-lambda", "coarse"), ("search-lambda", "fine")]
+
+
+@pytest.mark.parametrize("words", [*pages(cli), *STAGES], ids=" ".join)
 def test_help_fits_a_screen_and_names_values_in_words(call, monkeypatch, words):
     monkeypatch.setenv("COLUMNS", "80")
-    page = call(*words, *(["coarse"] if "search" in words[0] else []), "-h").out
+    page = call(*words, "-h").out
     assert page.startswith(f"Usage: cifarnet {' '.join(words)}")
-    assert not re.search("RANGE|INTEGER", page)
+    assert not re.search("RANGE|INTEGER|VALUE(?!,)", page.replace("KEY=VALUE", ""))
     assert len(page.splitlines()) <= 40
     assert max(map(len, page.splitlines())) <= 80
 
@@ -125,13 +131,14 @@ def test_help_fits_a_screen_and_names_values_in_words(call, monkeypatch, words):
         (["train", "quick", "--lambda", "x"], 2, '--lambda: training.lambda = "x": must be a number'),
         (["search", "coarse", "width", "--hidden", "9"], 2, "--hidden: network.hidden is what this searches"),
         (["runs", "lsit"], 2, "Did you mean 'list'?"),
-        (["evaluate", "nowhere"], 1, "nowhere: 0 runs"),
+        (["evaluate", "nowhere"], 1, "nowhere: no run in runs"),
         (["gradcheck", "quick", "--hidden", "many"], 2, "network.hidden"),
         (["find-eta", "quick", "--from", "1", "--to", "0.5"], 2, "--from 1 must be below --to 0.5"),
         (["search-lambda", "fine", "quick"], 2, "give --from RUN"),
         (["search", "coarse", "--resume", "latest", "--seed", "1"], 2, "--resume goes on with a search as it is"),
         (["search-lambda", "coarse", "--retry-failed"], 2, "--retry-failed goes with --resume"),
-        (["search-lambda", "coarse", "--from", "x"], 2, "--from RUN goes with fine"),
+        (["search-lambda", "coarse", "--from", "x"], 2, "No such option '--from'"),
+        (["search-lambda", "--from", "x", "coarse"], 2, "--from RUN goes with fine"),
         (["search"], 2, "say coarse or fine"),
         (["search", "coarse", "width", "--by", "seed"], 2, "searched are network.hidden, training.lambda"),
         (["runs", "rm"], 2, "--keep-best K"),
@@ -184,7 +191,7 @@ def test_progress_and_results_go_to_different_streams(call):
     assert re.fullmatch("SYNTHETIC data: .*\n", quiet.err)
     for printed in loud, quiet:
         lines = printed.out.splitlines()
-        assert re.fullmatch(r"\d+ updates in .*; accuracy: training .*%, .*, test .*%", lines[1])
+        assert re.fullmatch(r"\d+ updates in .*; accuracy: training .* %, .*, test .* %", lines[1])
         opened = rf"\S+ {lines[0]}/run.html", f"Next: cifarnet evaluate {lines[0]}"
         assert bool(lines[2:]) == (printed is loud)
         assert all(re.search(pattern, line) for pattern, line in zip(opened, lines[2:], strict=False))
@@ -213,7 +220,7 @@ def test_several_seeds_end_with_mean_and_deviation(answer, call):
         ((a + b) / 2, abs(a - b) / 2**0.5)
     )
     folded = call("runs", "list", "--by", "seed").out.splitlines()[-1]
-    row = rf"{100 * (a + b) / 2:.2f} ± {abs(a - b) / 2**0.5:.2%}"
+    row = rf"{100 * (a + b) / 2:.2f} ± {100 * abs(a - b) / 2**0.5:.2f} %"
     assert row in folded
     [one] = answer("runs", "list", "--by", "seed")["rows"]
     assert (one["runs"], sorted(one["seed"])) == (2, [5, 6])
@@ -277,6 +284,7 @@ def test_evaluate_adds_its_figures(answer, call, trained):
     assert found["n"] == np.sum(found["confusion"]) == 10_000
     assert len(found["per_class"]) == 10
     added = figures("confusion-test", "mistakes-test")
+    added |= {name.replace("png", "svg") for name in added}
     last = answer("evaluate", "latest", "--checkpoint", "cycle-2", "--format", "svg")
     assert last["accuracy"] == found["accuracy"] == trained.results["test_accuracy"]
     tables = call("evaluate", "--format", "svg").out.splitlines()[1:-1]
@@ -372,6 +380,16 @@ def test_the_plan_of_a_search_writes_nothing(call, tmp_path):
     assert not (tmp_path / "runs").exists()
 
 
+def test_a_search_that_began_with_halving_says_why_it_cannot_go_on(call, answer):
+    run = Run(Path(answer("search-lambda", "coarse", *COARSE)["run"]))
+    info = run.info
+    info["settings"]["search"]["coarse"]["halving"] = 2
+    run.write_json("run.json", info)
+    assert (
+        "it began with halving, which is gone; search again" in call("search-lambda", "--resume", run.path, code=1).err
+    )
+
+
 def test_top_says_how_many_trials_are_shown(call):
     for words, shown in ([], 3), (["--top", 1], 1), (["--top", 9], 4):
         table = call("search-lambda", "coarse", *COARSE, "--set=search.coarse.trials=4", *words).out
@@ -418,7 +436,7 @@ def test_runs_are_listed_in_five_forms(call, answer, trained, monkeypatch):
     header, _, first, second = call("runs", "list").out.splitlines()
     assert re.fullmatch("run +age +kind +label +status +n_s +hidden .* validation +test +time", header)
     assert " small " in first
-    assert re.match(rf"{trained.name[:15]} .* {trained.results['test_accuracy']:.2%} ", second)
+    assert re.match(rf"{trained.name[:15]} .* {100 * trained.results['test_accuracy']:.2f} % ", second)
     assert call("runs", "list", "--markdown").out.startswith("| run ")
     assert r"\toprule" in call("runs", "list", "--latex").out
     rows = csv.DictReader(io.StringIO(call("runs", "list", "--csv", "--sort", "-started").out))
@@ -492,6 +510,13 @@ def test_config_and_data_describe(call, answer):
     assert json.loads(call("config", "schema").out) == config.json_schema()
     assert call("config", "reference").out == config.reference()
     assert "data download" in call("data", "verify", code=1).err
+
+
+def test_files_without_an_official_checksum_are_not_called_ok(call, monkeypatch):
+    monkeypatch.setattr("cifarnet.data.find", lambda _: SimpleNamespace(format="matlab", path=Path()))
+    monkeypatch.setattr("cifarnet.data.verify", lambda _: [Finding("test_batch.mat", "readable")])
+    expected = "test_batch.mat: readable; there is no official checksum for MATLAB files\n"
+    assert call("data", "verify").out == expected
 
 
 def test_the_home_folder_is_expanded(call, monkeypatch, tmp_path):

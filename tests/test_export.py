@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 import cifarnet
-from cifarnet.errors import ConfigError, RunError
+from cifarnet.errors import ConfigError, Diverged, RunError
 from cifarnet.export import export, forms, handin
 from cifarnet.nn.network import named_views
 
-TINY = {"data": {"source": "synthetic", "limit": 1000}, "training": {"schedule": {"n_s": 10}}}
+TINY = {"data": {"source": "synthetic", "limit": 1000, "validation": 1000}, "training": {"schedule": {"n_s": 10}}}
 
 
 @pytest.fixture(scope="module", params=[{}, {"dims": 100}, {"hidden": []}, {"hidden": [7, 5]}], ids=str)
@@ -222,6 +222,15 @@ def test_a_report_is_never_overwritten_and_needs_runs_that_have_ended(runs, tmp_
     with pytest.raises(RunError, match=r"no result to report: it is interrupted.*--resume"):
         handin.write([stopped.run], "tex", tmp_path)
     assert not (tmp_path / "report.tex").exists()
+
+
+def test_a_report_says_which_training_diverged(runs, tmp_path):
+    with pytest.raises(Diverged):
+        cifarnet.train(runs[0].settings, ["training.schedule.eta_max=1e30"], runs_dir=tmp_path, label="blown")
+    lost = cifarnet.load("latest", tmp_path)
+    [path, *_] = handin.write([*runs[:2], lost], "md", tmp_path / "mine")
+    assert re.search(r"\nblown diverged: the (cost|loss) .*lower eta", path.read_text())
+    assert "of 2 seeds" in path.read_text()
 
 
 def test_a_report_as_html_is_one_file(runs, tmp_path):

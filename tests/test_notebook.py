@@ -11,7 +11,8 @@ pytest.importorskip("ipykernel")
 CELLS = """\
 import cifarnet
 
-small = {"data": {"source": "synthetic", "limit": 1000}, "training": {"schedule": {"n_s": 10}}}
+images = {"source": "synthetic", "limit": 500, "validation": 1000}
+small = {"data": images, "network": {"hidden": [10]}, "training": {"schedule": {"n_s": 10}}}
 run = cifarnet.train(small, label="shown")
 run
 # %%
@@ -23,7 +24,7 @@ check
 cifarnet.find_eta(small).draw()
 # %%
 trials = {"trials": 2, "n_s": 5, "cycles": 1}
-parts = {"coarse": trials, "fine": trials, "final": {"train": [1], "n_s": 5}}
+parts = {"coarse": trials, "fine": trials, "final": {"train": [1], "validation": 1000, "n_s": 5}}
 coarse = cifarnet.search(small | {"search": parts}, jobs=1)
 fine = cifarnet.search(stage="fine", earlier=coarse, jobs=1)
 fine.trials[0]["validation_accuracy"]

@@ -1,17 +1,17 @@
 """The pages of runs and of the report: what they say, and that a real browser shows it, where there is one."""
 
 import json
-import os
 import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from cifarnet import pages, plots, reports
+from cifarnet import config, pages, plots, reports
 from cifarnet.errors import RunError
-from cifarnet.experiments import pool
-from cifarnet.pages import render
+from cifarnet.experiments import gradients, pool, range_test
+from cifarnet.nn.schedules import Ramp
+from cifarnet.pages import kinds, render
 from cifarnet.plots.style import PAGE
 from cifarnet.runs import Run, catalog
 from tests.test_plots import finished, ranged
@@ -186,6 +186,15 @@ def test_the_page_of_a_search_ranks_its_trials_and_says_what_is_next(folder):
     assert best["name"] == "best" and best["x"] == [-3.5], "0 stands left of the others"
 
 
+def test_the_page_of_a_search_that_learns_says_of_how_many_trials(tmp_path):
+    """Though its plan has only those that are suggested by now."""
+    plan = {"stage": "coarse", "general": False, "space": {"training.lambda": {"log10": [-5, -1]}}}
+    plan["trials"] = [{"index": i, "seed": 1, "values": {"training.lambda": 0.1}} for i in range(3)]
+    run = started(tmp_path, "search", "tpe", files={"plan.json": plan})
+    run.write("config.yaml", "search: {coarse: {sampling: tpe, trials: 9}}")
+    assert kinds.view(Run(run.path)).says == ["0 of 9 trials are completed."]
+
+
 def test_the_page_of_a_gradient_check_has_tolerance_and_verdict_of_each_parameter(folder):
     text = folder["check"].read_text()
     assert ">FAILED</div>" in text and "1 of 2 parameters differ from the numerical gradient" in text
@@ -301,17 +310,22 @@ def test_a_page_is_written_anew_while_its_run_goes_on_but_not_all_the_time(tmp_p
     assert "http-equiv" not in (run.path / "run.html").read_text()
 
 
-def test_a_page_that_a_kill_left_behind_its_run_is_made_up_for(tmp_path):
-    run = finished(tmp_path)
-    pages.write_missing(run)
-    page, written = run.path / "run.html", (run.path / "run.json").stat().st_mtime
-    page.write_text("as of the last refresh")
-    os.utime(page, (written + 1, written + 1))
-    pages.write_missing(run)
-    assert page.read_text() == "as of the last refresh"
-    os.utime(page, (written - 1, written - 1))
-    pages.write_missing(run)
-    assert "70.00 %" in page.read_text()
+def test_the_pages_of_a_gradient_check_and_a_range_test_are_written_as_these_go_on(tmp_path, monkeypatch):
+    """Each with what there is so far."""
+    monkeypatch.setattr(render, "EVERY", 0)
+    settings = config.load({"data": {"source": "synthetic", "limit": 500, "dims": 20}, "network": {"hidden": [5]}})
+    for kind, experiment in (
+        ("gradcheck", gradients.check(settings, runs_dir=tmp_path)),
+        ("find-eta", range_test.start(settings, Ramp(eta_min=1e-3, eta_max=0.1, epochs=4), runs_dir=tmp_path)),
+    ):
+        records = iter(experiment)
+        for _ in range(9):
+            next(records)
+        text = (experiment.run.path / "run.html").read_text()
+        assert 'http-equiv="refresh"' in text and (kind == "gradcheck" or charts(text))
+        records.close()
+        text = (experiment.run.path / "run.html").read_text()
+        assert "interrupted" in text and f"cifarnet {kind} --config {experiment.run.path / 'config.yaml'}" in text
 
 
 def test_a_folder_whose_name_is_not_utf8_has_its_page_and_its_link(tmp_path):

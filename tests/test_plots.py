@@ -62,6 +62,11 @@ def ranged(runs_dir):
     return run
 
 
+def drawn(run):
+    """The names of the files of the figures in a run folder."""
+    return {path.name for path in (run.path / "figures").iterdir()}
+
+
 def texts(figure):
     """The text of the figure's SVG."""
     return re.findall(r"<text[^>]*>([^<]+)</text>", plots.render(figure, "svg").decode())
@@ -111,12 +116,12 @@ assert "matplotlib.pyplot" not in sys.modules
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-@pytest.mark.parametrize("kind", ["png", "svg", "pdf"])
-def test_same_input_gives_same_bytes_in_threads_and_under_any_matplotlibrc(kind):
-    expected = [plots.render(figure, kind) for figure in some_figures()]
+def test_same_input_gives_same_bytes_in_threads_and_under_any_matplotlibrc():
+    kinds = ["png", "svg", "pdf"] * 3
+    expected = [plots.render(*drawn) for drawn in zip(some_figures(), kinds, strict=True)]
     users = {"text.usetex": True, "font.size": 30, "axes.grid": False, "lines.linewidth": 9, "savefig.dpi": 20}
     with matplotlib.rc_context(users), ThreadPoolExecutor(4) as pool:
-        assert list(pool.map(plots.render, some_figures(), [kind] * len(expected))) == expected
+        assert list(pool.map(plots.render, some_figures(), kinds)) == expected
         assert matplotlib.rcParams["font.size"] == 30
     dates = b"<dc:date>", b"Date", b"Matplotlib", b"Software"
     assert not [word for word in dates for file in expected if word in file]
@@ -126,7 +131,6 @@ def test_names_from_outside_are_shown():
     names = ["$x^", "a_b$c$", "_under", "\\frac{", "odd\udcff.png", "two\nlines\0", "猫", "<&>", "x" * 18]
     n = len(names)
     ramp = {"eta": np.array([0.1, 1]), "accuracy": np.array([0.1, 0.2]), "loss": np.array([2.0, 1])}
-    trial = {"values": dict.fromkeys(names, 1.0), "accuracy": 0.4, "spread": 0}
     images, classes = np.zeros((n, 32, 32, 3), np.uint8), np.arange(n)
     for figure in (
         plots.overlay({name: records(3) for name in names}),
@@ -134,14 +138,12 @@ def test_names_from_outside_are_shown():
         plots.confusion(np.eye(n, dtype=int), names),
         plots.mistakes(images, classes, classes, np.full(n, 0.9), names),
         plots.range_test({name: ramp for name in names}, {}, log=True),
-        plots.search({"a": [trial]}, dict.fromkeys(names, False)),
     ):
-        assert plots.render(figure, "png")
         shown = " ".join(texts(figure))
         assert all(html.escape(style.plain(name), quote=False) in shown for name in names)
 
 
-def test_curves_are_labelled_and_show_the_records():
+def test_curves_are_labelled_and_show_the_records_with_epochs_above_their_steps():
     table = records(28)
     figure = plots.curves(table, steps_per_epoch=100)
     shown = texts(figure)
@@ -155,11 +157,6 @@ def test_curves_are_labelled_and_show_the_records():
     assert (training.get_linestyle(), validation.get_linestyle()) == ("-", "--")
     grey = [sum(int(c[i : i + 2], 16) for i in (1, 3, 5)) for c in (training.get_color(), validation.get_color())]
     assert abs(grey[0] - grey[1]) > 20
-
-
-def test_epochs_stand_above_their_steps():
-    figure = plots.curves(records(11), steps_per_epoch=100)
-    plots.render(figure, "svg")
     ticks = figure.axes[0].xaxis.get_minor_ticks()
     assert {tick.label2.get_text(): tick.get_loc() for tick in ticks} == {str(e): 100 * e for e in (0, 2, 4, 6, 8, 10)}
     assert all(tick.label2.get_visible() and not tick.label1.get_visible() for tick in ticks)
@@ -176,10 +173,10 @@ def test_what_was_not_measured_is_left_out():
     assert "validation" not in texts(figure)
 
 
-@pytest.mark.parametrize("n", [0, 1, 2, 500])
+@pytest.mark.parametrize("n", [0, 1, 2])
 def test_any_number_of_records_is_drawn_without_a_warning(n):
     figure = plots.curves(records(n), steps_per_epoch=100)
-    assert plots.render(figure, "png") and plots.render(figure, "svg")
+    assert plots.render(figure, "png")
     assert n != 1 or figure.axes[0].lines[0].get_markersize() > 0
 
 
@@ -204,11 +201,10 @@ def test_everything_is_on_the_page_and_the_legend_covers_no_data():
 
 def test_figures_fit_a_page_of_a4_with_text_of_9_points():
     three, one = (
-        plots.curves(records(9), steps_per_epoch=100),
-        plots.curves(records(9), steps_per_epoch=1, names=["cost"]),
+        plots.curves(records(9), steps_per_epoch=100, names=n) for n in (["cost", "loss", "accuracy"], ["cost"])
     )
     assert [figure.get_figwidth() * 2.54 for figure in (three, one)] == pytest.approx([16, 8])
-    assert "font: 9px" in plots.render(three, "svg").decode().replace("font-size:", "font:")
+    assert "font: 9px" in plots.render(one, "svg").decode().replace("font-size:", "font:")
     box = plots.render(three, "pdf").split(b"/MediaBox [")[1].split(b"]")[0].split()
     assert float(box[2]) == pytest.approx(16 / 2.54 * 72)
     assert len(one.axes) == 1 and one.axes[0].get_ylabel() == "cost (loss + λ Σ W²)"
@@ -264,28 +260,22 @@ def test_hidden_nodes_are_sorted_by_norm_and_each_has_its_own_range(rng):
     (grey,) = hidden(plots.weights(np.full((3072, 1), 3.0)))
     assert set(grey.ravel()) == {128}
     assert plots.render(plots.weights(np.full((3072, 2), np.nan, np.float32)), "png")
-
-
-def test_rows_of_weights_are_colour_planes():
     W1 = np.zeros((3072, 1))
     W1[33] = 1  # of the red plane, row 1, column 1
     (image,) = hidden(plots.weights(W1))
     assert np.argwhere(image).tolist() == [[1, 1, 0]]
 
 
-def test_large_layers_show_a_hundred_and_other_inputs_are_refused():
+def test_large_layers_show_a_hundred_nodes_and_no_layer_all_classes_by_name(rng):
     figure = plots.weights(np.ones((3072, 400), np.float32))
     assert len(hidden(figure)) == 100
     assert "100 of 400 hidden nodes, largest norm first, each scaled to its own range" in texts(figure)
-    with pytest.raises(ValueError, match="weights of 20 inputs are not 32 x 32 colour images"):
-        plots.weights(np.ones((20, 50)))
-
-
-def test_class_templates_are_named_in_order(rng):
     W1 = rng.normal(size=(3072, 10)) * np.arange(1, 11)
     figure = plots.weights(W1, classes=CLASSES)
     assert [text for text in texts(figure) if text in CLASSES] == list(CLASSES)
     np.testing.assert_array_equal(tiles(figure, 40, 44)[0], hidden(plots.weights(W1[:, :1]))[0])
+    with pytest.raises(ValueError, match="weights of 20 inputs are not 32 x 32 colour images"):
+        plots.weights(np.ones((20, 50)))
 
 
 def test_a_confusion_has_true_rows_and_predicted_columns():
@@ -347,22 +337,20 @@ def test_the_ticks_of_a_chart_are_a_few_round_numbers_within_it(low, size):
 
 def test_a_finished_run_has_all_its_figures_and_is_stamped(tmp_path):
     run = finished(tmp_path)
+    run.formats = ("png", "svg")
     assert plots.draw(run) == []
-    files = {path.name for path in (run.path / "figures").iterdir()}
-    assert files == {f"{name}.{kind}" for name in ("curves", "eta", "weights") for kind in ("png", "svg")}
+    assert drawn(run) == {f"{name}.{kind}" for name in ("curves", "eta", "weights") for kind in ("png", "svg")}
     assert all(plots.SYNTHETIC in path.read_text() for path in (run.path / "figures").glob("*.svg"))
     run = finished(tmp_path, "few", dims=8)
     assert [name for name, spec in plots.FIGURES.items() if spec.available(run)] == ["curves", "eta"]
 
 
 def test_the_panels_of_the_curves_and_a_range_test_are_drawn_from_a_folder(tmp_path):
-    run = finished(tmp_path)
-    run.formats = ("pdf",)
-    assert plots.draw(run, plots.PANELS) == []
-    assert {path.name for path in (run.path / "figures").iterdir()} == {"cost.pdf", "loss.pdf", "accuracy.pdf"}
-    test = ranged(tmp_path)
-    assert plots.draw(test) == []
-    assert {path.stem for path in (test.path / "figures").iterdir()} == {"range-test"}
+    run, test = finished(tmp_path), ranged(tmp_path)
+    run.formats = test.formats = ("pdf",)
+    assert plots.draw(run, plots.PANELS) == plots.draw(test) == []
+    assert drawn(run) == {"cost.pdf", "loss.pdf", "accuracy.pdf"}
+    assert drawn(test) == {"range-test.pdf"}
     assert ramps(test)[2], "eta rose by factors"
 
 
@@ -372,4 +360,4 @@ def test_a_figure_that_fails_is_named_and_the_others_are_drawn(tmp_path):
     run.write("model.npz", b"damaged")
     (warning,) = plots.draw(run)
     assert warning.startswith("the figure weights could not be drawn: ") and "model.npz" in warning
-    assert {path.name for path in (run.path / "figures").iterdir()} == {"curves.png", "eta.png"}
+    assert drawn(run) == {"curves.png", "eta.png"}

@@ -1,9 +1,10 @@
 """A student's gradient: found in their file as it is written, compared, and the mistake in it named."""
 
 import json
-import os
+import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -125,7 +126,10 @@ def test_a_right_gradient_passes(tmp_path, name):
     assert not found["mistakes"]
 
 
-@pytest.mark.parametrize(("text", "replaced", "mistake"), WRONG)
+@pytest.mark.parametrize(
+    ("text", "replaced", "mistake"),
+    [pytest.param(*case, marks=[pytest.mark.torture] * (i % 3 > 0)) for i, case in enumerate(WRONG)],
+)
 def test_a_mistake_is_named(tmp_path, text, replaced, mistake):
     found = results(tmp_path, changed(text, *replaced))
     assert not found["passed"]
@@ -340,11 +344,13 @@ def test_the_help_says_whose_rights_code_has():
     assert "with your rights" in " ".join(CliRunner().invoke(cli, ["gradcheck", "--help"]).output.split())
 
 
-def test_ctrl_c_stops_an_endless_loop(tmp_path):
+@pytest.mark.parametrize(("number", "code"), [(2, 130), (15, 143)])
+def test_a_signal_stops_an_endless_loop(tmp_path, number, code):
     path = write(tmp_path, changed(LISTS, ("    G = P - Y", "    print('looping', flush=True)\n    while True: pass")))
     words = [sys.executable, "-m", "cifarnet", "gradcheck", "--code", str(path)]
-    with subprocess.Popen(words, cwd=tmp_path, stderr=subprocess.PIPE, env=os.environ, text=True) as process:
+    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # what runs in the background ignores Ctrl-C
+    with subprocess.Popen(words, cwd=tmp_path, stderr=subprocess.PIPE, text=True, preexec_fn=heard) as process:
         while "looping" not in process.stderr.readline():
             assert process.poll() is None
-        process.send_signal(2)
-        assert process.wait() == 130
+        process.send_signal(number)
+        assert process.wait(60) == code

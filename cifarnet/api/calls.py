@@ -50,7 +50,7 @@ def start(
         How many do each update; by default one a core. While it is iterated over, the matrix products of the whole
         process have one thread each.
     formats
-        ``png``, ``svg`` or both: of the figures.
+        Of the figures: ``png``, ``svg``, ``pdf``, or several.
     **flags
         ``seed`` and ``label``.
 
@@ -89,6 +89,8 @@ def search(
     *,
     stage: str = "coarse",
     earlier: Run | str | Path | None = None,
+    resume: Run | str | Path | None = None,
+    retry_failed: bool = False,
     runs_dir: str | Path = "runs",
     data_dir: str | Path | None = None,
     jobs: int | None = None,
@@ -108,6 +110,8 @@ def search(
         As of `start`; without a source, a fine search has the settings of the earlier one.
     stage
         ``coarse``, or ``fine``: around the best trials of the run that ``earlier`` is or names.
+    resume, retry_failed
+        A search that was left, which goes on as it is; whether its failed trials are tried again.
     jobs, scheduler, threads
         Trainings at a time, by default one a core; or the address of a Dask cluster; threads of each training.
 
@@ -123,23 +127,34 @@ def search(
     >>> len(run.trials), sorted(run.trials[0])[:3]
     (2, ['best_validation_accuracy', 'index', 'lambda'])
     """
-    before = earlier if isinstance(earlier, runs.Run) else load(earlier, runs_dir) if earlier else None
-    found = studies.read(before) if before else None
-    origins, settings = None, source
-    if not isinstance(source, Settings):
-        base = config.plain(before.settings) if before and source is None else source
-        settings, origins = config.resolve(base, overrides, **flags)
-        origins = None if base is not source else origins
-    assert isinstance(settings, Settings)
-    general = found.general if found else bool(settings.search and settings.search.over)
-    study = design(settings, stage, general=general, earlier=found, origins=origins)
+    if resume and (source is not None or overrides or earlier or flags):
+        raise ValueError("a search is resumed as it is: give neither settings nor an earlier search")
     with pool.executor(scheduler, jobs, threads, path_of(data_dir)) as executor:
-        run = studies.start(study, executor, Path(runs_dir), formats=formats)
+        if resume:
+            run: runs.Run = load(resume, runs_dir)
+            study = studies.resume(run, executor, retry_failed=retry_failed, formats=formats)
+        else:
+            study = _design(source, overrides, stage, load(earlier, runs_dir) if earlier else None, flags)
+            run = studies.start(study, executor, Path(runs_dir), formats=formats)
         trials = studies.execute(study, run, executor)
-        with _bar(study.total, "trial", progress) as shown, contextlib.closing(trials):
+        with _bar(study.total, "trial", progress, len(study.rows)) as shown, contextlib.closing(trials):
             for end in trials:
                 shown.update(end is not None)
     return Run(run.path)
+
+
+def _design(
+    source: Config, overrides: Sequence[str], stage: str, earlier: Run | None, flags: Mapping[str, Any]
+) -> studies.Study:
+    """Lay out a search; without a source it has the settings of the earlier one."""
+    found = studies.read(earlier) if earlier else None
+    source = earlier.settings if earlier and source is None else source
+    if isinstance(source, Settings):
+        settings, origins = _settings(source, overrides, flags), None
+    else:
+        settings, origins = config.resolve(source, overrides, **flags)
+    general = found.general if found else bool(settings.search and settings.search.over)
+    return design(settings, stage, general=general, earlier=found, origins=origins)
 
 
 def gradcheck(
@@ -247,10 +262,12 @@ def find_eta(
 
 
 def _settings(source: Config, overrides: Sequence[str], flags: Mapping[str, Any]) -> Settings:
-    return source if isinstance(source, Settings) else config.load(source, overrides, **flags)
+    if isinstance(source, Settings) and not (overrides or flags):
+        return source
+    return config.load(config.plain(source) if isinstance(source, Settings) else source, overrides, **flags)
 
 
-def _bar(total: int, unit: str, progress: bool | None) -> tqdm[Any]:
+def _bar(total: int, unit: str, progress: bool | None, initial: int = 0) -> tqdm[Any]:
     """Return a bar, in a notebook a widget or else text; by default shown in a notebook alone."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # where there are no widgets, it is text
@@ -258,4 +275,4 @@ def _bar(total: int, unit: str, progress: bool | None) -> tqdm[Any]:
 
     ipython = sys.modules.get("IPython")
     in_notebook = ipython is not None and hasattr(ipython.get_ipython(), "kernel")
-    return tqdm(total=total, unit=unit, disable=not (in_notebook if progress is None else progress))
+    return tqdm(total=total, initial=initial, unit=unit, disable=not (in_notebook if progress is None else progress))

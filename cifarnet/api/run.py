@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from cifarnet import config, pages, plots, runs
 from cifarnet.config import Settings
-from cifarnet.errors import CifarnetError
+from cifarnet.errors import CifarnetError, RunError
 from cifarnet.experiments import evaluate
 from cifarnet.experiments import train as experiment
 from cifarnet.experiments.train import Training
@@ -57,8 +57,7 @@ class Run(runs.Run):
     @property
     def figures(self) -> list[str]:
         """The names of what `draw` can draw of it."""
-        found = [name for name, spec in plots.FIGURES.items() if spec.available(self)]
-        return [*found, "search"] if self.kind == "search" and (self.path / studies.TABLE).is_file() else found
+        return [name for name, spec in plots.FIGURES.items() if spec.available(self)]
 
     @property
     def trials(self) -> list[dict[str, Any]]:
@@ -80,8 +79,10 @@ class Run(runs.Run):
         Raises
         ------
         DataError, RunError
-            If a living process has it, it cannot be read, or it would become another one.
+            If a living process has it, it cannot be read, it is no training, or it would become another one.
         """
+        if self.kind == "search":
+            raise RunError(f"{self.path}: a search goes on with cifarnet.search(resume={self.name!r})")
         return experiment.resume(self, data_dir=path_of(data_dir), threads=threads, formats=formats)
 
     def draw(self, name: str | None = None, axes: Any = None) -> Figure:
@@ -90,17 +91,13 @@ class Run(runs.Run):
         ``curves`` take three axes, the others one; ``search`` has a figure of its own. The functions of
         `cifarnet.plots` draw these and more from arrays. ValueError if there is no such figure.
         """
-        known = dict.fromkeys((*plots.FIGURES, "search"))
         name = name or next(iter(self.figures), "")
-        if name not in known:
+        if name not in plots.FIGURES:
             raise ValueError(f"no figure {name!r}; of this run there are {', '.join(self.figures)}")
-        if name == "search":
-            drawn: Figure = studies.draw(studies.read(self))
-            return drawn
         return plots.FIGURES[name].draw(self, axes=axes)
 
 
-def load(name: str | Path = "latest", runs_dir: str | Path = "runs") -> Run:
+def load(name: runs.Run | str | Path = "latest", runs_dir: str | Path = "runs") -> Run:
     """Find a run by its folder, by a unique beginning of its name, or by ``latest``.
 
     Raises
@@ -108,7 +105,7 @@ def load(name: str | Path = "latest", runs_dir: str | Path = "runs") -> Run:
     RunError
         If there is none, or more than one.
     """
-    return Run(runs.Run.find(str(name), Path(runs_dir)).path)
+    return Run(name.path if isinstance(name, runs.Run) else runs.Run.find(str(name), Path(runs_dir)).path)
 
 
 def path_of(folder: str | Path | None) -> Path | None:

@@ -1,6 +1,5 @@
 """The command line. Commands import what they need when they run, so that help imports click and little else."""
 
-import difflib
 import importlib
 import os
 import signal
@@ -25,14 +24,15 @@ class Commands(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
+        first = cmd_name.partition(" ")[0]
+        if first not in COMMANDS:
             return None
-        module = importlib.import_module(f"cifarnet.cli.{cmd_name.replace('-', '_').removesuffix('_lambda')}")
+        module = importlib.import_module(f"cifarnet.cli.{first.replace('-', '_').removesuffix('_lambda')}")
         return next(c for c in vars(module).values() if isinstance(c, click.Command) and c.name == cmd_name)
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
-        if args[0] not in COMMANDS and (near := difflib.get_close_matches(args[0], COMMANDS, 1)):
-            ctx.fail(f"No such command {args[0]!r}. Did you mean {near[0]!r}?")
+        if args[:2] in (["search-lambda", "coarse"], ["search-lambda", "fine"]):  # pages of their own
+            args = [" ".join(args[:2]), *args[2:]]
         return super().resolve_command(ctx, args)
 
 
@@ -44,7 +44,7 @@ def show_version(context: click.Context, parameter: click.Parameter, asked: bool
         context.exit()
 
 
-@click.group(cls=Commands, context_settings=SETTINGS)
+@click.group(cls=Commands, commands=dict.fromkeys(COMMANDS), context_settings=SETTINGS)
 @click.option("--no-color", is_flag=True, help="No colours; so does the environment variable NO_COLOR.")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.option("--version", is_flag=True, is_eager=True, callback=show_version, help="Show release and commit.")
@@ -63,9 +63,17 @@ def cli(context: click.Context, /, no_color: bool, **_: bool) -> None:
         context.color = False
 
 
+class Terminated(BaseException):
+    """SIGTERM: nothing that catches what a student's code raises, SystemExit among it, catches this."""
+
+
+def terminate(number: int, frame: object) -> NoReturn:
+    raise Terminated
+
+
 def main() -> NoReturn:
     """Run the command line and turn every error into a line and an exit code, at this one place."""
-    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    signal.signal(signal.SIGTERM, terminate)
     os.environ["MPLBACKEND"] = "agg"  # figures are files; what is set for other programs may not be installed
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # λ in cp1252; file names that are not UTF-8
@@ -77,6 +85,8 @@ def main() -> NoReturn:
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         fail("stopped", 130)
+    except Terminated:
+        sys.exit(128 + signal.SIGTERM)
     except BrokenPipeError:
         sys.stderr.close()  # who read our output went away; Python would complain at exit
         sys.exit(1)

@@ -44,7 +44,7 @@ def value_names(context: click.Context, parameter: click.Parameter, incomplete: 
 @click.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
-    """Print the script that lets a shell complete commands, options, runs, configs and setting keys.
+    """Print the script for completion in a shell.
 
     bash and zsh: source it in ~/.bashrc or ~/.zshrc; fish finds it in its folder of completions.
 

@@ -42,7 +42,7 @@ class Show(WithConfig, Answering):
 
 @command("schema", config)
 class Schema(Command):
-    """Print the JSON Schema of a config file, with which editors complete and check.
+    """Print the JSON Schema of a config file, for editors.
 
     Example:
       cifarnet config schema > configs/schema.json
@@ -56,7 +56,7 @@ class Schema(Command):
 
 @command("reference", config)
 class Reference(Command):
-    """Print what every key means, its values and its default, as Markdown.
+    """Print what every key means, as Markdown.
 
     Example:
       cifarnet config reference > configs/README.md

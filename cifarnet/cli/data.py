@@ -2,14 +2,16 @@
 
 import sys
 from collections.abc import Sequence
+from functools import partial
 
 import click
 
 from cifarnet.cli.options import WithData, command, flag, option
-from cifarnet.cli.output import table
+from cifarnet.cli.output import aligned, table
 from cifarnet.cli.progress import advance, bar
 
-WORDS = {"official": "ok, official", "readable": "ok, not the official bytes", "damaged": "damaged"}
+WORDS = {"official": "ok, official", "readable": "readable, but not the official bytes", "damaged": "damaged"}
+NO_CHECKSUM = "readable; there is no official checksum for MATLAB files"
 
 
 @click.group()
@@ -41,11 +43,14 @@ class Download(WithData):
         def progress(done: int, total: int) -> None:
             advance(shown, done, total, f"{done / 1e6:.0f} of {total / 1e6:.0f} MB")
 
-        def say(message: str) -> None:
-            click.echo(message, err=True)
-
         with bar(None, "B", unit_scale=True, desc="cifar-10") as shown:
-            release = download(self.data_dir, self.mirrors or MIRRORS, force=self.force, progress=progress, say=say)
+            release = download(
+                self.data_dir,
+                self.mirrors or MIRRORS,
+                force=self.force,
+                progress=progress,
+                say=partial(click.echo, err=True),
+            )
         answer = {"folder": str(release.path), "format": release.format}
         self.answer(answer, f"CIFAR-10 is in {release.path}")
 
@@ -64,10 +69,11 @@ class Verify(WithData):
         from cifarnet import data
 
         release, findings = data.find(self.data_dir), []
+        words = WORDS | ({"readable": NO_CHECKSUM} if release.format == "matlab" else {})
         for finding in data.verify(release):
             findings.append(finding)
             if not self.json:
-                click.echo(f"{finding.file}: {WORDS[finding.status]}{finding.why and ': ' + finding.why}")
+                click.echo(f"{finding.file}: {words[finding.status]}{finding.why and ': ' + finding.why}")
         readable = all(finding.status != "damaged" for finding in findings)
         if self.json:
             where = {"folder": str(release.path), "format": release.format, "readable": readable}
@@ -77,7 +83,7 @@ class Verify(WithData):
 
 @command("info", data)
 class Info(WithData):
-    """Say where CIFAR-10 was found, its format and fingerprint, and how many images of each class there are.
+    """Say where CIFAR-10 is, its format, fingerprint and counts.
 
     Example:
       cifarnet data info
@@ -90,4 +96,4 @@ class Info(WithData):
         facts = {name: getattr(found, name) for name in ("folder", "format", "official", "fingerprint")}
         facts["official"] = "yes" if found.official else "no"
         counts = table(zip(found.classes, found.training, found.test, strict=True), ["class", "training", "test"])
-        self.answer(found._asdict(), *(f"{name:11}  {fact}" for name, fact in facts.items()), "", counts)
+        self.answer(found._asdict(), aligned(facts), "", counts)

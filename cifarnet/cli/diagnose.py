@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -58,6 +59,8 @@ class Diagnose(WithConfig, Pooled, Experiment):
         from cifarnet import causes
         from cifarnet.experiments import pool
 
+        if self.resume and (self.configured or self.study or self.curve or any(vars(self)[name] for name in PRINTED)):
+            raise click.UsageError("--resume goes on with the settings and numbers of a diagnosis: name no others")
         old = Run.find(self.resume, self.runs_dir) if self.resume else None
         problem = None if old else self.problem()
         warn_synthetic(next(iter(problem.rows.values())).data.source if problem else "")
@@ -82,13 +85,17 @@ class Diagnose(WithConfig, Pooled, Experiment):
         """Return the rows and numbers that the options name."""
         from cifarnet.causes import Problem, read_curve
 
-        given = self.argument or self.config or any(value is not None for value in map(vars(self).get, PRINTED))
-        if self.study and (given or self.curve):
+        printed = [name for name in PRINTED if vars(self)[name] is not None]
+        if self.exhibits and not self.study:
+            raise click.UsageError("--exhibit names a part of a --study")
+        if self.study and (self.configured or printed or self.curve):
             raise click.UsageError("--study has settings and numbers of its own: leave out a config, numbers, --curve")
         if self.study:
             return of_study(self.study, self.exhibits)
-        settings = self.settings()
-        numbers = [number("", name, text) for name in PRINTED if (text := vars(self)[name]) is not None]
+        if self.curve and not self.curve.is_file():
+            raise click.UsageError(f"--curve {self.curve}: there is no such file")
+        settings = self.resolve().settings
+        numbers = [number("", name, vars(self)[name]) for name in printed]
         numbers += read_curve(self.curve, settings) if self.curve else []
         if not numbers:
             raise click.UsageError("name a number, such as --test-accuracy 38.2%, a --curve, or a --study")
@@ -99,7 +106,10 @@ class Diagnose(WithConfig, Pooled, Experiment):
         results = run.results
         single = len(results["reported"]) == 1
         headers = ["candidate", "probability", *(["gives", "from", "to"] if single else ["compatible"]), "trainings"]
-        rows = [[c["name"], f"{c['probability']:.1%}", *given(c, results), c["seeds"]] for c in results["candidates"]]
+        rows = [
+            [c["name"], f"{100 * c['probability']:.1f} %", *given(c, results), c["seeds"]]
+            for c in results["candidates"]
+        ]
         text = table(rows[:SHOWN], headers, disable_numparse=True, colalign=["left"] + ["right"] * (len(headers) - 1))
         more = len(rows) - SHOWN
         rest = [f"and {more} less probable ones; " * (more > 0) + f"{len(results['excluded'])} are excluded earlier"]
@@ -129,35 +139,22 @@ def number(row: str, measure: str, text: str) -> Number:
         value, half = quantity(text), resolution(text)
     except ValueError as error:
         raise click.UsageError(f"--{measure.replace('_', '-')} {text}: is no number") from error
-    if measure.endswith("_accuracy") and not 0 <= value <= 1:
+    if measure.endswith("_accuracy") and value > 1:
         raise click.UsageError(f"--{measure.replace('_', '-')} {text}: write 38.2% or 0.382")
+    if not value >= 0 or math.isinf(value):
+        raise click.UsageError(f"--{measure.replace('_', '-')} {text}: must be a number, at least 0")
     return Number(row, measure, value, half)
 
 
 def of_study(path: Path, exhibits: Sequence[str]) -> Problem:
     """Return the trainings of a study and the numbers that it prints of their results."""
     from cifarnet import reports
-    from cifarnet.causes import Problem
 
     (study, *_) = reports.read_studies(path)
     known = [exhibit.id for exhibit in study.exhibits]
     if missing := [name for name in exhibits if name not in known]:
         raise click.UsageError(f"--exhibit {', '.join(missing)}: not known; name one of {', '.join(known)}")
-    found = list(numbers_of(study, exhibits or known))
-    if not found:
+    found = reports.problem(study, exhibits or known)
+    if not found.numbers:
         raise click.UsageError(f"{path}: it prints no accuracy, cost or loss of a training")
-    rows = {f"{exhibit.id}/{row.id}": row.settings for exhibit in study.exhibits for row in exhibit.rows}
-    return Problem({name: rows[name] for name in dict.fromkeys(n.row for n in found)}, found)
-
-
-def numbers_of(study: Any, exhibits: Sequence[str]) -> Iterator[Number]:
-    """Yield the comparable numbers of a study."""
-    from cifarnet.causes import MEASURES, Number
-    from cifarnet.reports.printed import resolution
-
-    for exhibit in study.exhibits:
-        for row in exhibit.rows if exhibit.id in exhibits else ():
-            for r in () if row.check or row.alternative else row.reported:
-                if r.measure in MEASURES and not (r.reason or r.bound):
-                    first = "first." * (r.at == "first")
-                    yield Number(f"{exhibit.id}/{row.id}", first + r.measure, r.quantity, resolution(r.text))
+    return found

@@ -10,7 +10,6 @@ from cifarnet.cli.output import table, warn, warn_synthetic
 from cifarnet.runs.catalog import percent
 
 SPLITS, SHIFTS = click.Choice(["train", "validation", "test"]), click.IntRange(0, 8)
-MEASURES = ("precision", "recall", "f1")
 
 
 @command("evaluate")
@@ -24,8 +23,7 @@ class Evaluate(Drawing):
 
     Examples:
       cifarnet evaluate latest
-      cifarnet evaluate runs/20261121-083512-train-figure-3 --split validation
-      cifarnet evaluate latest --checkpoint best
+      cifarnet evaluate latest --checkpoint best --split validation
       cifarnet evaluate latest --ensemble cycles --flips --shifts 2
       cifarnet evaluate 20261121-0835 20261121-0840 20261121-0845
     """
@@ -69,6 +67,8 @@ def lines(what: str, summary: dict[str, Any]) -> Iterator[str]:
     """Lay out a summary of some images, in at most 80 columns."""
     from tabulate import tabulate
 
+    from cifarnet.training.evaluation import MEASURES
+
     yield f"{what}: accuracy {percent(summary['accuracy'])}, loss {summary['loss']:.4f}\n"
     if "members" in summary:
         rows = [
@@ -79,7 +79,7 @@ def lines(what: str, summary: dict[str, Any]) -> Iterator[str]:
         yield table(rows, headers, colalign=["left", *["right"] * 3]) + "\n"
     averages = {f"{kind} average": measures for kind, measures in summary["averages"].items()}
     rows = [
-        [name, *("" if c[m] is None else percent(c[m]) for m in MEASURES), c.get("n", "")]
+        [name, *("" if c[m] is None else percent(c[m]) for m in MEASURES), f"{c['n']:,}" if "n" in c else ""]
         for name, c in (summary["per_class"] | averages).items()
     ]
     yield table(rows, ["class", *MEASURES, "images"], colalign=["left", *["right"] * 4])

@@ -4,8 +4,6 @@ import click
 
 from cifarnet.cli.options import RUN_OR_LATEST, WithRuns, argument, command, option
 
-FORMS = click.Choice(["onnx", "tensorboard", "csv"])
-
 
 @command("export")
 class Export(WithRuns):
@@ -21,7 +19,7 @@ class Export(WithRuns):
     """
 
     name: str = argument(**RUN_OR_LATEST)
-    to: str = option("--to", type=FORMS, required=True, help="Which form.")
+    to: str = option("--to", type=click.Choice(["onnx", "tensorboard", "csv"]), required=True, help="Which form.")
 
     def run(self) -> None:
         from cifarnet.export import export

@@ -8,8 +8,7 @@ from cifarnet.cli.options import KNOBS, POSITIVE, Drawing, WithConfig, command, 
 from cifarnet.cli.output import warn, warn_synthetic
 from cifarnet.cli.progress import bar
 
-LAMBDA = "training.lambda="
-EPOCHS, SCALE = click.IntRange(1, 1000), click.Choice(["linear", "log"])
+LAMBDA, SCALE = "training.lambda=", click.Choice(["linear", "log"])
 
 
 @command("find-eta")
@@ -26,11 +25,9 @@ class FindEta(WithConfig, Drawing):
     """
 
     knobs = {"--batch-size": KNOBS["--batch-size"]}  # noqa: RUF012
-    hidden: Sequence[str] = option(
-        "--hidden", metavar="NODES", multiple=True, help="50, or 50,30; 0 for no hidden layer; repeatable."
-    )
+    hidden: Sequence[str] = option("--hidden", metavar="NODES", multiple=True, help="50, or 50,30, or 0; repeatable.")
     lambdas: Sequence[str] = option("--lambda", metavar="X", multiple=True, help="Of the L2 term; repeatable.")
-    epochs: int = option("--epochs", type=EPOCHS, metavar="N", default=4, help="How long eta rises.")
+    epochs: int = option("--epochs", type=click.IntRange(1, 1000), metavar="N", default=4, help="How long eta rises.")
     low: float = option("--from", default=1e-5, help="The first eta.", **POSITIVE)
     high: float = option("--to", default=0.5, help="The last eta.", **POSITIVE)
     scale: str = option("--scale", type=SCALE, default="linear", help="In equal steps or factors.")
@@ -41,19 +38,18 @@ class FindEta(WithConfig, Drawing):
 
         if self.low >= self.high:
             raise click.UsageError(f"--from {self.low:g} must be below --to {self.high:g}")
-        settings = self.settings()
+        settings = self.resolve().settings
         words = [word for word in self.overrides if word.startswith(LAMBDA)] + [LAMBDA + x for x in self.lambdas]
-        lambdas = [self.settings({"--lambda": word}).training.lam for word in words]
+        lambdas = [self.resolve({"--lambda": word}).settings.training.lam for word in words]
         warn_synthetic(settings.data.source)
         test = range_test.start(
             settings,
             Ramp(eta_min=self.low, eta_max=self.high, epochs=self.epochs, log=self.scale == "log"),
-            hidden=[self.settings({"--hidden": hidden_layers(nodes)}).network.hidden for nodes in self.hidden],
+            hidden=[self.resolve({"--hidden": hidden_layers(nodes)}).settings.network.hidden for nodes in self.hidden],
             lambdas=list(dict.fromkeys(lambdas)),
-            runs_dir=self.runs_dir,
-            data_dir=self.data_dir,
             threads=self.threads,
             formats=self.formats,
+            **self.where,
         )
         with bar(None, "update", quiet=self.quiet) as shown:
             for name, step, updates in test:
@@ -61,6 +57,9 @@ class FindEta(WithConfig, Drawing):
                     shown.reset(updates)
                     shown.set_description(name)
                 shown.update(step - shown.n)
+                if step == updates and name == [*test.tests][-1]:
+                    shown.close()
+                    self.say("Drawing the figure ...")
         warn(*test.warnings)
         path, results = test.run.path, test.run.results
         flags = {name: " ".join(f"--set {k}={v:g}" for k, v in pair.items()) for name, pair in results["found"].items()}

@@ -1,6 +1,6 @@
 """``cifarnet gradcheck``: is the gradient right?"""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from cifarnet.cli.options import KNOBS, POSITIVE, Experiment, WithConfig, comman
 from cifarnet.cli.output import table, warn_synthetic
 from cifarnet.cli.progress import bar
 from cifarnet.errors import GradientCheckFailed
+from cifarnet.runs import Run
 
 METHODS = click.Choice(["forward", "centred", "centered", "complex-step"])
 DIMS, SAMPLES, FROM_0 = click.IntRange(1, 3072), click.IntRange(1, 10_000), click.FloatRange(min=0)
@@ -18,6 +19,7 @@ CODE = click.Path(exists=True, dir_okay=False, path_type=Path)
 WITH_CODE = ("code", "function", "label", "runs_dir", "json", "quiet", "verbose")
 ERRORS = [f"{kind}_error" for kind in ("norm_relative", "max_relative", "max_absolute", "mean_absolute")]
 COLUMNS = ["method", "hidden", "lambda", "name", *ERRORS, "n", "kinks", "kink_max_absolute_error"]
+FLOATS = ["", "", "g", *[".1e"] * 8]
 HEADINGS = {"name": "parameter", "n": "values", "kinks": "across\na kink", COLUMNS[-1]: "max absolute\nacross a kink"}
 
 
@@ -65,26 +67,22 @@ class Gradcheck(WithConfig, Experiment):
             self.check_ours()
 
     def check_code(self, code: Path) -> None:
-        from cifarnet.diagnosis import check
+        from cifarnet.diagnosis import check, verdict
 
         context = click.get_current_context()
         for p in context.command.params:
             if context.get_parameter_source(str(p.name)) is ParameterSource.COMMANDLINE and p.name not in WITH_CODE:
                 raise click.UsageError(f"--code goes without {p.opts[-1]}")
         found = check.start(code, self.function, label=self.label, runs_dir=self.runs_dir)
-        with bar(len(found), "case", quiet=self.quiet, leave=False) as shown:
-            for _ in found:
-                shown.update()
-        path, results = found.run.path, found.run.results
-        verdict = f"{'passed' if results['passed'] else 'FAILED'}; {path}"
-        self.answer({"run": str(path)} | results, *lines(results), verdict)
-        if not results["passed"]:
-            raise GradientCheckFailed("your gradient or your cost is not the assignment's")
+        self.follow(found, "case")
+        self.report(
+            found.run, *verdict.lines(found.run.results), wrong="your gradient or your cost is not the assignment's"
+        )
 
     def check_ours(self) -> None:
         from cifarnet.experiments import gradients
 
-        settings = self.settings({"--dims": f"data.dims={3072 if self.all_inputs else self.dims}"})
+        settings = self.resolve({"--dims": f"data.dims={3072 if self.all_inputs else self.dims}"}).settings
         warn_synthetic(settings.data.source)
         check = gradients.check(
             settings,
@@ -93,38 +91,23 @@ class Gradcheck(WithConfig, Experiment):
             samples=self.samples,
             random_samples=self.random_samples,
             step=self.step,
-            runs_dir=self.runs_dir,
-            data_dir=self.data_dir,
             threads=self.threads or 1,  # the products are small
+            **self.where,
         )
-        with bar(len(check), "derivative", quiet=self.quiet, leave=False) as shown:
+        self.follow(check, "derivative")
+        cells = [[row[key] for key in COLUMNS] for row in check.run.results["parameters"]]
+        headings = [HEADINGS.get(key, key.removesuffix("_error").replace("_", "\n")) for key in COLUMNS]
+        text = table(cells, headings, keep=5, floatfmt=FLOATS)
+        self.report(check.run, text, wrong="the gradients differ by more than the method's own error; see the table")
+
+    def follow(self, check: Any, unit: str) -> None:
+        with bar(len(check), unit, quiet=self.quiet, leave=False) as shown:
             for _ in check:
                 shown.update()
-        path, results = check.run.path, check.run.results
-        cells = [[row[key] for key in COLUMNS] for row in results["parameters"]]
-        headings = [HEADINGS.get(key, key.removesuffix("_error").replace("_", "\n")) for key in COLUMNS]
-        verdict = f"{'passed' if results['passed'] else 'FAILED'}; {path}"
-        self.answer({"run": str(path)} | results, table(cells, headings, floatfmt=".1e"), verdict)
+
+    def report(self, run: Run, *text: str, wrong: str) -> None:
+        results = run.results
+        verdict = f"{'passed' if results['passed'] else 'FAILED'}; {run.path}"
+        self.answer({"run": str(run.path)} | results, *text, verdict)
         if not results["passed"]:
-            raise GradientCheckFailed("the gradients differ by more than the method's own error; see the table")
-
-
-def lines(results: dict[str, Any]) -> Iterator[str]:
-    """Lay out the check of a student's gradient."""
-    yield from results["taken"]
-    rows, cells = results["parameters"], []
-    cases = dict.fromkeys((row["lambda"], row["images"]) for row in rows)
-    for name in sorted({row["name"] for row in rows}, key=lambda name: (name[1:], name)):
-        own = [row for row in rows if row["name"] == name]
-        errors = [max(row[ERRORS[0]] for row in own if (row["lambda"], row["images"]) == case) for case in cases]
-        numerical = None if own[0]["numerical_error"] is None else max(row["numerical_error"] for row in own)
-        cells.append([name, *errors, numerical, "right" if all(row["passed"] for row in own) else "WRONG"])
-    headings = ["parameter", *(f"lambda {lam:g}\nn = {n}" for lam, n in cases), "numerical", "verdict"]
-    yield "\n" + table(cells, headings, floatfmt=".0e") + "\n"
-    yield from results["comparisons"]
-    for each in results["mistakes"]:
-        yield f"\n{each['mistake']}.\n  It shows {each['shows']}.\n  Right is: {each['right']}."
-    if results["differences"]:
-        yield "\nNo known mistake, and no two, give your numbers; figures/error_W1 shows where W1 differs."
-    yield from results["differences"] + results["notes"]
-    yield ""
+            raise GradientCheckFailed(wrong)

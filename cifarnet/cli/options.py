@@ -17,7 +17,7 @@ from cifarnet.cli import completion
 from cifarnet.runs import Run
 
 if TYPE_CHECKING:
-    from cifarnet.config import Resolved, Settings
+    from cifarnet.config import Resolved
 
 Look = dict[str, Any]
 FORMAT = click.Choice(["png", "svg", "pdf"])
@@ -37,19 +37,24 @@ KNOBS = {  # the course's settings, which have an option of their own
     "--eta-min": "training.schedule.eta_min",
     "--eta-max": "training.schedule.eta_max",
 }
+LETTERS = {"integer": "N", "number": "X", "array": "N,N,...", "string": "TEXT"}  # for values of these types
+BOUNDS = {"minimum": ">=", "exclusiveMinimum": ">"}
 
 
 class Knob(click.Option):
     """A setting as an option, which is described as in the schema and checked with the other settings."""
 
     def __init__(self, name: str, key: str) -> None:
-        super().__init__([name], metavar="VALUE")
+        super().__init__([name])
         self.key = key
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
-        from cifarnet import config
+        from cifarnet.config.keys import fields
 
-        self.help = config.keys()[self.key]
+        node = fields()[tuple(self.key.split("."))]
+        self.metavar = "|".join(LETTERS[part["type"]] for part in node.get("anyOf", [node]))
+        bounds = [f"  [x{sign}{node[name]}]" for name, sign in BOUNDS.items() if name in node]
+        self.help = "".join([node["description"], *bounds])
         return super().get_help_record(ctx)
 
 
@@ -96,9 +101,10 @@ def command(name: str, group: click.Group | None = None) -> Callable[[type[Comma
     """Make a command of click from a class; its own parameters come before those of its bases."""
 
     def make(cls: type[Command]) -> click.Command:
-        fields = [(name, field) for base in cls.__mro__ for name, field in vars(base).items()]
-        params = [f.kind([*f.names, name], **f.look) for name, f in fields if isinstance(f, Parameter)]
-        params += [Knob(name, key.format(stage="coarse")) for name, key in cls.knobs.items()]
+        fields = {field: getattr(cls, field) for base in cls.__mro__ for field in vars(base)}
+        params = [f.kind([*f.names, field], **f.look) for field, f in fields.items() if isinstance(f, Parameter)]
+        stage = name.rpartition(" ")[2] if " " in name else "coarse"
+        params += [Knob(option, key.format(stage=stage)) for option, key in cls.knobs.items()]
         text = str(inspect.getdoc(cls)).replace("\nExample", "\n\b\nExample")  # click keeps the lines after a \b
         made = click.Command(name, params=params, help=text, callback=lambda **values: cls(**values).run())
         if group:
@@ -133,12 +139,11 @@ class WithConfig(Command):
     @property
     def given(self) -> dict[str, str]:
         """The knobs that are given, as overrides by the name of the option."""
-        values = {name: vars(self)[name[2:].replace("-", "_")] for name in self.knobs}
-        return {
-            name: hidden_layers(value) if name == "--hidden" else self.knobs[name].format(**vars(self)) + f"={value}"
-            for name, value in values.items()
-            if value is not None
-        }
+        found, stage = {}, getattr(self, "stage", None)
+        for name, key in self.knobs.items():
+            if (value := vars(self)[name[2:].replace("-", "_")]) is not None:
+                found[name] = hidden_layers(value) if name == "--hidden" else f"{key.format(stage=stage)}={value}"
+        return found
 
     def resolve(self, options: Mapping[str, str] = {}, default: Mapping[str, Any] | None = None) -> Resolved:
         """Return settings and origins, with more ``options`` if there are, of ``default`` where no config is named."""
@@ -148,9 +153,6 @@ class WithConfig(Command):
             raise click.UsageError(f"two configs, {self.argument} and --config {self.config}: name one")
         source = self.argument or self.config or default
         return config.resolve(source, self.overrides, {**self.given, **options}, seed=self.seed, label=self.label)
-
-    def settings(self, options: Mapping[str, str] = {}) -> Settings:
-        return self.resolve(options).settings
 
 
 def hidden_layers(nodes: str) -> str:
@@ -183,13 +185,16 @@ class Experiment(WithRuns, WithData):
     def __init__(self, **values: Any) -> None:
         super().__init__(**values)
         if self.verbose:
-            log, handler = logging.getLogger("cifarnet"), logging.StreamHandler()
-            handler.setFormatter(logging.Formatter("%(relativeCreated)6.0f ms  %(message)s"))
-            log.handlers[:] = [handler]
-            log.setLevel(logging.INFO)
-            log.info("threads: %s", self.threads or "one a core")
+            logging.basicConfig(format="%(relativeCreated)6.0f ms  %(message)s", force=True)
+            logging.getLogger("cifarnet").setLevel(logging.INFO)
+            logging.getLogger(__name__).info("threads: %s", self.threads or "one a core")
         if not any(vars(self).get(name) for name in ("dry_run", "template", "code")):
             self.say("Reading settings and images ...")
+
+    @property
+    def where(self) -> dict[str, Any]:
+        """The folders of runs and data."""
+        return {"runs_dir": self.runs_dir, "data_dir": self.data_dir}
 
     def say(self, text: str) -> None:
         """Say on a terminal what is going on where no bar shows it."""
@@ -199,7 +204,7 @@ class Experiment(WithRuns, WithData):
 
 class Drawing(Experiment):
     formats: Sequence[str] = option(
-        "--format", type=FORMAT, multiple=True, default=("png", "svg"), help="Of the figures; repeatable."
+        "--format", type=FORMAT, multiple=True, default=("png",), help="Of the figures; repeatable."
     )
 
 

@@ -2,7 +2,7 @@
 
 import shutil
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import click
@@ -19,18 +19,30 @@ def warn_synthetic(source: str) -> None:
         click.echo("SYNTHETIC data: these are not CIFAR-10 images, and no figure below is about them.", err=True)
 
 
-def table(rows: Iterable[Sequence[Any]], headers: Sequence[str], **look: Any) -> str:
-    """Lay out a table; where the terminal is too narrow, a value a line beside its header."""
+def table(rows: Iterable[Sequence[Any]], headers: Sequence[str], *, keep: int | None = None, **look: Any) -> str:
+    """Lay out a table; where the terminal is too narrow, a value a line beside its header.
+
+    With ``keep``, columns are left out before, but for the first ones, and named below.
+    """
     from tabulate import tabulate
 
     rows = list(rows)
-    text = tabulate(rows, headers, **look)
-    if fits(text):
-        return text
+    for count in range(len(headers), (keep or len(headers)) - 1, -1):
+        text = tabulate([row[:count] for row in rows], headers[:count], **look)
+        if fits(text):
+            left = ", ".join(" ".join(header.split()) for header in headers[count:])
+            return text + (f"\nToo narrow for {left}: --json has all" if left else "")
     names = [" ".join(header.split()) for header in headers]
     cells = [line.split("\t") for line in tabulate(rows, tablefmt="tsv", **look).splitlines()]  # as in the table
     blocks = [[(name, cell.strip()) for name, cell in zip(names, row, strict=True)] for row in cells]
     return "\n\n".join(tabulate(block, tablefmt="plain", disable_numparse=True) for block in blocks)
+
+
+def aligned(facts: Mapping[str, str]) -> str:
+    """Lay out the facts that are known, one a line."""
+    from tabulate import tabulate
+
+    return tabulate([fact for fact in facts.items() if fact[1]], tablefmt="plain", disable_numparse=True)
 
 
 def fits(text: str, *, always: bool = False) -> bool:

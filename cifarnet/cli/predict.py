@@ -1,12 +1,10 @@
 """``cifarnet predict``: what a run's network makes of pictures."""
 
-from __future__ import annotations
-
 import csv
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import Any
 
 import click
 
@@ -15,33 +13,17 @@ from cifarnet.errors import DataError
 from cifarnet.runs import Run
 from cifarnet.runs.catalog import percent
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-BLOCK = 200  # pictures at a time
 DRAWN = 50  # pictures in one figure at most
-
-
-class Seen(NamedTuple):
-    """A picture as the network saw it (32, 32, 3), and its probabilities by class."""
-
-    path: Path
-    pixels: NDArray[np.uint8]
-    p: dict[str, float]
-
-    @property
-    def best(self) -> str:
-        return max(self.p, key=lambda name: self.p[name])
+Seen = tuple[Path, Any, dict[str, float]]  # a picture, its pixels (32, 32, 3) and its probabilities by class
 
 
 @command("predict")
 class Predict(WithRuns):
-    """Classify pictures: PNG, JPEG, WebP and more, of any size.
+    """Classify pictures: PNG, JPEG, WebP and more.
 
-    The square in the middle of each is scaled to 32 x 32. Prints the probabilities of the ten classes. IMAGE may be a
-    folder of pictures, or of folders of them; other files in it are named and left out. So is a picture that cannot be
-    read, and the exit code is then 1.
+    They may have any size: the square in the middle of each is scaled to 32 x 32. Prints the probabilities of the ten
+    classes. IMAGE may be a folder of pictures, or of folders of them; other files in it are named and left out. So is a
+    picture that cannot be read, and the exit code is then 1.
 
     Examples:
       cifarnet predict latest cat.jpg
@@ -56,65 +38,55 @@ class Predict(WithRuns):
     csv: bool = flag("--csv", help="A line a picture; always where IMAGE is a folder.")
 
     def run(self) -> None:
-        from cifarnet.data.images import image_files
+        from cifarnet.data.images import image_files, read_image
 
-        run, unread = self.find(self.name, "network"), dict[Path, str]()
-        listed = [image_files(path) for path in self.paths]
-        seen: list[Seen] = []
-        for one in look(run, [file for files in listed for file in files.found], unread):
+        run, listed = self.find(self.name, "network"), [image_files(path) for path in self.paths]
+        seen, unread = list[Seen](), dict[Path, str]()
+        for file in (file for files in listed for file in files.found):
+            try:
+                pixels = read_image(file)
+            except DataError as error:
+                unread[file] = str(error)
+                continue
+            p = dict(zip(run.model.classes, run.predict(pixels[None])[0].tolist(), strict=True))
             if not self.json:
-                self.show(one, first=not seen)
-            seen.append(one)
+                self.show(file, p, first=not seen)
+            seen.append((file, pixels, p))
         others = {file: f"{file}: no picture" for files in listed for file in files.left_out}
         left_out = [{"image": str(file), "why": why} for file, why in (others | unread).items()]
         if not seen and not unread:
             raise click.UsageError(f"{', '.join(map(str, self.paths))}: no pictures in there")
         if self.json:
-            images = [{"image": str(one.path), "class": one.best, "probabilities": one.p} for one in seen]
+            images = [{"image": str(file), "class": best(p), "probabilities": p} for file, _, p in seen]
             self.answer({"run": str(run.path), "images": images, "skipped": left_out})
-        for file in left_out:
-            click.echo(f"skipped: {file['why']}", err=True)
+        for one in left_out:
+            click.echo(f"skipped: {one['why']}", err=True)
         if self.picture and seen:
-            draw(run, seen[:DRAWN], self.kind)
+            self.draw(run, seen[:DRAWN])
             click.echo(f"Figure: {run.path}/figures/predictions.{self.kind}", err=True)
         sys.exit(bool(unread))
 
-    def show(self, one: Seen, first: bool) -> None:
-        """Print one: as a row of CSV, or its classes by falling probability, with bars."""
+    def show(self, file: Path, p: dict[str, float], first: bool) -> None:
+        """Print a picture: as a row of CSV, or its classes by falling probability, with bars."""
         if self.csv or any(path.is_dir() for path in self.paths):
-            row = [one.path, one.best, *(f"{p:.6g}" for p in one.p.values())]
-            csv.writer(sys.stdout, lineterminator="\n").writerows([["image", "class", *one.p], row] if first else [row])
+            row = [file, best(p), *(f"{value:.6g}" for value in p.values())]
+            csv.writer(sys.stdout, lineterminator="\n").writerows([["image", "class", *p], row] if first else [row])
             return
-        click.echo(one.path)
-        for name, p in sorted(one.p.items(), key=lambda item: -item[1]):
-            click.echo(f"  {name:12} {percent(p):>7}  {'#' * round(40 * p)}".rstrip())
+        click.echo(file)
+        for name, value in sorted(p.items(), key=lambda item: -item[1]):
+            click.echo(f"  {name:12} {percent(value):>7}  {'#' * round(40 * value)}".rstrip())
+
+    def draw(self, run: Run, seen: Sequence[Seen]) -> None:
+        """Draw pictures and bars into the run folder."""
+        import numpy as np
+
+        from cifarnet import plots
+
+        images, P = np.array([pixels for _, pixels, _ in seen]), np.array([[*p.values()] for _, _, p in seen])
+        figure = plots.predictions(images, P, run.model.classes, [file.name for file, _, _ in seen])
+        run.formats = (self.kind,)
+        plots.save(run, {"predictions": figure}, synthetic=run.settings.data.source == "synthetic")
 
 
-def look(run: Run, files: Sequence[Path], unread: dict[Path, str]) -> Iterator[Seen]:
-    """Read and classify, a block at a time; what cannot be read goes to ``unread``, with the reason."""
-    import numpy as np
-
-    from cifarnet.data.images import read_image
-
-    for start in range(0, len(files), BLOCK):
-        images = {}
-        for file in files[start : start + BLOCK]:
-            try:
-                images[file] = read_image(file)
-            except DataError as error:
-                unread[file] = str(error)
-        P = run.predict(np.array(list(images.values()))).tolist() if images else []
-        for (file, pixels), p in zip(images.items(), P, strict=True):
-            yield Seen(file, pixels, dict(zip(run.model.classes, p, strict=True)))
-
-
-def draw(run: Run, seen: Sequence[Seen], kind: str) -> None:
-    """Draw pictures and bars into the run folder."""
-    import numpy as np
-
-    from cifarnet import plots
-
-    pixels, P = np.array([one.pixels for one in seen]), np.array([list(one.p.values()) for one in seen])
-    figure = plots.predictions(pixels, P, run.model.classes, [one.path.name for one in seen])
-    run.formats = (kind,)
-    plots.save(run, {"predictions": figure}, synthetic=run.settings.data.source == "synthetic")
+def best(p: dict[str, float]) -> str:
+    return max(p, key=p.__getitem__)

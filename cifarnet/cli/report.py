@@ -8,8 +8,6 @@ import click
 from cifarnet.cli.options import RUN, Folder, WithRuns, argument, command, option
 from cifarnet.runs import Run
 
-FORMS = click.Choice(["md", "tex", "html"])
-
 
 @command("report")
 class Report(WithRuns):
@@ -26,7 +24,7 @@ class Report(WithRuns):
     """
 
     names: Sequence[str] = argument(nargs=-1, required=True, **RUN | {"metavar": "RUN..."})
-    to: str = option("--to", type=FORMS, default="md", help="Which form.")
+    to: str = option("--to", type=click.Choice(["md", "tex", "html"]), default="md", help="Which form.")
     output: Path = option("--output", "-o", type=Folder(), default="report", help="The folder to write to.")
 
     def run(self) -> None:

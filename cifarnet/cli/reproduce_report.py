@@ -1,8 +1,9 @@
 """``cifarnet reproduce-report``: every number and figure of the reports, trained again, and the page."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -24,6 +25,7 @@ class ReproduceReport(Pooled, WithRuns, WithData):
     Examples:
       cifarnet reproduce-report --seeds 1
       cifarnet reproduce-report --only chou-2019 --only yadava/fine
+      cifarnet reproduce-report --causes
       cifarnet reproduce-report --redraw
     """
 
@@ -32,6 +34,7 @@ class ReproduceReport(Pooled, WithRuns, WithData):
     scale: float | None = option("--scale", type=SCALE, metavar="X", help="Shorten every training, for a first look.")
     dry_run: bool = flag("--dry-run", help="List what would run and why; train and write nothing.")
     redraw: bool = flag("--redraw", help="Write the page from the records, without training.")
+    causes: bool = flag("--causes", help="Afterwards try what incompatible numbers may come from.")
     studies: Path | None = option("--studies", type=Folder(), help="A study, shipped or a file, or a folder of them.")
     quiet: bool = flag("--quiet", "-q", help="No progress on standard error.")
 
@@ -39,26 +42,34 @@ class ReproduceReport(Pooled, WithRuns, WithData):
         from cifarnet import reports
         from cifarnet.experiments import pool
 
-        studies, folder = reports.read_studies(self.studies), self.runs_dir / "reports"
-        if self.redraw:
-            reports.Report(studies, folder).write()
-        else:
+        studies, folder, work = reports.read_studies(self.studies), self.runs_dir / "reports", dict[str, Any]()
+        if not self.redraw:
             scope = reports.scope(studies, self.seeds, self.only, self.scale, self.data_dir)
             click.echo(f"{SYNTHETIC}\n" if scope.synthetic else "", err=True, nl=False)
             if self.dry_run:
                 click.echo("\n".join(reports.listing(studies, scope, folder, self.data_dir)))
                 return
-            bars = bar(1000, "", quiet=self.quiet, bar_format=BAR)
-            with pool.executor(self.scheduler, self.jobs, data_dir=self.data_dir) as executor, Stops() as stops, bars:
-                for step in stops.until(reports.reproduce(studies, scope, folder, executor, self.data_dir)):
-                    what = f"{step.done} of {step.total} runs {step.name} "
-                    bars.set_description_str(what, refresh=False)
-                    advance(bars, round(1000 * step.fraction), 1000, what, quiet=self.quiet)
-            if stops.code:
-                click.echo("interrupted; to go on, give the same command", err=True)
-                sys.exit(stops.code)
-        report, page = reports.Report(studies, folder), str(folder / "index.html")
-        text = [page, report.closing()]
+            work["runs"] = lambda pool: reports.reproduce(studies, scope, folder, pool, self.data_dir)
+        if self.causes:
+            work["exhibits"] = lambda pool: reports.explain(studies, folder, pool, self.data_dir, self.studies)
+        if work:
+            with pool.executor(self.scheduler, self.jobs, data_dir=self.data_dir) as executor, Stops() as stops:
+                for unit, steps in work.items():
+                    self.follow(stops, steps(executor), unit)
+        report = reports.Report(studies, folder)
+        report.write()
+        page, text = str(folder / "index.html"), [str(folder / "index.html"), report.closing()]
         if synthetic := report.state["synthetic"]:
             text.append("For the real images: cifarnet data download, then the same command again.")
         self.answer({"page": page, "synthetic": synthetic} | report.summary(), *text)
+
+    def follow(self, stops: Stops, steps: Generator[Any, None, None], unit: str) -> None:
+        """Show how the work goes, to its end or to a signal, which ends the command."""
+        with bar(1000, "", quiet=self.quiet, bar_format=BAR) as bars:
+            for step in stops.until(steps):
+                what = f"{step.done} of {step.total} {unit} {step.name} "
+                bars.set_description_str(what, refresh=False)
+                advance(bars, round(1000 * step.fraction), 1000, what, quiet=self.quiet)
+        if stops.code:
+            click.echo("interrupted; to go on, give the same command", err=True)
+            sys.exit(stops.code)

@@ -10,10 +10,10 @@ import click
 
 from cifarnet.cli.completion import value_names
 from cifarnet.cli.options import FORMAT, RUN, RUN_OR_LATEST, WithRuns, argument, command, flag, option
-from cifarnet.cli.output import fits, table, warn
+from cifarnet.cli.output import aligned, fits, table, warn
 from cifarnet.errors import RunError
 from cifarnet.runs import Folder, Run, catalog
-from cifarnet.runs.catalog import duration, percent, shown
+from cifarnet.runs.catalog import duration, measured, shown
 
 KEY: dict[str, Any] = {"metavar": "KEY", "shell_complete": value_names}
 CONDITION = KEY | {"metavar": "CONDITION"}
@@ -117,9 +117,10 @@ def overview(groups: Sequence[Sequence[Run]], form: str = "") -> str:
 
 @command("show", runs)
 class Show(WithRuns):
-    """Show a run: what it is, what it reached, its settings, its notes and the command that repeats it.
+    """Show a run: what it is, and what it reached.
 
-    The status is running, completed, interrupted, diverged, failed, or stale: said to run, but its process is gone.
+    Also its settings, its notes and the command that repeats it. The status is running, completed, interrupted,
+    diverged, failed, or stale: said to run, but its process is gone.
 
     Example:
       cifarnet runs show latest
@@ -133,8 +134,8 @@ class Show(WithRuns):
         facts = {"run": str(run.path)} | {key: info.get(key, "") for key in ("kind", "label", "status")}
         facts["time"] = duration(info["seconds"]) if "seconds" in info else ""
         facts |= {key: info.get(key, "") for key in ("started", "error")}
-        facts |= {key: percent(v) if key.endswith("accuracy") else f"{v:,.6g}" for key, v in run.scores.items()}
-        lines = [*aligned(facts), "", *aligned({key: shown(value) for key, value in run.choices.items()})]
+        facts |= {key: measured(key, value) for key, value in run.scores.items()}
+        lines = [aligned(facts), "", aligned({key: shown(value) for key, value in run.choices.items()})]
         lines += [f"\nnote of {note}" for note in notes]
         if kind == "train" and info["status"] in ("stale", "interrupted"):
             lines.append(f"\nTo go on: cifarnet train --resume {run.path}")
@@ -142,17 +143,12 @@ class Show(WithRuns):
         self.answer(info | {"run": str(run.path), "notes": notes}, *lines)
 
 
-def aligned(facts: dict[str, str]) -> list[str]:
-    """Return a line for each fact that is known."""
-    width = max(map(len, facts), default=0)
-    return [f"{key:{width}}  {value}" for key, value in facts.items() if value]
-
-
 @command("compare", runs)
 class Compare(WithRuns):
-    """Compare runs: settings and environment where they differ, results side by side, the curves in one figure.
+    """Compare runs: settings, environment, results, curves.
 
-    Of runs of the same settings whose results differ, says which of the recorded causes may explain it.
+    Settings and environment where they differ, results side by side, the curves in one figure. Of runs of the same
+    settings whose results differ, says which of the recorded causes may explain it.
 
     Example:
       cifarnet runs compare 20261121-0835 latest
@@ -162,10 +158,13 @@ class Compare(WithRuns):
     kind: str = option("--format", type=FORMAT, default="png", help="Of the figure.")
 
     def run(self) -> None:
-        found = [Run.find(name, self.runs_dir) for name in self.names]
-        if len({run.path.resolve() for run in found}) < 2:
+        from cifarnet.api.compare import compare
+
+        named = [Run.find(name, self.runs_dir) for name in self.names]
+        found = list({run.path.resolve(): run for run in named}.values())
+        if len(found) < 2:
             raise click.UsageError("name at least two different runs")
-        compared = catalog.compare(found)
+        compared = compare(found)
         if not self.json:
             click.echo("\n\n".join(self.lines(found, compared)) + "\n")
         figure = self.draw(found)
@@ -177,7 +176,7 @@ class Compare(WithRuns):
         """Lay out a row a key, a column a run."""
         text = []
         for title in ("settings", "environment", "results"):
-            rows = [[key, *map(short, values)] for key, values in compared[title].items()]
+            rows = [[key, *(short(key, value) for value in values)] for key, values in compared[title].items()]
             headers = [title, *catalog.handles(runs).values()]
             text.append(table(rows, headers, disable_numparse=True) if rows else f"{title}: the same")
         causes = ((" and ".join(cause["runs"]), cause["why"]) for cause in compared["causes"])
@@ -186,33 +185,30 @@ class Compare(WithRuns):
     def draw(self, runs: Sequence[Run]) -> Path | None:
         """Draw the curves of those runs that have some; where that fails, the comparison stands, with a warning."""
         from cifarnet import plots
+        from cifarnet.api.compare import curves
 
         try:
-            drawn = list({run.path.resolve(): run for run in runs if (run.path / "metrics.csv").is_file()}.values())
-            curves = {name: run.records for name, run in zip(catalog.legends(drawn), drawn, strict=True)}
-            if not curves:
-                return None
-            figure = plots.overlay(curves)
-            if any(run.choices.get("data.source") == "synthetic" for run in runs):
-                plots.stamp(figure, plots.SYNTHETIC)
-            Folder(self.runs_dir).write(f"comparison.{self.kind}", plots.render(figure, self.kind))
+            if figure := curves(runs):
+                Folder(self.runs_dir).write(f"comparison.{self.kind}", plots.render(figure, self.kind))
+                return self.runs_dir / f"comparison.{self.kind}"
         except Exception as error:  # matplotlib has a hundred
             warn(f"the curves could not be drawn: {error}")
-            return None
-        return self.runs_dir / f"comparison.{self.kind}"
+        return None
 
 
-def short(value: Any) -> str:
+def short(key: str, value: Any) -> str:
     """Return a value on one line of a table: a git diff has thousands."""
-    line = "" if value is None else " ".join(shown(value).split())
+    text = measured(key, value) if key.endswith("accuracy") and catalog.is_number(value) else shown(value)
+    line = "" if value is None else " ".join(text.split())
     return line if len(line) <= 40 else f"{line[:37]}..."
 
 
 @command("draw", runs)
 class Draw(WithRuns):
-    """Draw the figures of a run again, for a hand-in: 16 cm wide, with text of 9 pt.
+    """Draw the figures of a run again, for a hand-in.
 
-    --panels adds cost, loss and accuracy each by itself, 8 cm wide. A run that was stopped has the curves so far.
+    They are 16 cm wide, with text of 9 pt. --panels adds cost, loss and accuracy each by itself, 8 cm wide. A run that
+    was stopped has the curves so far.
 
     Example:
       cifarnet runs draw latest --format pdf --panels
@@ -224,15 +220,11 @@ class Draw(WithRuns):
 
     def run(self) -> None:
         from cifarnet import plots
-        from cifarnet.search import study
 
         run, known = Run.find(self.name, self.runs_dir), plots.FIGURES | (plots.PANELS if self.panels else {})
-        run.formats, names = self.kinds, [name for name, spec in known.items() if spec.available(run)]
-        warn(*plots.draw(run, known))
-        if run.kind == "search":
-            found, names = study.read(run), ["search"]
-            plots.save(run, {"search": study.draw(found)}, found.settings.data.source == "synthetic")
-        files = [run.path / f"figures/{name}.{kind}" for name in names for kind in self.kinds]
+        run.formats, found = self.kinds, {name: spec for name, spec in known.items() if spec.available(run)}
+        warn(*plots.draw(run, found))
+        files = [run.path / f"figures/{name}.{kind}" for name in found for kind in self.kinds]
         files = [file for file in files if file.exists()]
         if not files:
             raise RunError(f"{run.path}: nothing of it can be drawn: it {run.describe()}")
@@ -241,7 +233,7 @@ class Draw(WithRuns):
 
 @command("page", runs)
 class Page(Selecting):
-    """Write index.html over runs into the runs folder, and run.html into each of theirs.
+    """Write index.html over runs, and run.html of each.
 
     A page needs no network and nothing beside it.
 
@@ -261,16 +253,17 @@ class Page(Selecting):
 
 @command("rm", runs)
 class Remove(Selecting):
-    """Remove runs: those named, or all trainings but the K best; asks first, and never removes a running one.
+    """Remove runs: those named, or all but the best.
 
-    --filter narrows what is removed, and --keep-best then keeps the best of those.
+    --keep-best removes all trainings but the K best. Asks first, and never removes a running one. --filter narrows what
+    is removed, and --keep-best then keeps the best of those.
 
     Examples:
       cifarnet runs rm 20261121-083512
       cifarnet runs rm --keep-best 5 --filter label=quick
     """
 
-    names: Sequence[str] = argument(nargs=-1, **RUN | {"metavar": "RUN..."})
+    names: Sequence[str] = argument(nargs=-1, **RUN | {"metavar": "[RUN]..."})
     keep_best: int | None = option("--keep-best", type=click.IntRange(min=0), metavar="K", help="Keep the K best.")
     yes: bool = flag("--yes", "-y", help="Do not ask.")
 
@@ -280,7 +273,8 @@ class Remove(Selecting):
         named = [Run.listed(Run.find(name, self.runs_dir).path) for name in self.names]
         trainings = [run for run in catalog.list_runs(self.runs_dir) if run.kind == "train"]
         found = catalog.select(named or trainings, self.conditions)
-        best = {run.path for run in catalog.best(found, self.keep_best or 0)}
+        ranked = catalog.arrange([run for run in found if "validation_accuracy" in run.scores], "-validation")
+        best = {run.path for run in ranked[: self.keep_best or 0]}
         rest = {run.path.resolve(): run for run in found if run.path not in best}.values()
         ended = [run for run in rest if run.status != "running"]
         running = [run for run in rest if run.status == "running"]
@@ -288,18 +282,15 @@ class Remove(Selecting):
             click.echo(f"{run.path} is running and stays", err=True)
         if ended:
             click.echo(overview([[run] for run in ended]), err=self.json)
-            self.confirm(f"these {len(ended)} runs" if len(ended) > 1 else "this run")
+            if not self.yes and not sys.stdin.isatty():
+                raise click.UsageError("there is no terminal to ask on; say --yes to remove them")
+            if not self.yes:
+                click.confirm(f"Remove {len(ended)} runs for good?", abort=True, err=True)
         for run in ended:
             run.remove()
         self.answer({"removed": [str(run.path) for run in ended]}, f"{len(ended)} removed")
         if running and named:
             raise RunError(f"{len(running)} of the runs named still run; stop them first")
-
-    def confirm(self, what: str) -> None:
-        if not self.yes and not sys.stdin.isatty():
-            raise click.UsageError("there is no terminal to ask on; say --yes to remove them")
-        if not self.yes:
-            click.confirm(f"Remove {what} for good?", abort=True, err=True)
 
 
 @command("note", runs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,13 +28,17 @@ FIXED = {  # the knobs of what all trials have; a stage has its own length
 }
 STAGE = click.Choice(["coarse", "fine"])
 SCHEDULE = [f"training.schedule.{name}" for name in ("cycles", "n_s", "eta_min", "eta_max")]
-MEASURES = dict.fromkeys(("validation_accuracy", "spread", "best_validation_accuracy"), "{:.2%}")
-MEASURES["validation_loss"] = "{:.4f}"
+MEASURES: dict[str, Callable[[float], str]] = {
+    **dict.fromkeys(("validation_accuracy", "spread", "best_validation_accuracy"), percent),
+    "validation_loss": "{:.4f}".format,
+}
 HEADERS = {name: name.replace("_", "\n") for name in MEASURES} | {"best_validation_accuracy": "best on\nthe way"}
 
 
 class Searching(WithConfig, Pooled, Drawing):
     knobs = FIXED
+    general = False
+    by: str | None = None
     stage: str | None = argument(type=STAGE, required=False)
     origin: str | None = option("--from", help="The search that a fine one starts from.", **RUN)
     force: bool = flag("--force", help="With --from: also where that is not finished.")
@@ -43,18 +48,18 @@ class Searching(WithConfig, Pooled, Drawing):
     top: int = option("--top", default=3, help="How many trials are shown.", **COUNT)
     dry_run: bool = flag("--dry-run", help="List the trials; train and write nothing.")
 
-    def search(self, *, general: bool, by: str | None = None) -> None:
+    def run(self) -> None:
         """Start or resume a search, follow it to its end and show what it found."""
         from cifarnet.experiments import pool
         from cifarnet.search import execute, read, resume, start
 
         self.check()
         run = self.find(self.resume, "search") if self.resume else None
-        study = read(run) if run else self.design(general)
-        if run and (study.general != general or self.stage not in (None, study.stage)):
+        study = read(run) if run else self.design()
+        if run and (study.general != self.general or self.stage not in (None, study.stage)):
             raise click.UsageError(f"{run.path} goes on with: cifarnet {study.command} --resume {run.path}")
-        if by is not None and by not in study.names:
-            raise click.UsageError(f"--by {by}: searched are {', '.join(study.names)}")
+        if self.by is not None and self.by not in study.names:
+            raise click.UsageError(f"--by {self.by}: searched are {', '.join(study.names)}")
         if self.dry_run:
             click.echo(plan(study))
             return
@@ -71,11 +76,14 @@ class Searching(WithConfig, Pooled, Drawing):
                     if not self.quiet or outcome.status != "completed":
                         shown.write(line(study, trial, outcome), file=sys.stderr)
                     shown.update()
+                    if not study.left:
+                        shown.close()
+                        self.say("Drawing the figure ...")
         again = f"cifarnet {study.command} --resume {run.path}"
         if run.status == "interrupted":
             click.echo(f"interrupted with {study.left} trainings to go; to go on: {again}", err=True)
             sys.exit(stops.code)
-        self.report(study, run, by)
+        self.report(study, run)
         failed, diverged = (", ".join(map(str, study.ended(status))) for status in ("failed", "diverged"))
         if failed:
             raise RunError(f"failed trials: {failed}; log.txt says why; to try them again: {again} --retry-failed")
@@ -85,8 +93,7 @@ class Searching(WithConfig, Pooled, Drawing):
     def check(self) -> None:
         """Refuse options that do not go together."""
         if self.resume and (self.configured or self.origin):
-            wrong = "a config, --set and other settings, --seed, --label, --from"
-            raise click.UsageError(f"--resume goes on with a search as it is: leave out {wrong}")
+            raise click.UsageError("--resume goes on with a search as it is: leave out settings, --label and --from")
         if not self.resume and not self.stage:
             raise click.UsageError("say coarse or fine, or --resume RUN")
         if self.retry_failed and not self.resume:
@@ -94,7 +101,7 @@ class Searching(WithConfig, Pooled, Drawing):
         if self.origin and self.stage == "coarse":
             raise click.UsageError("--from RUN goes with fine")
 
-    def design(self, general: bool) -> Study:
+    def design(self) -> Study:
         """Lay out a new search: of the config, or else of the settings of the search that it starts from."""
         from cifarnet import config
         from cifarnet.search import design, read
@@ -110,37 +117,37 @@ class Searching(WithConfig, Pooled, Drawing):
                 )
         settings, origins = self.resolve(default=default)
         stated = None if earlier and not self.argument and not self.config else origins
-        study = design(settings, str(self.stage), general=general, earlier=earlier, origins=stated)
+        study = design(settings, str(self.stage), general=self.general, earlier=earlier, origins=stated)
         if searched := [name for name in self.given if self.knobs[name] in study.space]:
             raise click.UsageError(f"{searched[0]}: {self.knobs[searched[0]]} is what this searches; leave it out")
         return study
 
-    def report(self, study: Study, run: Run, by: str | None) -> None:
+    def report(self, study: Study, run: Run) -> None:
         """Show the best trials, or the best of each value of one setting, and what to call next."""
-        ranked, names, command = study.standings(), list(study.names.values()), next_command(study, run.path)
+        ranked, command = study.standings(), next_command(study, run.path, **self.where)
         chosen = ranked[: self.top]
-        if by:
-            best_of = {trial[study.names[by]]: trial for trial in reversed(ranked)}
+        if self.by:
+            best_of = {trial[study.names[self.by]]: trial for trial in reversed(ranked)}
             chosen = [best_of[value] for value in sorted(best_of)]
         answer: dict[str, Any] = {"run": str(run.path), "stage": study.stage, "status": run.status}
         answer |= {"trials": study.summaries(), "best": ranked[0] if ranked else None, "next": command}
-        formats = {name: "{:.5g}" for name in names} | MEASURES
+        formats = {name: "{:.5g}".format for name in study.names.values()} | MEASURES
         if study.part.seeds == 1:
             del formats["spread"]
-        cells = [[form.format(trial[name]) for name, form in formats.items()] for trial in chosen]
+        cells = [[show(trial[name]) for name, show in formats.items()] for trial in chosen]
         rows = [[ranked.index(trial) + 1, trial["index"], *row] for trial, row in zip(chosen, cells, strict=True)]
         headers = ["rank", "trial", *(HEADERS.get(name, name) for name in formats)]
         text = table(rows, headers, disable_numparse=True, colalign=["right"] * len(headers) if rows else None)
         last = f"{run.path}/figures/search.{run.formats[0]} shows all, {run.path}/best.yaml is the final training"
-        by_value = {"by": chosen} if by else {}
+        by_value = {"by": chosen} if self.by else {}
         self.answer(answer | by_value, text, f"Each: {describe(study)}", last, f"Next: {command}")
 
 
 @command("search-lambda")
 class SearchLambda(Searching):
-    """Try values of lambda, coarse and then fine; rank them by validation accuracy.
+    """Try values of lambda, coarse and then fine.
 
-    best.yaml in the run folder is the final training with the best lambda.
+    coarse -h and fine -h say more.
 
     Examples:
       cifarnet search-lambda coarse search
@@ -148,13 +155,40 @@ class SearchLambda(Searching):
       cifarnet search-lambda --resume latest
     """
 
-    def run(self) -> None:
-        self.search(general=False)
+
+@command("search-lambda coarse")
+class SearchLambdaCoarse(Searching):
+    """Try lambdas 10^l, l at random from an interval, and rank them.
+
+    search.coarse in the config says from where (l_min, l_max), how many (trials), how long (cycles, n_s), how drawn
+    (sampling, seeds), or lists the lambdas (values). best.yaml in the run folder is the final training.
+
+    Example:
+      cifarnet search-lambda coarse search --set search.coarse.trials=20
+    """
+
+    stage = "coarse"
+    origin = None
+    force = False
+
+
+@command("search-lambda fine")
+class SearchLambdaFine(Searching):
+    """Try more lambdas near the best of an earlier search, for longer.
+
+    search.fine says how near (range), how many (trials), how long (cycles, n_s) and how drawn (sampling, seeds), in the
+    config or else as it was for the earlier search. best.yaml in the run folder is the final training.
+
+    Example:
+      cifarnet search-lambda fine --from latest
+    """
+
+    stage = "fine"
 
 
 @command("search")
 class Search(Searching):
-    """Try values of the settings, all of them numbers, that search.over lists.
+    """Try values of the settings that search.over lists.
 
     Examples:
       cifarnet search coarse --set 'search.over.network.hidden.values=[20,50]'
@@ -162,11 +196,9 @@ class Search(Searching):
       cifarnet search fine --from latest
     """
 
+    general = True
     knobs = {"--lambda": KNOBS["--lambda"]} | FIXED
     by: str | None = option("--by", metavar="KEY", help="Show the best trial of each value of KEY instead.")
-
-    def run(self) -> None:
-        self.search(general=True, by=self.by)
 
 
 def line(study: Study, trial: Trial, outcome: Outcome) -> str:
@@ -200,13 +232,11 @@ def describe(study: Study) -> str:
     return ", ".join([*texts, f"{settings.data.n_train:,} training images"])
 
 
-def next_command(study: Study, path: Path) -> str:
+def next_command(study: Study, path: Path, runs_dir: Path, data_dir: Path | None) -> str:
     """Return what to call next, with the folders that were given."""
     words = ["cifarnet", study.command, "fine", "--from", str(path)]
     if study.stage == "fine":
         words = ["cifarnet", "train", "--config", str(path / "best.yaml")]
-    context = click.get_current_context()
-    for name in ("runs_dir", "data_dir"):
-        if context.get_parameter_source(name) == click.core.ParameterSource.COMMANDLINE:
-            words += [f"--{name.replace('_', '-')}", str(context.params[name])]
+    for name, folder in {"--runs-dir": runs_dir, "--data-dir": data_dir}.items():
+        words += [name, str(folder)] if folder not in (None, Path("runs")) else []
     return shlex.join(words)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import sys
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -27,7 +29,7 @@ OPEN = {"darwin": "open", "win32": "start"}  # the word for it, elsewhere xdg-op
 
 @command("train")
 class Train(WithConfig, Drawing):
-    """Train a network and write a run folder: settings, metrics, the network, figures, results and a page.
+    """Train a network and write a run folder.
 
     Stopped by Ctrl-C, a kill or a power loss, a run goes on with --resume and ends with the same bytes.
 
@@ -46,11 +48,13 @@ class Train(WithConfig, Drawing):
 
         run = self.stopped()
         if run and run.status == "completed":
-            pages.write_missing(run)
+            with contextlib.suppress(RunError):  # of a folder that is not ours to write
+                run.remove_parts()
+                pages.write(run)  # which a kill may have left behind its run
             click.echo(f"{run.path} is completed: there is nothing to resume", err=True)
             self.report(run)
             return
-        settings = run.settings if run else self.settings()
+        settings = run.settings if run else self.resolve().settings
         if self.dry_run:
             plan = f"# plan: {settings.updates:,} updates of {settings.training.batch_size} images"
             click.echo(config.dump(settings) + plan + (f", with {self.seeds} seeds" if self.seeds else ""))
@@ -72,7 +76,8 @@ class Train(WithConfig, Drawing):
             training = train.resume(run, **how) if run else train.start(settings, runs_dir=self.runs_dir, **how)
             if changed := "; ".join(training.changes):
                 warn(f"the last bits may differ, as the machine or the libraries are others (then / now): {changed}")
-            follow(stops.until(iter(training)), settings.updates, quiet=self.quiet, last=self.ending)
+            drawing = partial(self.say, "Scoring the test images, drawing the figures ...")
+            follow(stops.until(iter(training)), settings.updates, quiet=self.quiet, last=drawing)
         warn(*training.warnings)
         path, info = training.run.path, training.run.info
         if info["status"] != "completed":
@@ -81,9 +86,6 @@ class Train(WithConfig, Drawing):
             click.echo(f"{done}; to go on: cifarnet train --resume {path}", err=True)
             sys.exit(stops.code)
         return training.run
-
-    def ending(self) -> None:
-        self.say("Scoring the test images, drawing the figures ...")
 
     def stopped(self) -> Run | None:
         """Return the run to go on with, if one is named."""
@@ -101,14 +103,14 @@ class Train(WithConfig, Drawing):
 
     def report(self, run: Run) -> None:
         """Show what a completed training reached, and what may come next."""
-        found = results(run)
+        found = reached(run)
         text = "training {}, validation {}, test {}".format(*(percent(found[name]) for name in ACCURACIES))
         text = f"{found['updates']:,} updates in {found['seconds']:.1f} s; accuracy: {text}"
         self.answer(found, str(run.path), text, *self.next_steps(run, f"evaluate {run.path}"))
 
     def compare(self, runs: Sequence[Run]) -> None:
         """Show the trainings of several seeds, and mean and standard deviation over them."""
-        found = [results(run) for run in runs]
+        found = [reached(run) for run in runs]
         numbers = [key for key, value in found[0].items() if isinstance(value, float)]
         means = {key: mean_std([one[key] for one in found]) for key in numbers}
         rows = [[o["run"], o["seed"], *(percent(o[a]) for a in ACCURACIES), duration(o["seconds"])] for o in found]
@@ -126,10 +128,5 @@ class Train(WithConfig, Drawing):
         return [f"Open it: {OPEN.get(sys.platform, 'xdg-open')} {page}", f"Next: cifarnet {command}"]
 
 
-def results(run: Run) -> dict[str, Any]:
-    """Return what a completed training reached; RunError if run.json does not say."""
-    found = {"run": str(run.path), "status": run.status, "seconds": run.info.get("seconds")} | run.results
-    if lacking := [key for key in ("updates", "seconds", *ACCURACIES) if not isinstance(found.get(key), int | float)]:
-        where = run.path / "run.json"
-        raise RunError(f"{where}: not the results of a training (no {', '.join(lacking)}); train again")
-    return found
+def reached(run: Run) -> dict[str, Any]:
+    return {"run": str(run.path), "status": run.status, "seconds": run.info["seconds"]} | run.results

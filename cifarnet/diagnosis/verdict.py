@@ -189,3 +189,28 @@ def notes(student: Student) -> list[str]:
     ):
         return [f"{mistakes.AT_ZERO}: {mistakes.AT_ZERO.right}."]
     return []
+
+
+def lines(results: dict[str, Any]) -> Iterator[str]:
+    """Lay out the results of a check, in at most 80 columns."""
+    from tabulate import tabulate
+
+    yield from results["taken"]
+    rows, cells = results["parameters"], []
+    cases = dict.fromkeys((row["lambda"], row["images"]) for row in rows)
+    for name in sorted({row["name"] for row in rows}, key=lambda name: (name[1:], name)):
+        own = [row for row in rows if row["name"] == name]
+        errors = [
+            max(row["norm_relative_error"] for row in own if (row["lambda"], row["images"]) == case) for case in cases
+        ]
+        numerical = None if own[0]["numerical_error"] is None else max(row["numerical_error"] for row in own)
+        cells.append([name, *errors, numerical, "right" if all(row["passed"] for row in own) else "WRONG"])
+    headings = ["parameter", *(f"lambda {lam:g}\nn = {n}" for lam, n in cases), "numerical", "verdict"]
+    yield "\n" + tabulate(cells, headings, floatfmt=".0e") + "\n"
+    yield from results["comparisons"]
+    for each in results["mistakes"]:
+        yield f"\n{each['mistake']}.\n  It shows {each['shows']}.\n  Right is: {each['right']}."
+    if results["differences"]:
+        yield "\nNo known mistake, and no two, give your numbers; figures/error_W1 shows where W1 differs."
+    yield from results["differences"] + results["notes"]
+    yield ""

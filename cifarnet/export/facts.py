@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from statistics import fmean, stdev
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from cifarnet import config
 from cifarnet.config import Axis, Settings
 from cifarnet.runs import Run
-from cifarnet.runs.catalog import shown
+from cifarnet.runs.catalog import mean_std, percent, shown, spread
 from cifarnet.search import study
 
 COLUMNS = 4  # runs beside each other in a table of settings
@@ -44,7 +43,7 @@ class Table(NamedTuple):
     number: int = 0
 
 
-Said = tuple[Sequence[str], Sequence[Table]]
+Said = tuple[list[str], list[Table]]
 
 
 def checks(runs: Mapping[str, Run]) -> Said:
@@ -60,16 +59,19 @@ def checks(runs: Mapping[str, Run]) -> Said:
 
 
 def trainings(runs: Mapping[str, Run]) -> Said:
-    return [], [*stated({name: described(run.settings) for name, run in runs.items()}), results(runs)]
+    says = [f"{name} {run.info['error']}." for name, run in runs.items() if run.status == "diverged"]
+    return says, [*stated({name: described(run.settings) for name, run in runs.items()}), results(runs)]
 
 
 def final(runs: Mapping[str, Run]) -> Said:
-    says = [
-        f"{name} classifies {text('accuracy', run.results['test_accuracy'])} of the test images rightly."
+    says, tables = trainings(runs)
+    says += [
+        f"{name} classifies {percent(run.results['test_accuracy'])} of the test images rightly."
         for name, run in runs.items()
+        if run.results
     ]
     there = {name: run for name, run in runs.items() if (run.path / "confusion-test.csv").is_file()}
-    return says, [*trainings(runs)[1], *(classes(name, run) for name, run in there.items())]
+    return says, [*tables, *(classes(name, run) for name, run in there.items())]
 
 
 def ranges(runs: Mapping[str, Run]) -> Said:
@@ -140,18 +142,19 @@ def results(runs: Mapping[str, Run]) -> Table:
     scores = {name: run.scores | best_on_the_way(run) for name, run in runs.items()}
     rows = [[name, *(text(key, found.get(key)) for key in SCORES.values())] for name, found in scores.items()]
     groups: dict[str, list[str]] = {}
-    for name, run in runs.items():
+    for name, run in ((name, run) for name, run in runs.items() if run.results):
         groups.setdefault(repr(sorted((run.choices | {"seed": 0}).items(), key=str)), []).append(name)
     for names in groups.values():
         if len(names) > 1:
             columns = [[scores[name][key] for name in names] for key in SCORES.values()]
-            label = f"{runs[names[0]].label}: mean ± standard deviation of {len(names)} seeds"
-            rows.append([label, *(spread(key, c) for key, c in zip(SCORES.values(), columns, strict=True))])
+            label = f"{runs[names[0]].label}: mean of {len(names)} seeds"
+            rows.append([label, *(over_seeds(key, c) for key, c in zip(SCORES.values(), columns, strict=True))])
     return Table("Results", ["", *SCORES], rows)
 
 
 def best_on_the_way(run: Run) -> dict[str, float]:
-    return {"best_validation_accuracy": float(run.records["validation_accuracy"].max())}
+    accuracies = run.records["validation_accuracy"]
+    return {"best_validation_accuracy": float(accuracies.max())} if len(accuracies) else {}
 
 
 def classes(name: str, run: Run) -> Table:
@@ -168,14 +171,12 @@ def classes(name: str, run: Run) -> Table:
 def measured(trial: Mapping[str, Any]) -> str:
     """Return the validation accuracy of a trial, with the standard deviation over its seeds."""
     accuracy = trial["validation_accuracy"]
-    if trial["seeds"] == 1:
-        return text("accuracy", accuracy)
-    return f"{100 * accuracy:.2f} ± {100 * trial['spread']:.2f} %"
+    return f"{100 * accuracy:.2f} ± {percent(trial['spread'])}" if trial["seeds"] > 1 else percent(accuracy)
 
 
-def spread(key: str, values: Sequence[float]) -> str:
-    mean, deviation = fmean(values), stdev(values)
-    return f"{100 * mean:.2f} ± {100 * deviation:.2f} %" if "accuracy" in key else f"{mean:.4f} ± {deviation:.4f}"
+def over_seeds(key: str, values: Sequence[float]) -> str:
+    mean, deviation = mean_std(values)
+    return spread(values) if "accuracy" in key else f"{mean:.4f} ± {deviation:.4f}"
 
 
 def text(key: str, value: Any) -> str:
@@ -183,7 +184,7 @@ def text(key: str, value: Any) -> str:
     if value is None:
         return ""
     if key.endswith("accuracy"):
-        return f"{100 * value:.2f} %"
+        return percent(value)
     if key.endswith(("cost", "loss")) and isinstance(value, float):
         return f"{value:.4f}"
     if key.endswith("error") or key == "tolerance":
@@ -191,8 +192,3 @@ def text(key: str, value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(map(str, value)) or "none"
     return f"{value:,}" if key == "n" else shown(value)
-
-
-SAY: Mapping[str, Callable[[Mapping[str, Run]], Said]] = {  # of the other parts, as `trainings` does
-    "gradients": checks, "range": ranges, "coarse": searches, "fine": searches, "final": final,
-}  # fmt: skip

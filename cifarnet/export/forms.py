@@ -40,7 +40,7 @@ def tex(value: Any) -> str:
 
 
 def marked(value: Any) -> str:
-    return html.escape(str(value))
+    return html.escape(str(value)).replace(" %", "\N{NO-BREAK SPACE}%")
 
 
 ESCAPES: Mapping[str, Callable[[Any], str]] = {"md": markdown, "tex": tex, "html": marked}

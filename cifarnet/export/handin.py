@@ -6,7 +6,7 @@ Every number is of a run folder; what only the student can say is left blank.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -42,69 +42,77 @@ class Section(NamedTuple):
     blanks: Sequence[str]
 
 
+CURVES = {"curves": "Cost, loss and accuracy on training and validation images"}
+TRIALS = {"search": "Validation accuracy of the trials"}
+
+
 class Part(NamedTuple):
-    """A part of the assignment: what is asked, and the command that makes a run of it."""
+    """A part of the assignment: the command that makes a run of it, what is asked, what runs say, their figures."""
 
     title: str
-    blanks: Sequence[str]
     command: str
+    blanks: Sequence[str]
+    says: Callable[[Mapping[str, Run]], facts.Said] = facts.trainings
+    figures: Mapping[str, str] = CURVES  # captions by name
 
 
 PARTS = {
     "gradients": Part(
         "Gradient check",
-        ["How did you compare your gradients with numerical ones, and how do you know that they are right?"],
         "cifarnet gradcheck --lambda 0.1",
+        ["How did you compare your gradients with numerical ones, and how do you know that they are right?"],
+        facts.checks,
+        {},
     ),
     "overfit": Part(
         "Sanity check: learning a few images by heart",
-        ["What does it show that the cost of a few images comes near 0, and what does it not show?"],
         "cifarnet train overfit",
+        ["What does it show that the cost of a few images comes near 0, and what does it not show?"],
     ),
     "one layer": Part(
         "Training one layer",
+        "cifarnet train assignment-1",
         [
             "What do λ and the learning rate change in the curves and in the accuracy?",
             "What do the pictures of the weights show?",
         ],
-        "cifarnet train assignment-1",
+        figures=CURVES | {"weights": "The weights of each class as an image"},
     ),
-    "two layers": Part("Training two layers", ["What do the curves show?"], "cifarnet train NAME"),
+    "two layers": Part("Training two layers", "cifarnet train NAME", ["What do the curves show?"]),
     "cycles": Part(
         "Cyclical learning rates",
-        ["How do cost and accuracy follow the learning rate, and where does the network overfit?"],
         "cifarnet train figure-3",
+        ["How do cost and accuracy follow the learning rate, and where does the network overfit?"],
+        figures=CURVES | {"eta": "The learning rate of every update"},
     ),
     "range": Part(
-        "Range test of the learning rate", ["Between which learning rates does it learn?"], "cifarnet find-eta figure-3"
+        "Range test of the learning rate",
+        "cifarnet find-eta figure-3",
+        ["Between which learning rates does it learn?"],
+        facts.ranges,
+        {"range-test": "Validation accuracy and loss of the batches while the learning rate rises"},
     ),
     "coarse": Part(
         "Coarse search",
-        ["Why this range? What do the best trials have in common?"],
         "cifarnet search-lambda coarse search",
+        ["Why this range? What do the best trials have in common?"],
+        facts.searches,
+        TRIALS,
     ),
     "fine": Part(
         "Fine search",
-        ["How did you choose this range? Are the best trials further apart than chance puts them?"],
         "cifarnet search-lambda fine --from latest",
+        ["How did you choose this range? Are the best trials further apart than chance puts them?"],
+        facts.searches,
+        TRIALS,
     ),
     "final": Part(
         "The final network",
-        ["How does it compare with the earlier ones? Which classes does it confuse, and what would you try next?"],
         "cifarnet train --config RUN/best.yaml",
+        ["How does it compare with the earlier ones? Which classes does it confuse, and what would you try next?"],
+        facts.final,
+        CURVES | {"confusion-test": "Confusions on the test images"},
     ),
-}  # fmt: skip
-
-
-CURVES = {"curves": "Cost, loss and accuracy on training and validation images"}
-FIGURES: Mapping[str, Mapping[str, str]] = {  # captions by name; of the other parts, CURVES
-    "gradients": {},
-    "one layer": CURVES | {"weights": "The weights of each class as an image"},
-    "cycles": CURVES | {"eta": "The learning rate of every update"},
-    "range": {"range-test": "Validation accuracy and loss of the batches while the learning rate rises"},
-    "coarse": {"search": "Validation accuracy of the trials"},
-    "fine": {"search": "Validation accuracy of the trials"},
-    "final": CURVES | {"confusion-test": "Confusions on the test images"},
 }
 
 
@@ -120,10 +128,12 @@ def write(runs: Sequence[Run], to: str, folder: Path) -> list[Path]:
     path = folder / f"report.{to}"
     if path.exists():
         raise RunError(f"{path}: is there, perhaps with your words in it; remove it, or choose another --output")
-    sections = report(runs, forms.KINDS[to])
+    parts = by_part(runs)
+    sections = list(report(parts, forms.KINDS[to]))
+    origins = [[name, *origin(run)] for part in parts.values() for name, run in part.items()]
     content = {
         "sections": sections,
-        "runs": Table("The runs, by folder", ["folder", "cifarnet", "images"], [list(origin(run)) for run in runs]),
+        "runs": Table("The runs, by folder", ["run", "folder", "cifarnet", "images"], origins),
         "synthetic": plots.SYNTHETIC if any(run.settings.data.source == "synthetic" for run in runs) else "",
     }
     pictures = [] if to == "html" else [picture for section in sections for picture in section.pictures]
@@ -133,20 +143,23 @@ def write(runs: Sequence[Run], to: str, folder: Path) -> list[Path]:
     return [path, *(folder / picture.file for picture in pictures)]
 
 
-def report(runs: Sequence[Run], kinds: Sequence[str]) -> list[Section]:
-    """Return a section for each part of the assignment that there are runs of, pictures of the first kind there is."""
+def by_part(runs: Sequence[Run]) -> dict[str, dict[str, Run]]:
+    """Return the runs of each part of the assignment that there are runs of, by their names in the text."""
     parts: dict[str, list[Run]] = {key: [] for key in PARTS}
     for run in {run.path.resolve(): run for run in runs}.values():
         parts[part_of(run)].append(run)
+    return {key: named(chosen) for key, chosen in parts.items() if chosen}
+
+
+def report(parts: Mapping[str, Mapping[str, Run]], kinds: Sequence[str]) -> Iterator[Section]:
+    """Yield a section for each part, with pictures of the first kind that there is."""
     tables, pictures = count(1), count(1)
-    found = []
-    for key, chosen in parts.items():
-        if chosen:
-            says, own = facts.SAY.get(key, facts.trainings)(named(chosen))
-            drawn = [p._replace(number=next(pictures)) for p in drawings(key, named(chosen), kinds)]
-            numbered = [table._replace(number=next(tables)) for table in own]
-            found.append(Section(PARTS[key].title, says, numbered, drawn, PARTS[key].blanks))
-    return found
+    for key, runs in parts.items():
+        part = PARTS[key]
+        says, own = part.says(runs)
+        drawn = [p._replace(number=next(pictures)) for p in drawings(part.figures, runs, kinds)]
+        numbered = [table._replace(number=next(tables)) for table in own]
+        yield Section(part.title, says, numbered, drawn, part.blanks)
 
 
 def missing(runs: Sequence[Run]) -> dict[str, str]:
@@ -157,7 +170,7 @@ def missing(runs: Sequence[Run]) -> dict[str, str]:
 
 def part_of(run: Run) -> str:
     """Return which part of the assignment a run is of; RunError if it has not ended."""
-    if run.status != "completed":
+    if run.status != "completed" and (run.kind, run.status) != ("train", "diverged"):
         raise RunError(f"{run.path}: has no result to report: it is {run.status}, and {run.describe()}")
     if run.kind != "train":
         kinds = {"gradcheck": "gradients", "find-eta": "range"}
@@ -173,18 +186,20 @@ def part_of(run: Run) -> str:
 
 
 def named(runs: Sequence[Run]) -> dict[str, Run]:
-    """Return runs by label, with the seed or the time where several have one."""
-    for name in (lambda run: run.label, lambda run: f"{run.label}, seed {run.settings.seed}", lambda run: run.name):
-        found = {name(run): run for run in runs}
-        if len(found) == len(runs):
-            break
+    """Return runs by label; where several have one, with the seed if that differs, else numbered."""
+    found = {}
+    for run in runs:
+        same = [other for other in runs if other.label == run.label]
+        seeds = {other.settings.seed for other in same}
+        which = f", seed {run.settings.seed}" if len(seeds) == len(same) else f" ({same.index(run) + 1})"
+        found[run.label + (which if len(same) > 1 else "")] = run
     return found
 
 
-def drawings(key: str, runs: Mapping[str, Run], kinds: Sequence[str]) -> Iterator[Picture]:
-    """Yield the figures of a part that its runs have, or that can be drawn."""
+def drawings(captions: Mapping[str, str], runs: Mapping[str, Run], kinds: Sequence[str]) -> Iterator[Picture]:
+    """Yield those figures that runs have, or that can be drawn."""
     for name, run in runs.items():
-        for figure, caption in FIGURES.get(key, CURVES).items():
+        for figure, caption in captions.items():
             if found := picture(run, figure, kinds):
                 file = re.sub("[^A-Za-z0-9-]", "-", f"{run.name}-{figure}")  # means itself in every form
                 yield Picture(f"{caption}: {name}", *found, f"figures/{file}.{found[0]}")
@@ -193,18 +208,13 @@ def drawings(key: str, runs: Mapping[str, Run], kinds: Sequence[str]) -> Iterato
 def picture(run: Run, name: str, kinds: Sequence[str]) -> tuple[str, bytes] | None:
     """Return the kind and the content of a figure: as it is in the run folder, or else drawn from the records."""
     there = [kind for kind in kinds if (run.path / f"figures/{name}.{kind}").is_file()]
-    if kinds[0] not in there and (figure := drawn(run, name)):
+    spec = plots.FIGURES.get(name)
+    if kinds[0] not in there and spec and spec.available(run):
+        figure = spec.draw(run)
         if run.settings.data.source == "synthetic":
             plots.stamp(figure, plots.SYNTHETIC)
         return kinds[0], plots.render(figure, kinds[0])
     return (there[0], run.read_bytes(f"figures/{name}.{there[0]}")) if there else None
-
-
-def drawn(run: Run, name: str) -> Any:
-    if name == "search":
-        return study.draw(study.read(run))
-    spec = plots.FIGURES.get(name)
-    return spec.draw(run) if spec and spec.available(run) else None
 
 
 def origin(run: Run) -> Iterator[str]:

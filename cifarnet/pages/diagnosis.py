@@ -10,9 +10,10 @@ import numpy as np
 from cifarnet import plots
 from cifarnet.pages.kinds import STOPPED, Cell, Table, View
 from cifarnet.runs import Run
+from cifarnet.runs.catalog import percent
 
-BEST = 3  # candidates whose numbers are shown
-COLOURS = ("c0", "c1", "c2", "c3")
+BEST = 2  # candidates whose numbers are shown
+COLOURS = ("c0", "c1", "c2")
 Found = Mapping[str, Any]
 
 
@@ -25,7 +26,8 @@ def content(run: Run) -> View:
     candidates = results["candidates"]
     stated = [c for c in candidates if c["kind"] == "as stated"]
     chosen = stated + [c for c in candidates if c["kind"] != "as stated"][:BEST]
-    tables = [numbers(results["reported"], chosen), ranking(candidates), excluded(results["excluded"])]
+    tables = [numbers(results["reported"], chosen), ranking(candidates)]
+    tables += [excluded(results["excluded"])] if results["excluded"] else []
     again = {"Train as the likeliest": f"cifarnet train --config {run.path / 'best.yaml'}"}
     return View(says=[*results["says"], *corrections(candidates[0])], commands=again,
                 charts=[*curves(results["reported"], chosen)], tables=tables)  # fmt: skip
@@ -42,7 +44,7 @@ def ranking(candidates: Sequence[Found]) -> Table:
     rows = [
         [
             Cell(c["name"]),
-            Cell(f"{c['probability']:.1%}", c["probability"], shade=round(c["probability"], 3)),
+            Cell(f"{100 * c['probability']:.1f} %", c["probability"], shade=round(c["probability"], 3)),
             Cell(f"{c['compatible']} of {len(c['numbers'])}", c["compatible"], "good" if c["fits"] else "bad"),
             Cell(str(c["seeds"])),
             Cell(c["says"]),
@@ -50,13 +52,13 @@ def ranking(candidates: Sequence[Found]) -> Table:
         for c in candidates
     ]
     caption = "The most probable first; compatible are numbers within the 95 % interval of one more training"
-    return Table("Candidates", ["candidate", "#probability", "#compatible", "#seeds", "what it is"], rows, caption)
+    return Table("Candidates", ["candidate", "#probability", "#compatible", "#trainings", "what it is"], rows, caption)
 
 
 def numbers(reported: Sequence[Found], chosen: Sequence[Found]) -> Table:
     """Return every reported number beside the mean of each chosen candidate, marked where it is compatible."""
     rows = [
-        [Cell(" ".join(filter(None, [n["row"], n["measure"].replace("_", " ")]))), Cell(shown(n["value"], n))]
+        [Cell(" ".join(filter(None, [n["row"], n["words"]]))), Cell(shown(n["value"], n))]
         + [number(c["numbers"][i], n) for c in chosen]
         for i, n in enumerate(reported)
     ]
@@ -66,16 +68,18 @@ def numbers(reported: Sequence[Found], chosen: Sequence[Found]) -> Table:
 
 def number(found: Found, reported: Found) -> Cell:
     mean, low, high = (shown(found[key], reported) for key in ("mean", "low", "high"))
-    return Cell(f"{mean} ({low} to {high})", found["mean"], "good" if found["compatible"] else "bad")
+    return Cell(f"{mean} ({low.removesuffix(' %')} to {high})", found["mean"], "good" if found["compatible"] else "bad")
 
 
 def shown(value: float, reported: Found) -> str:
-    return f"{value:.2%}" if "accuracy" in reported["measure"] else f"{value:.4g}"
+    return percent(value) if "accuracy" in reported["measure"] else f"{value:.4g}"
 
 
 def excluded(found: Mapping[str, str]) -> Table:
-    rows = [[Cell(name), Cell(why)] for name, why in found.items()]
-    return Table("Not trained to the end", ["candidate", "why"], rows)
+    """Return the candidates that were not trained to the end, together where the reason is the same."""
+    reasons = dict.fromkeys(found.values())
+    rows = [[Cell(why), Cell(", ".join(name for name, own in found.items() if own == why))] for why in reasons]
+    return Table("Not trained to the end", ["why", "candidates"], rows)
 
 
 def curves(reported: Sequence[Found], chosen: Sequence[Found]) -> Iterator[plots.Chart | None]:
@@ -91,7 +95,7 @@ def curves(reported: Sequence[Found], chosen: Sequence[Found]) -> Iterator[plots
             plots.Series(c["name"], x, **columns(c, indices), colour=colour)
             for c, colour in zip(chosen, COLOURS, strict=False)
         ]
-        name = measure.replace("_", " ")
+        name = measure.replace("_", " ").replace("train ", "training ")
         yield plots.chart(name, "update step", series, points, percent=measure.endswith("accuracy"))
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from cifarnet.errors import RunError
-from cifarnet.pages.kinds import Cell, percent, thinned
+from cifarnet.pages.kinds import Cell, thinned
 from cifarnet.plots import charts
 from cifarnet.plots.style import Floats
 from cifarnet.runs import Run, catalog
@@ -59,9 +59,7 @@ def spark(curves: dict[str, Floats]) -> str:
 
 def cell(column: catalog.Column, run: Run) -> Cell:
     """Return a cell, which is sorted by its value and not by its text."""
-    value = column.of(run)
-    if column.show is catalog.percent:
-        return Cell(percent(value))
+    value = None if column.show is catalog.percent else column.of(run)  # the number that is shown
     return Cell(column.cell(run), value if catalog.is_number(value) else None, run.status * (column.key == "status"))
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from statistics import fmean, stdev
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,16 +16,13 @@ from cifarnet.plots.figures import eta_of, ramps
 from cifarnet.plots.lines import PANELS
 from cifarnet.plots.style import PALETTE, Floats, Ints
 from cifarnet.runs import Run
-from cifarnet.runs.catalog import duration
+from cifarnet.runs.catalog import duration, percent
+from cifarnet.runs.trials import short, standings
 
 POINTS = 400  # of a curve: as many as one sees
 SPLITS = {"train": "training", "validation": "validation"}
 STOPPED = ("interrupted", "stale", "failed")
 CONFUSION = "confusion-test.csv"
-
-
-def percent(fraction: float | None) -> str:
-    return "" if fraction is None else f"{100 * fraction:.2f} %"
 
 
 class Cell(NamedTuple):
@@ -142,6 +138,10 @@ def search(run: Run) -> View:
     plan, done = run.read_json("plan.json"), standings(run)
     space: Mapping[str, Any] = plan["space"]
     names, count = short(space), len({trial["index"] for trial in plan["trials"]})
+    stages = run.settings.search
+    part = stages and getattr(stages, plan["stage"])
+    if part and part.sampling == "tpe" and not all("values" in axis for axis in space.values()):
+        count = max(count, part.trials)  # some are not planned yet
     found = View(
         says=[f"{len(done)} of {count} trials are completed."],
         commands=next_commands(run, plan),
@@ -176,30 +176,6 @@ def trials(run: Run, plan: Mapping[str, Any], done: Sequence[Mapping[str, Any]],
     return Table("Trials", ["trial", *(f"#{name}" for name in names.values()), *measures, "status"], rows, "Best first")
 
 
-def short(space: Mapping[str, Any]) -> dict[str, str]:
-    """Return the last parts of the searched keys, where those differ."""
-    ends = [key.rpartition(".")[2] for key in space]
-    return dict(zip(space, ends if len(set(ends)) == len(ends) else space, strict=True))
-
-
-def standings(run: Run) -> list[dict[str, Any]]:
-    """Return the completed trials of a search with means over their seeds, the best first."""
-    values = {trial["index"]: trial["values"] for trial in run.read_json("plan.json")["trials"]}
-    groups: dict[int, list[Mapping[str, str]]] = {}
-    for row in run.read_rows("trials.csv"):
-        if row["status"] == "completed":
-            groups.setdefault(int(row["index"]), []).append(row)
-    found = []
-    for index, rows in groups.items():
-        accuracies = [float(row["validation_accuracy"]) for row in rows]
-        means = {key: fmean(float(row[key]) for row in rows) for key in ("best_validation_accuracy", "validation_loss")}
-        spread = stdev(accuracies) if len(rows) > 1 else 0.0
-        seconds = sum(float(row["seconds"]) for row in rows)
-        found.append({"index": index, "values": values[index], "accuracy": fmean(accuracies), "spread": spread}
-                     | means | {"seconds": seconds})  # fmt: skip
-    return sorted(found, key=lambda trial: (-trial["accuracy"], trial["index"]))
-
-
 def against(key: str, log: bool, run: Run, done: Sequence[Mapping[str, Any]]) -> plots.Chart | None:
     """Draw the accuracies of a search, and of the one that it started from, against one setting."""
     before = run.read_json("earlier.json")["trials"] if (run.path / "earlier.json").is_file() else []
@@ -212,7 +188,7 @@ def against(key: str, log: bool, run: Run, done: Sequence[Mapping[str, Any]]) ->
         note = f"trial {trial['index']}" if "index" in trial else ""
         return plots.Point(name, x, trial["accuracy"], trial["spread"], colour, note)
 
-    found = [point(trial, "earlier", "c4") for trial in before]
+    found = [point(trial, "earlier", "soft") for trial in before]
     found += [point(trial, "trial", "c0") for trial in done] + [point(trial, "best", "c1") for trial in done[:1]]
     return plots.chart("validation accuracy", f"log₁₀ {name}" if log else name, [], found, percent=True)
 
@@ -240,7 +216,7 @@ CHECKED = {  # columns of a gradient check, by key
 def gradient_check(run: Run) -> View:
     results = run.results
     if not results:
-        return View()
+        return View(says=["No gradients are compared yet: the table comes at the end."], commands=again(run))
     verdict, rows = results["passed"], results["parameters"]
     wrong = sum(not row["passed"] for row in rows)
     text = "agree with the numerical gradient" if verdict else "differ from the numerical gradient"
@@ -257,6 +233,12 @@ def gradient_check(run: Run) -> View:
         found.tables[:0] = [mistakes(results["mistakes"])] if results["mistakes"] else []
         found.source = "\n".join([*(f"# {line}" for line in results["taken"]), results["source"]])
     return found
+
+
+def again(run: Run) -> dict[str, str]:
+    """Return the command that repeats a run which was stopped; that of a student's code has no settings."""
+    stopped = run.status in STOPPED and "network.hidden" in run.choices
+    return {"Do it again": f"cifarnet {run.kind} --config {run.path / 'config.yaml'}"} if stopped else {}
 
 
 def mistakes(found: Sequence[Mapping[str, str]]) -> Table:
@@ -279,9 +261,9 @@ def checked(key: str, value: Any) -> Cell:
 
 
 def range_test(run: Run) -> View:
-    if not run.results:
-        return View()
     tables, chosen, log = ramps(run)
+    if not tables:
+        return View(says=["Nothing is measured yet."], commands=again(run))
     charts = []
     for column, title in {"accuracy": "validation accuracy", "loss": "mean loss of the batches"}.items():
         series = [
@@ -298,6 +280,8 @@ def range_test(run: Run) -> View:
         [Cell(name), Cell(f"{low:g}"), Cell(f"{high:g}"), Cell(f"cifarnet train --config {run.path / f'{name}.yaml'}")]
         for name, (low, high) in chosen.items()
     ]
+    if not rows:
+        return View(says=["The learning rates are chosen at the end."], commands=again(run), charts=[*charts])
     columns = ["setting", "#eta_min", "#eta_max", "train with it"]
     caption = "The dotted lines of the charts"
     return View(says=[run.results["rule"]], charts=[*charts], tables=[Table("Chosen", columns, rows, caption)])

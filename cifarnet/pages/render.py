@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import functools
+import os
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,15 +18,12 @@ from cifarnet.errors import RunError
 from cifarnet.pages.index import index
 from cifarnet.pages.kinds import view
 from cifarnet.plots import style
-from cifarnet.runs import Folder, Run, catalog
+from cifarnet.runs import KINDS, Folder, Run, catalog
 
 if TYPE_CHECKING:
     from jinja2 import Template
 
 EVERY = 2.0  # seconds: a page is not written more often while its run goes on
-KINDS = {
-    "train": "training", "gradcheck": "gradient check", "find-eta": "learning rate range test", "diagnose": "diagnosis",
-}  # fmt: skip
 DARK = """@media (prefers-color-scheme: dark) {{ :is(svg:has(#clear), svg:not(:has(image))) {{
 text {{ fill: {ink} }} #patch_1 path, #patch_2 path {{ fill: none !important }}
 [style*="stroke: #000000"] {{ stroke: {soft} !important }}
@@ -37,15 +35,6 @@ def write(run: Run) -> Path:
     """Write run.html into the folder of a run, from what it records; RunError if that cannot be read or written."""
     run.write("run.html", html("run.html.j2", content(run)))
     return run.path / "run.html"
-
-
-def write_missing(run: Run) -> None:
-    """Write the page of a completed run if its process was killed before it could, where the folder can be written."""
-    page, info = run.path / "run.html", run.path / "run.json"
-    if not page.exists() or page.stat().st_mtime < info.stat().st_mtime:
-        with contextlib.suppress(RunError):
-            run.remove_parts()
-            write(run)
 
 
 @contextlib.contextmanager
@@ -66,6 +55,8 @@ def page_of(run: Run) -> Iterator[Callable[[], None]]:
     try:
         yield refresh
     except BaseException as error:
+        if run.info["pid"] != os.getpid():  # a fork ends; the run goes on in its parent
+            raise
         with contextlib.suppress(RunError):  # where the folder is the trouble, the first error says so
             if run.info["status"] == "running":
                 failed = isinstance(error, Exception)
@@ -125,7 +116,9 @@ def content(run: Run) -> dict[str, Any]:
         "error": info.get("error", ""),
         "synthetic": synthetic(run),
         "has_index": (run.path.parent / "index.html").is_file(),
-        "results": [(key, f"{value:,.6g}") for key, value in run.scores.items() if not key.endswith("accuracy")],
+        "results": [
+            (key, catalog.measured(key, value)) for key, value in run.scores.items() if not key.endswith("accuracy")
+        ],
         "notes": run.notes,
         "view": (shown := view(run)),
         "figures": list(figures(run, ("search",) if len(shown.charts) > 2 else ())),
@@ -152,11 +145,8 @@ def environment(run: Run) -> dict[str, Any]:
 
 def figures(run: Run, more: Sequence[str]) -> Iterator[tuple[str, str, str]]:
     """Yield title, alternative text and address of the pictures in a run folder that show more than its charts."""
-    weights = plots.FIGURES["weights"]
     known = {
-        **dict.fromkeys(more, ("All settings at once", "Each trial as a line through its settings to its accuracy")),
-        "weights": (weights.title, weights.alt),
-        "error_W1": (plots.FIGURES["error_W1"].title, plots.FIGURES["error_W1"].alt),
+        **{name: plots.FIGURES[name][:2] for name in (*more, "weights", "error_W1")},
         "mistakes-*": ("Surest mistakes", "Images that the network is surest of and wrong about, with both classes"),
         "members-*": ("Networks as one", "Accuracy of the first 1, 2, ... networks as one, and of each by itself"),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from cifarnet.plots import style
 from cifarnet.plots.style import Floats
+from cifarnet.runs.trials import short
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,13 +23,9 @@ Trials = Sequence[Mapping[str, Any]]
 def search(stages: Mapping[str, Trials], scales: Mapping[str, bool]) -> Figure:
     """Draw the trials of one search, or of a coarse and a fine one together, and mark the best of the last.
 
-    Parameters
-    ----------
-    stages : name -> trials, the best first
-        Each has ``values`` (setting to number), ``accuracy`` (a fraction) and ``spread`` (its deviation over seeds).
-    scales : searched setting -> whether its logarithm is drawn
-        A panel for each, and from three on one for all. A value of 0, which has no logarithm, stands left of the
-        others, or below them, with a 0 beside it.
+    Each stage has trials, the best first, with ``values`` (setting to number), ``accuracy`` (a fraction) and ``spread``
+    (its deviation over seeds). ``scales`` says of each searched setting whether its logarithm is drawn: in a panel of
+    its own, and from three on in one for all. A value of 0 stands left of the others, or below, with a 0 beside it.
     """
     if len(scales) > 2:
         return parallel(stages, scales)
@@ -47,18 +45,21 @@ def parallel(stages: Mapping[str, Trials], scales: Mapping[str, bool]) -> Figure
     """Draw each trial as a line through its settings to its accuracy: the better, the darker; the best is marked."""
     import matplotlib
 
-    height, names = style.HEIGHT + 5 * style.LINE, [*map(style.plain, scales)]
-    panel = style.axes_in((style.WIDE, height), (0.09, 3 * style.LINE / height, 0.83, 1 - 5 * style.LINE / height))
+    names = [style.plain(name).replace("lambda", "λ") for name in short(scales).values()]
+    lines_of_names = min(3, math.ceil(max(map(len, names)) * 0.072 * len(names) / (0.83 * style.WIDE)))
+    below = (1.4 + max(2, lines_of_names)) * style.LINE
+    height = style.HEIGHT + 2 * style.LINE + below
+    panel = style.axes_in((style.WIDE, height), (0.09, below / height, 0.83, 1 - (below + 2 * style.LINE) / height))
     panel.set(xlim=(0, len(scales)), ylim=(-0.03, 1.03))
     panel.axis("off")
-    crowded = max(map(len, names)) * 0.068 * len(names) > 0.83 * style.WIDE
     trials, columns = [trial for group in stages.values() for trial in group], []
-    for x, (key, name) in enumerate(zip(scales, names, strict=True)):
+    for x, key in enumerate(scales):
         values = np.array([float(trial["values"][key]) for trial in trials])
         columns.append(_axis(panel, x, values, zero_at(stages, key) if scales[key] else None))
-        _name(panel, x, "λ" if key == "training.lambda" else name, lower=crowded and x % 2 == 1)
     columns.append(_axis(panel, len(names), np.array([100 * trial["accuracy"] for trial in trials]), None, left=False))
-    _name(panel, len(names), "validation\naccuracy (%)")
+    for x, name in enumerate([*names, "validation\naccuracy (%)"]):
+        place = (0, -10 - 12 * (x % lines_of_names if x < len(names) else 0))
+        panel.annotate(name, (x, 0), xytext=place, textcoords="offset points", ha="center", va="top")
     *before, own = np.split(np.column_stack(columns), np.cumsum([len(group) for group in stages.values()])[:-1])
     for name, lines in zip(stages, before, strict=False):
         panel.plot(lines.T, color="0.75", linestyle=":", linewidth=0.8)
@@ -70,11 +71,6 @@ def parallel(stages: Mapping[str, Trials], scales: Mapping[str, bool]) -> Figure
     panel.plot(own[0], label="best", linewidth=1.8, clip_on=False, **style.BEST)
     style.legend(panel)
     return style.figure_of(panel)
-
-
-def _name(panel: Axes, x: int, name: str, *, lower: bool = False) -> None:
-    place = (0, -22 if lower else -10)
-    panel.annotate(name, (x, 0), xytext=place, textcoords="offset points", ha="center", va="top")
 
 
 def _axis(panel: Axes, x: int, values: Floats, zero: float | None, *, left: bool = True) -> Floats:

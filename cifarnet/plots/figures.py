@@ -10,6 +10,7 @@ import numpy as np
 
 from cifarnet.nn import network
 from cifarnet.plots import experiments, lines, pictures, style
+from cifarnet.runs.trials import stages
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -54,12 +55,17 @@ def range_test(run: Run, axes: Any = None) -> Figure:
 
 
 def ramps(run: Run) -> tuple[Mapping[str, Mapping[str, style.Floats]], dict[str, tuple[float, float]], bool]:
-    """Return the curves of a range test by setting, the eta_min and eta_max chosen, and whether eta rose by factors."""
-    found: Mapping[str, Mapping[str, float]] = run.results["found"]
-    curves = {name: run.read_table(f"{name}.csv") for name in found}
-    etas = next(iter(curves.values()))["eta"]
+    """Return a range test's curves so far by setting, its chosen eta_min and eta_max, and if eta rose by factors."""
+    found: Mapping[str, Mapping[str, float]] = run.results.get("found", {})
+    curves = {name: run.read_table(f"{name}.csv") for name in found or [p.stem for p in run.path.glob("*.csv")]}
+    etas = next(iter(curves.values()))["eta"] if curves else np.ones(1)
     chosen = {name: (pair[CHOSEN[0]], pair[CHOSEN[1]]) for name, pair in found.items()}
     return curves, chosen, bool(etas[len(etas) // 2] < (etas[0] + etas[-1]) / 4)
+
+
+def search(run: Run, axes: Any = None) -> Figure:
+    space = run.read_json("plan.json")["space"]
+    return experiments.search(stages(run), {key: "log10" in axis or "lambda" in key for key, axis in space.items()})
 
 
 def gradient_error(run: Run, axes: Any = None) -> Figure:
@@ -90,6 +96,12 @@ FIGURES = {
         "Validation accuracy and loss of the batches against a rising learning rate",
         range_test,
         lambda run: run.kind == "find-eta" and run.status == "completed",
+    ),
+    "search": Spec(
+        "All settings at once",
+        "Each trial as a line through its settings to its accuracy",
+        search,
+        lambda run: run.kind == "search" and (run.path / "trials.csv").is_file(),
     ),
     "error_W1": Spec(
         "Error of the gradient in W1",

@@ -1,7 +1,7 @@
 """Run folders: the one class `Run`, and the catalog of many. Nothing else writes under runs/."""
 
 from cifarnet.runs.environment import differences, environment
-from cifarnet.runs.run import FORMATS, LATEST, Run
+from cifarnet.runs.run import FORMATS, KINDS, LATEST, Run
 from cifarnet.runs.storage import Folder, folders
 
-__all__ = ["FORMATS", "LATEST", "Folder", "Run", "differences", "environment", "folders"]
+__all__ = ["FORMATS", "KINDS", "LATEST", "Folder", "Run", "differences", "environment", "folders"]

@@ -1,4 +1,4 @@
-"""Many runs at a glance: listed, filtered, sorted and compared, from the records in their folders alone."""
+"""Many runs at a glance: listed, filtered and sorted, from the records in their folders alone."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import difflib
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from operator import eq, ge, gt, le, lt, ne
 from pathlib import Path
@@ -22,14 +22,15 @@ COMPARISONS = {"<=": le, ">=": ge, "!=": ne, "==": eq, "=": eq, "<": lt, ">": gt
 SYMBOLS = {"lambda": "λ", "eta": "η", "eta_min": "η_min", "eta_max": "η_max"}  # as figures have them
 FIRST = [  # settings as lists show them, before all others; where there is no room, the last go first
     *("training.lambda", "training.schedule.n_s", "network.hidden", "training.schedule.eta_max"),
-    *("training.schedule.eta_min", "training.schedule.eta", "seed", "data.source", "data.train", "data.validation"),
+    *("training.schedule.eta_min", "training.schedule.eta", "seed", "data.source", "split"),
 ]
+SPLIT = ("data.train", "data.validation")  # one column
 CONDITION = re.compile(r"([^<>=!~]+?)\s*(<=|>=|!=|==|=|<|>)\s*([^<>=!~\s].*)")
 
 
 def percent(fraction: float) -> str:
     """Return an accuracy as people read it."""
-    return f"{fraction:.2%}"
+    return f"{100 * fraction:.2f} %"
 
 
 def mean_std(values: Sequence[float]) -> tuple[float, float]:
@@ -40,7 +41,12 @@ def mean_std(values: Sequence[float]) -> tuple[float, float]:
 def spread(fractions: Sequence[float]) -> str:
     """Return the mean and standard deviation of accuracies as people read them."""
     mean, std = mean_std(fractions)
-    return f"{100 * mean:.2f} ± {std:.2%}" if len(fractions) > 1 else percent(mean)
+    return f"{100 * mean:.2f} ± {percent(std)}" if len(fractions) > 1 else percent(mean)
+
+
+def measured(key: str, value: float) -> str:
+    """Return a result as people read it."""
+    return percent(value) if key.endswith("accuracy") else f"{value:,.6g}"
 
 
 def shown(value: Any) -> str:
@@ -65,6 +71,14 @@ def age(run: Run) -> float:
         return (datetime.now(UTC) - datetime.fromisoformat(run.info["started"])).total_seconds()
     except (KeyError, TypeError, ValueError):
         return float("nan")
+
+
+def split(run: Run) -> str | None:
+    """Return the training batches, and the validation batches or how many images are held out: 1, 2 / 5000 images."""
+    train, validation = (run.choices.get(key) for key in SPLIT)
+    if not train or not validation:
+        return None
+    return f"{shown(train).strip('[]')} / {shown(validation).strip('[]')}{' images' * isinstance(validation, int)}"
 
 
 class Column(NamedTuple):
@@ -100,8 +114,8 @@ class Column(NamedTuple):
 COLUMNS = {  # by heading
     "run": Column("run"),
     "age": Column("started", duration, ("table",), keep=2, value=age),
-    "kind": Column("kind", keep=1),
-    "label": Column("label", keep=3),
+    "kind": Column("kind", keep=3),
+    "label": Column("label", keep=1),
     "status": Column("status", keep=4),
     "started": Column("started", outputs=("csv", "page")),
     "seconds": Column("seconds", outputs=("csv",)),
@@ -116,15 +130,19 @@ def columns(runs: Sequence[Run], output: str) -> dict[str, Column]:
 
     A setting's heading is the last part of its key, unless another column has that.
     """
-    keys = [key for key in differing_settings(runs) if key != "label" and not key.startswith("search")]
+    found = [key for key in differing_settings(runs) if key != "label" and not key.startswith("search")]
+    keys = found if output == "csv" else [*dict.fromkeys("split" if key in SPLIT else key for key in found)]
     keys.sort(key=lambda key: FIRST.index(key) if key in FIRST else len(FIRST))
     ends = [key.rpartition(".")[2] for key in keys]
     names = [end if [*ends, *COLUMNS].count(end) == 1 else key for key, end in zip(keys, ends, strict=True)]
     keep = {key: 6 + len(FIRST) - i for i, key in enumerate(FIRST)}
-    settings = {name: Column(key, number=True, keep=keep.get(key, 0)) for key, name in zip(keys, names, strict=True)}
+    settings = {
+        name: Column(key, number=True, keep=keep.get(key, 0), value=split if key == "split" else None)
+        for key, name in zip(keys, names, strict=True)
+    }
     here = {heading: column for heading, column in COLUMNS.items() if output in column.outputs}
-    found = {heading: column for heading, column in here.items() if not column.number} | settings | here
-    return {column.key: column for column in found.values()} if output == "csv" else found
+    every = {heading: column for heading, column in here.items() if not column.number} | settings | here
+    return {column.key: column for column in every.values()} if output == "csv" else every
 
 
 def fold(runs: Sequence[Run], key: str) -> list[list[Run]]:
@@ -154,7 +172,7 @@ def list_runs(runs_dir: Path) -> list[Run]:
 
 
 def select(runs: Sequence[Run], conditions: Iterable[str]) -> list[Run]:
-    """Return the runs that meet all conditions, such as ``training.lambda<1e-3`` or ``test_accuracy>44%``.
+    """Return the runs that meet all conditions, such as ``training.lambda<1e-3`` or ``test_accuracy>44 %``.
 
     A run without the value meets ``!=`` alone. ConfigError if a condition is none, no run has the key, or the key's
     values are numbers and this one is not.
@@ -217,13 +235,17 @@ def arrange(runs: Sequence[Run], key: str) -> list[Run]:
 
 def full_key(name: str, runs: Sequence[Run], option: str) -> str:
     """Return the key that a name, or the last part of it, stands for; ConfigError proposes others."""
+    name = COLUMNS[name].key if name in COLUMNS else name
     known = {key for run in runs for key in run.values} | {column.key for column in COLUMNS.values()}
     ends = [key for key in known if key.endswith(f".{name}")]
     if not runs or name in known or len(ends) == 1:
         return name if name in known or not ends else ends[0]
     by_end = {key.rpartition(".")[2]: key for key in known} | {key: key for key in known}
-    near = ends or [by_end[key] for key in difflib.get_close_matches(name, by_end, 3)] or known
-    raise ConfigError(f"{option} {name}: no run has such a value; try one of {', '.join(sorted(set(near)))}")
+    near = ends or [by_end[key] for key in difflib.get_close_matches(name, by_end, 3)]
+    others = "a setting such as training.lambda, or " + ", ".join(
+        dict.fromkeys(column.key for column in COLUMNS.values())
+    )
+    raise ConfigError(f"{option} {name}: no run has such a value; try {', '.join(sorted(set(near))) or others}")
 
 
 def differing(tables: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -258,57 +280,6 @@ def legends(runs: Sequence[Run]) -> list[str]:
     return [n if one else f"{short[run.path]} {n}".strip() for run, n, one in zip(runs, names, alone, strict=True)]
 
 
-def best(runs: Iterable[Run], count: int) -> list[Run]:
-    """Return the runs of highest validation accuracy."""
-    measured = [run for run in runs if "validation_accuracy" in run.scores]
-    return sorted(measured, key=lambda run: -run.scores["validation_accuracy"])[:count]
-
-
 def environment(run: Run) -> dict[str, Any]:
     """Return what a run's results may depend on besides its settings; nothing of one that has not recorded it."""
     return facts(run.environment) if (run.path / "environment.json").exists() else {}
-
-
-CAUSES = {
-    "data.": "the images are not the same",
-    "git_": "the code is not the same",
-    "cifarnet": "the code is not the same",
-    "blas.num_threads": "sums are split differently over the threads of the BLAS",
-    "blas.": "another BLAS rounds differently",
-    "numpy": "another NumPy brings another BLAS",
-    "cpu": "the BLAS takes other kernels on another CPU",
-}
-
-
-def explain(a: Run, b: Run) -> str | None:
-    """Say why the results of two runs of the same settings differ, as far as it is recorded; None if they do not."""
-    if a.status != b.status:
-        return f"the first one is {a.status}, the second one {b.status}"
-    if a.results == b.results:
-        return None
-    found: dict[str, list[str]] = {}
-    for key in differing([environment(a), environment(b)]):
-        if cause := next((cause for start, cause in CAUSES.items() if key.startswith(start)), None):
-            found.setdefault(cause, []).append(key)
-    said = "; ".join(f"{cause} ({', '.join(keys)})" for cause, keys in found.items())
-    return said or "nothing that was recorded explains it"
-
-
-def causes(runs: Sequence[Run]) -> Iterator[dict[str, Any]]:
-    """Yield each run that differs from the first one of the same settings, and what explains it."""
-    for i, b in enumerate(runs):
-        a = next(run for run in runs[: i + 1] if run.choices | {"label": ""} == b.choices | {"label": ""})
-        if a is not b and (why := explain(a, b)):
-            yield {"runs": [a.name, b.name], "why": why}
-
-
-def compare(runs: Sequence[Run]) -> dict[str, Any]:
-    """Return settings and environment where runs differ, all results, a value a run, and what explains differences."""
-    environments = [environment(run) for run in runs]
-    facts = [{key: run.info.get(key) for key in ("status", "seconds")} | run.scores for run in runs]
-    return {
-        "settings": {key: [run.choices.get(key) for run in runs] for key in differing_settings(runs)},
-        "environment": {key: [one.get(key) for one in environments] for key in differing(environments)},
-        "results": {key: [fact.get(key) for fact in facts] for key in dict.fromkeys(k for fact in facts for k in fact)},
-        "causes": list(causes(runs)),
-    }

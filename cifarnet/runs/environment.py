@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import platform
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,8 +16,6 @@ MATTERS = ("numpy", "blas", "cpu", "threads")  # what changes the last bits of a
 
 def environment() -> dict[str, Any]:
     """Return the versions, BLAS and its threads, CPU, command line and git state of this process."""
-    import platform
-
     import numpy as np
     import threadpoolctl
 
@@ -62,8 +61,6 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def cpu_name() -> str:
     """Return the processor's name, as Linux or else Python knows it."""
-    import platform
-
     with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):

@@ -29,7 +29,7 @@ if TYPE_CHECKING:  # a thousand runs are listed before numpy would be imported
     from cifarnet.nn.model import Model
 
 LOG = logging.getLogger(__name__)
-FORMATS = ("png", "svg")
+FORMATS = ("png",)
 LATEST = "checkpoints/latest.npz"
 LOCK = ".lock"
 CURVES = ("step", *(f"{split}_{name}" for name in ("cost", "loss", "accuracy") for split in ("train", "validation")))
@@ -37,7 +37,7 @@ FACTS = ("kind", "label", "status", "started", "seconds")  # of run.json
 FIELDS = {"kind": str, "label": str, "status": str, "settings": dict, "results": dict}
 STATUSES = ("running", "completed", "interrupted", "diverged", "failed")
 STOPPED = {"interrupted": "was interrupted", "stale": "was killed", "failed": "has failed", "diverged": "has diverged"}
-KINDS = {"gradcheck": "gradient check", "find-eta": "range test", "search": "search", "diagnose": "diagnosis"}
+KINDS = {"train": "training", "gradcheck": "gradient check", "find-eta": "range test", "diagnose": "diagnosis"}
 HOLDS = {"network": "model.npz", "checkpoint": "checkpoints/*.npz"}  # what runs have in files
 
 
@@ -204,7 +204,7 @@ class Run(Folder):
     def describe(self) -> str:
         """Say what it is and how to go on with it: the rest of a sentence that begins with "it"."""
         if self.kind != "train":
-            return f"is a {KINDS[self.kind]}" if self.kind in KINDS else "cannot be read"
+            return f"is a {KINDS.get(self.kind, self.kind)}" if self.kind else "cannot be read"
         if self.status not in STOPPED:
             return f"is a {self.status} training"
         done = f" after {self.info['updates']:,} updates" if "updates" in self.info else ""

@@ -134,14 +134,15 @@ def make_subfolder(path: Path) -> None:
 
 def claim(part: Path, path: Path) -> Path:
     """Rename a complete folder to a name that nobody has: the given one, or with -2, -3, ..."""
-    for n in range(1, 1_000_000):
-        target = path if n == 1 else path.with_name(f"{path.name}-{n}")
+    n, target = 1, path
+    while True:
         try:
             return part.rename(target)  # onto a folder with something in it, this fails
         except OSError:
             if not os.path.lexists(target):
                 raise
-    raise FileExistsError(errno.EEXIST, "a million runs have this name")
+        n += 1
+        target = path.with_name(f"{path.name}-{n}")
 
 
 def discard(path: Path) -> None:
@@ -168,8 +169,10 @@ def named(name: str, runs_dir: Path) -> Path:
                 return path
         known = [path for path in folders(runs_dir) if path.name.startswith(name)]
     if len(known) != 1:
+        if not known:
+            raise RunError(f"{shown(name)}: no run in {shown(runs_dir)} begins like this; see cifarnet runs list")
+        names = ", ".join(path.name for path in known[-5:])
         found = f"{len(known)} runs in {shown(runs_dir)} begin like this"
-        names = ", ".join(path.name for path in known[-5:]) or "none"
         raise RunError(f"{shown(name)}: {found} ({names}); name one of them, or its folder")
     return known[0]
 

@@ -1,0 +1,67 @@
+"""Runs beside each other: where they differ, and what may explain that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from cifarnet import plots
+from cifarnet.runs import Run
+from cifarnet.runs.catalog import differing, differing_settings, environment, legends
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+CAUSES = {
+    "data.": "the images are not the same",
+    "git_": "the code is not the same",
+    "cifarnet": "the code is not the same",
+    "blas.num_threads": "sums are split differently over the threads of the BLAS",
+    "blas.": "another BLAS rounds differently",
+    "numpy": "another NumPy brings another BLAS",
+    "cpu": "the BLAS takes other kernels on another CPU",
+}
+
+
+def compare(runs: Sequence[Run]) -> dict[str, Any]:
+    """Return settings and environment where runs differ, all results, a value a run, and what explains differences."""
+    environments = [environment(run) for run in runs]
+    facts = [{key: run.info.get(key) for key in ("status", "seconds")} | run.scores for run in runs]
+    return {
+        "settings": {key: [run.choices.get(key) for run in runs] for key in differing_settings(runs)},
+        "environment": {key: [one.get(key) for one in environments] for key in differing(environments)},
+        "results": {key: [fact.get(key) for fact in facts] for key in dict.fromkeys(k for fact in facts for k in fact)},
+        "causes": list(causes(runs)),
+    }
+
+
+def curves(runs: Sequence[Run]) -> Figure | None:
+    """Draw the curves of those runs that have some in one figure, named by what differs; None where none has."""
+    drawn = [run for run in runs if (run.path / "metrics.csv").is_file()]
+    if not drawn:
+        return None
+    figure = plots.overlay({name: run.records for name, run in zip(legends(drawn), drawn, strict=True)})
+    some_synthetic = any(run.choices.get("data.source") == "synthetic" for run in drawn)
+    return plots.stamp(figure, plots.SYNTHETIC) if some_synthetic else figure
+
+
+def explain(a: Run, b: Run) -> str | None:
+    """Say why the results of two runs of the same settings differ, as far as it is recorded; None if they do not."""
+    if a.status != b.status:
+        return f"the first one is {a.status}, the second one {b.status}"
+    if a.results == b.results:
+        return None
+    found: dict[str, list[str]] = {}
+    for key in differing([environment(a), environment(b)]):
+        if cause := next((cause for start, cause in CAUSES.items() if key.startswith(start)), None):
+            found.setdefault(cause, []).append(key)
+    said = "; ".join(f"{cause} ({', '.join(keys)})" for cause, keys in found.items())
+    return said or "nothing that was recorded explains it"
+
+
+def causes(runs: Sequence[Run]) -> Iterator[dict[str, Any]]:
+    """Yield each run that differs from the first one of the same settings, and what explains it."""
+    for i, b in enumerate(runs):
+        a = next(run for run in runs[: i + 1] if run.choices | {"label": ""} == b.choices | {"label": ""})
+        if a is not b and (why := explain(a, b)):
+            yield {"runs": [a.name, b.name], "why": why}
