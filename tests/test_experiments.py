@@ -18,6 +18,7 @@ from cifarnet.nn.augmentation import variants
 from cifarnet.nn.losses import L2
 from cifarnet.nn.practice import Practice
 from cifarnet.nn.schedules import Ramp
+from cifarnet.pages import render
 from cifarnet.runs import LATEST, Run
 from cifarnet.training import loop, parallel
 from tests.faults import Faults, Trainings, injected
@@ -25,7 +26,18 @@ from tests.faults import Faults, Trainings, injected
 
 @pytest.fixture
 def trainings(tiny, dataset, tmp_path, monkeypatch):
+    """Run folders without pages, which take longer than the trainings."""
+    monkeypatch.setattr(render, "write", lambda _: None)
     return Trainings(tiny, dataset, tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def pages(trainings, monkeypatch):
+    """For the tests that look at them."""
+    monkeypatch.setattr(render, "write", WRITE)
+
+
+WRITE = render.write
 
 
 def changed(settings, **values):
@@ -67,7 +79,16 @@ def test_a_training_cost_from_batches_is_scored_at_the_end(trainings):
     assert run.records["train_cost"][-1] != run.results["train_cost"] == trainings.full.results["train_cost"]
 
 
-def test_a_training_that_diverges_says_where(trainings):
+def test_the_network_that_is_kept_is_the_one_that_is_scored(trainings):
+    """Here the best epoch's, by a deviation, which is not the last."""
+    trainings.settings = changed(trainings.settings, deviations__best_epoch=True, training__schedule__eta_max=2)
+    run = trainings.train(trainings.start())
+    last = run.read_arrays(LATEST, ["theta"])["theta"]
+    assert evaluate.evaluate([run], "test").summary["accuracy"] == run.results["test_accuracy"]
+    assert not np.array_equal(run.model.theta, last)
+
+
+def test_a_training_that_diverges_says_where(trainings, pages):
     trainings.settings = changed(trainings.settings, training__schedule__eta_max=1e30)
     training = trainings.start()
     with pytest.raises(Diverged, match="lower eta") as caught:
@@ -86,7 +107,7 @@ def test_a_figure_that_fails_costs_no_training(tiny, dataset, tmp_path, monkeypa
     list(done)
     assert done.run.status == "completed"
     assert done.run.results["test_accuracy"] == done.run.results["train_accuracy"]
-    assert [name for name in files(done.run) if "figures" in name] == ["figures/eta.png", "figures/eta.svg"]
+    assert [name for name in files(done.run) if "figures" in name] == ["figures/eta.png"]
     (warning,) = done.warnings
     assert "curves" in warning
     assert "division by zero" in warning
@@ -163,7 +184,7 @@ def test_a_training_in_another_thread_is_not_taken_over(trainings):
 
 def test_a_run_stopped_after_any_update_ends_with_the_same_bytes(trainings):
     """Marked interrupted, resumed: model.npz, metrics.csv, cycle checkpoints, results; stopped again, as well."""
-    for steps in (0, 1, 2, 6, 9, 13, 14, 15, 20, 27, 28):
+    for steps in (0, 1, 13, 14, 15, 27, 28):
         run = trainings.train(trainings.start(), steps)
         assert Run(run.path).status == "interrupted"
         again = steps + 4
@@ -181,7 +202,7 @@ def test_a_folder_as_a_kill_leaves_it_goes_on(trainings):
         (copies[-1] / ".model.npz.1-2.part").write_bytes(b"half")
         with (copies[-1] / "metrics.csv").open("a") as file:
             file.write("14,0.2")
-    for copy in copies[::3]:
+    for copy in copies[::6]:
         assert Run(copy).status == "stale"
         assert trainings.same(trainings.resume(copy).path), copy.name
         assert not list(copy.rglob("*.part"))
@@ -193,14 +214,14 @@ def test_all_that_a_training_remembers_goes_on(trainings, optimizer):
     trainings.settings = changed(
         trainings.settings,
         training__optimizer={"kind": optimizer},
-        training__schedule={"kind": "cyclic", "n_s": 30, "cycles": 2, "cycle_growth": 2, "eta_max": 0.01},
+        training__schedule={"kind": "cyclic", "n_s": 9, "cycles": 2, "cycle_growth": 2, "eta_max": 0.01},
         training__dropout={"input": 0.1, "hidden": 0.2},
         training__augmentation={"noise": 0.1},
         training__label_smoothing=0.1,
         training__average=0.8,
     )
     trainings.full = trainings.train(trainings.start("full"))
-    for step in (1, 45, 60, 100, 177):
+    for step in (1, 16, 30, 53):
         run = trainings.train(trainings.start("stopped"), step)
         assert trainings.same(trainings.resume(run.path).path), step
 
@@ -359,6 +380,11 @@ def test_the_best_checkpoint_is_the_first_of_the_highest_validation_accuracy(tra
     assert best["step"] == run.records["step"][accuracies.argmax()]
     found = evaluate.evaluate([run], "validation", checkpoint="best")
     assert (found.summary["accuracy"], found.name) == (accuracies.max(), "best-validation")
+    flat = {"eta_min": 1e-12, "eta_max": 1e-12, "n_s": 7, "cycles": 2}
+    trainings.settings = changed(trainings.settings, training__schedule=flat)
+    equal = trainings.train(trainings.start())
+    assert equal.read_arrays("checkpoints/best.npz", ["step"])["step"] == 0
+    trainings.settings = run.settings
     stopped = trainings.train(trainings.start(), 27)
     (stopped.path / "checkpoints/best.npz").unlink()
     again = trainings.resume(stopped.path)
@@ -393,8 +419,8 @@ def test_a_folder_that_cannot_be_written_costs_no_result(trainings):
 
 
 def test_the_rule_of_the_range_test_by_hand():
-    """Up from .1 to .5 at .6 and down again: eta_max at the peak, eta_min where .14 is passed; too few are refused."""
-    accuracy = np.array([0.1, 0.11, 0.15, 0.3, 0.4, 0.45, 0.5, 0.45, 0.4, 0.3, 0.2, 0.1, 0.1])
+    """Up to a mean of .44 at .6 and down: eta_max there, eta_min where .134 is passed; too few points are refused."""
+    accuracy = np.array([0.1, 0.11, 0.137, 0.3, 0.4, 0.45, 0.5, 0.45, 0.4, 0.3, 0.2, 0.1, 0.1])
     found = range_test.suggest(np.arange(13) / 10 + 0.001, accuracy)
     assert found == {"training.schedule.eta_min": 0.2, "training.schedule.eta_max": 0.6}
     with pytest.raises(RunError, match=r"only 3 points .* begin with a lower eta"):
@@ -402,7 +428,7 @@ def test_the_rule_of_the_range_test_by_hand():
 
 
 @pytest.mark.parametrize("log", [False, True])
-def test_range_tests_leave_a_run_folder(trainings, log):
+def test_range_tests_leave_a_run_folder(trainings, pages, log):
     """Curves from the first to the last eta, a figure, and a config with the eta found, for every combination."""
     settings = changed(trainings.settings, training__optimizer={"kind": "momentum"}, training__average=0.5)
     ramp = Ramp(eta_min=1e-4, eta_max=0.05, epochs=10, log=log, points=15)
@@ -411,8 +437,7 @@ def test_range_tests_leave_a_run_folder(trainings, log):
     assert [step for step in test if step[1] == 60] == [(name, 60, 60) for name in names]
     run = test.run
     assert files(run) == sorted(
-        [".lock", "config.yaml", "environment.json", "log.txt", "run.html", "run.json"]
-        + [f"figures/range-test.{kind}" for kind in ("png", "svg")]
+        [".lock", "config.yaml", "environment.json", "figures/range-test.png", "log.txt", "run.html", "run.json"]
         + [f"{name}.{kind}" for name in names for kind in ("csv", "yaml")]
     )
     assert (run.status, run.choices) == ("completed", config.flatten(config.plain(settings)))
@@ -421,6 +446,11 @@ def test_range_tests_leave_a_run_folder(trainings, log):
     assert len(curves["eta"]) == 16
     assert curves["eta"][0] == pytest.approx(1e-4)
     assert 0.04 < curves["eta"][-1] < 0.05
+    losses = np.array([record.batch_loss for record in test.rising(test.tests[names[0]])])
+    np.testing.assert_allclose(curves["loss"][1:], losses[1:].reshape(15, 4).mean(axis=1))
+    without_average = changed(test.tests[names[0]], training__average=0)
+    accuracies = [record.validation.accuracy for record in test.rising(without_average) if record.validation]
+    assert curves["accuracy"].tolist() == accuracies
     values = run.results["found"][names[3]] | {"network.hidden": [], "training.lambda": 0.1}
     saved = config.load_saved(run.path / f"{names[3]}.yaml")
     assert saved == changed(settings, label=saved.label, **values)
@@ -446,7 +476,7 @@ def test_only_a_schedule_with_a_range_is_tested(trainings):
 
 
 @pytest.mark.parametrize("kind", ["range test", "gradient check"])
-def test_what_is_left_or_fails_says_so(trainings, monkeypatch, kind):
+def test_what_is_left_or_fails_says_so(trainings, pages, monkeypatch, kind):
     """Left early it is interrupted, after an error it has failed; the page says so."""
     where = {"runs_dir": trainings.folder / "other"}
     ramp = Ramp(eta_min=1e-4, eta_max=0.1, epochs=1)
@@ -478,19 +508,23 @@ EXTRAS = {
 }
 
 
+@pytest.fixture
+def small(monkeypatch):
+    """The second network of a gradient check."""
+    monkeypatch.setattr(gradients, "SQUARE", (4, 4))
+
+
 @pytest.mark.parametrize("extra", EXTRAS)
-@pytest.mark.parametrize("hidden", [(6,), (6, 5)])
-def test_the_gradient_that_trains_passes(trainings, hidden, extra):
+def test_the_gradient_that_trains_passes(trainings, small, extra):
     """By every method, within its tolerance, with every loss, dropout and optimizer; without a hidden layer, too."""
     values = {f"training__{name}": value for name, value in EXTRAS[extra].items()}
-    settings = changed(trainings.settings, network__hidden=list(hidden), **values)
-    for chosen in (settings, changed(trainings.settings, network__hidden=[])) if extra == "plain" else (settings,):
-        check = gradients.check(chosen, methods=list(gradcheck.STEPS), lambdas=[0.1], runs_dir=trainings.folder)
-        assert len(list(check)) == len(check)
-        assert check.run.results["passed"], check.run.results
+    settings = changed(trainings.settings, network__hidden=[] if extra == "plain" else [6], **values)
+    check = gradients.check(settings, methods=list(gradcheck.STEPS), lambdas=[0.1], runs_dir=trainings.folder)
+    assert len(list(check)) == len(check)
+    assert check.run.results["passed"], check.run.results
 
 
-def test_a_gradient_check_leaves_its_verdicts(trainings):
+def test_a_gradient_check_leaves_its_verdicts(trainings, pages):
     """lambda 0 and 0.1, the configured layers and square ones: errors, tolerance and verdict of each parameter."""
     plain = changed(trainings.settings, training__lambda=0)
     check = gradients.check(plain, methods=["centred"], samples=30, random_samples=True, runs_dir=trainings.folder)
@@ -560,7 +594,7 @@ MISTAKES = {  # and the rows of the check that it shows in, at most
     "no ReLU mask": lambda row: row["name"][1:] in "12",
     "bias over nodes": lambda row: row["name"] in ("b2", "b3"),
     "stale activation": lambda row: row["name"] in ("W2", "W3"),
-    "square matrix transposed": lambda row: row["hidden"] == [10, 10],
+    "square matrix transposed": lambda row: row["hidden"] == [4, 4],
     "no L2 term": lambda row: row["lambda"] == 0.1 and row["name"] in ("W1", "W2", "W3"),
     "lambda W, not 2 lambda W": lambda row: row["lambda"] == 0.1 and row["name"] in ("W1", "W2", "W3"),
     "lambda on biases": lambda row: row["lambda"] == 0.1 and row["name"] in ("b1", "b2", "b3"),
@@ -573,7 +607,7 @@ def shard_without_its_last_rows(shard, turn, G, update, original=parallel.Shard.
 
 
 @pytest.mark.parametrize("mistake", [None, *MISTAKES])
-def test_a_mistake_in_what_trains_fails_the_gradient_check(trainings, monkeypatch, mistake):
+def test_a_mistake_in_what_trains_fails_the_gradient_check(trainings, small, monkeypatch, mistake):
     """Put into the backward pass, the L2 term, or a shard of the parallel update."""
     if mistake == "a shard":
         monkeypatch.setattr(parallel.Shard, "backward", shard_without_its_last_rows)

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
 
 from cifarnet.nn import augmentation, gradcheck, network
 from cifarnet.nn.augmentation import Augmentation
@@ -20,11 +19,11 @@ from cifarnet.nn.schedules import Constant, Cosine, Cyclic, Exponential, Linear,
 SIZES = (8, 6, 10)
 
 
-def loss_and_gradient(theta, sizes, X, y, buffers=None, loss=CrossEntropy()):  # noqa: B008
+def loss_and_gradient(theta, sizes, X, y, buffers=None, **more):
     """The mean loss and its gradient (P,), without the L2 term, by the passes that training makes."""
     buffers = buffers or network.Buffers(sizes, len(X), theta.dtype)
     Z = np.matmul(X, network.views(theta, sizes)[0][0], out=buffers.values[0][: len(X)])
-    mean, G = network.backward(theta, sizes, Z, y, buffers, loss)
+    mean, G = network.backward(theta, sizes, Z, y, buffers, CrossEntropy(), **more)
     np.matmul(X.T, G, out=buffers.layers[0][0])
     return mean, buffers.theta
 
@@ -58,6 +57,9 @@ def test_loss_and_gradient_are_the_formulas_written_as_loops(toy, sizes):
     expected_loss, expected_gradient = naive_loss_and_gradient(*network.views(theta, sizes), X, y)
     assert loss == pytest.approx(expected_loss, rel=1e-12)
     np.testing.assert_allclose(gradient, expected_gradient, rtol=0, atol=1e-12)
+    same_loss, scaled = loss_and_gradient(theta, sizes, X, y, scale=0.1)
+    assert same_loss == loss
+    np.testing.assert_allclose(scaled, 0.1 * expected_gradient, rtol=0, atol=1e-12)
 
 
 def test_a_2_x_2_network_worked_by_hand():
@@ -80,35 +82,12 @@ def test_the_l2_term_by_hand():
     assert L2(0.0).cost(np.array([np.inf])) == 0
 
 
-def test_buffers_change_no_value(toy):
-    theta = network.initialize(SIZES, "xavier", generator(0, "init"))
-    buffers = network.Buffers(SIZES, 60, np.float32)
-    for n in (60, 13):
-        loss, gradient = loss_and_gradient(theta, SIZES, toy.X[:n], toy.y[:n], buffers)
-        fresh_loss, fresh = loss_and_gradient(theta, SIZES, toy.X[:n], toy.y[:n])
-        assert loss == fresh_loss
-        assert np.array_equal(gradient, fresh)
-
-
-@given(st.integers(1, 30), st.integers(2, 12))
-def test_uniform_logits_cost_log_k(n, K):
-    theta = np.zeros(network.parameter_count((4, 3, K)))
-    loss, _ = loss_and_gradient(theta, (4, 3, K), np.ones((n, 4)), np.arange(n) % K)
-    assert loss == pytest.approx(math.log(K))
-
-
-@given(st.lists(st.floats(-50, 50), min_size=10, max_size=10), st.floats(-1e3, 1e3))
-def test_softmax_ignores_a_shift(logits, shift):
-    Z, moved, y = np.array([logits]), np.array([logits]) + shift, np.array([3])
-    np.testing.assert_allclose(CrossEntropy().values(Z, y), CrossEntropy().values(moved, y), atol=1e-9)
-    np.testing.assert_allclose(Z, moved, atol=1e-9)
-    assert Z.sum() == pytest.approx(1)
-
-
 def test_logits_of_1e4_have_a_finite_loss():
     Z = np.array([[1e4, -1e4, 0.0]], np.float32)
     assert CrossEntropy().values(Z, np.array([1])) == pytest.approx(2e4)
     np.testing.assert_array_equal(Z, [[1, 0, 0]])
+    theta = np.array([1e4, -1e4, 0, 0])
+    np.testing.assert_array_equal(network.predict(theta, (1, 2), np.ones((1, 1))), [[1, 0]])
 
 
 def test_hinge_by_hand():
@@ -157,7 +136,7 @@ def test_initial_weights_have_the_stated_spread(init, std):
 
 def test_random_numbers_are_a_function_of_seed_purpose_and_step():
     first = generator(1, "shuffle", 4).random()
-    assert generator(1, "shuffle", 4).random() == first
+    assert generator(1, "shuffle", 4).random() == first == 0.28483813657153456  # on every machine, in every version
     others = [(2, "shuffle", 4), (1, "dropout", 4), (1, "shuffle", 5), (1, "shuffle")]
     assert first not in [generator(*arguments).random() for arguments in others]
 
@@ -175,7 +154,7 @@ def test_a_model_predicts_from_pixels_in_any_form():
     expected = network.predict(theta, (3072, 4, 10), ((rows / 255 - 0.5) / 0.25).astype(np.float32))
     np.testing.assert_array_equal(P, expected)
     assert model.predict(images[:0]).shape == (0, 10)
-    for wrong in (images[0], images + 0.5, np.zeros((1, 3000))):
+    for wrong in (images[0], images + 0.5, rows / -255, np.zeros((1, 3000))):
         with pytest.raises(ValueError, match=r"images have shape|pixels are"):
             model.predict(wrong)
 
@@ -230,6 +209,7 @@ def test_decays_by_hand():
     assert [smooth.eta(t, 10) for t in (20, 5)] == pytest.approx([0.81, 0.9**0.5])
     assert Constant(kind="constant", eta=0.3, epochs=2).eta(7, 10) == 0.3
     assert Constant(kind="constant", epochs=2).updates(10) == 20
+    assert [schedule.measurements for schedule in (Cyclic(), Constant(kind="constant", epochs=2))] == [10, 2]
 
 
 @given(steps, st.integers(1, 2500), st.integers(1, 4))
@@ -262,15 +242,9 @@ def test_annealing_goes_down_and_starts_again(kind):
 
 def test_ramps_rise_in_equal_steps_or_factors():
     bounds = {"epochs": 1, "eta_min": 1e-3, "eta_max": 1e-1}
+    assert Ramp(**bounds).measurements == 60
     assert [Ramp(**bounds).eta(t, 10) for t in (0, 5, 10)] == pytest.approx([1e-3, 0.0505, 1e-1])
     assert [Ramp(log=True, **bounds).eta(t, 10) for t in (0, 5, 10)] == pytest.approx([1e-3, 0.01, 1e-1])
-
-
-@pytest.mark.parametrize("wrong", [{"n_s": 0}, {"n_s": "2 weeks"}, {"eta_max": 0.0}, {"cycles": 1.5}, {"what": 1}])
-def test_settings_refuse_what_they_cannot_be(wrong):
-    with pytest.raises(ValidationError):
-        Cyclic(**wrong)
-    assert Cyclic(n_s=1e3).n_s == 1000
 
 
 # Optimizers
@@ -330,16 +304,6 @@ def test_a_slice_is_updated_as_all_of_theta_is(name):
     assert np.array_equal(moments1, moments2)
 
 
-@pytest.mark.parametrize(("name", "eta"), [("sgd", 0.1), ("momentum", 0.02), ("nesterov", 0.02), ("adam", 0.05)])
-def test_the_bottom_of_a_bowl_is_found(name, eta):
-    """theta' D theta / 2 with curvatures from .1 to 10: within 1e-2 of the minimum after 1,000 updates."""
-    optimizer, D, theta = OPTIMIZERS[name], np.geomspace(0.1, 10, 5), np.ones(5)
-    moments = np.zeros((optimizer.moments, 5))
-    for step in range(1000):
-        optimizer.step(theta, D * theta * optimizer.scale(eta), moments, eta, step, 0.0, 5)
-    assert np.abs(theta).max() < 1e-2
-
-
 # Augmentation and dropout
 
 MEAN, STD = np.linspace(0.3, 0.6, 3072), np.linspace(0.2, 0.4, 3072)
@@ -356,12 +320,15 @@ def images(n):
 
 
 def test_about_half_of_the_images_are_mirrored():
-    X = images(400)
-    changed, mirrored = augmented(X, flip=True), augmentation.mirror(X)
+    X, count = images(100), 0
+    mirrored = augmentation.mirror(X)
     assert np.array_equal(mirrored.reshape(-1, 3, 32, 32), X.reshape(-1, 3, 32, 32)[..., ::-1])
-    flipped = (changed == mirrored).all(axis=1)
-    assert 150 < flipped.sum() < 250
-    assert np.array_equal(changed[~flipped], X[~flipped])
+    for step in range(10):
+        changed = augmented(X, step, flip=True)
+        flipped = (changed == mirrored).all(axis=1)
+        assert np.array_equal(changed[~flipped], X[~flipped])
+        count += flipped.sum()
+    assert 460 < count < 540
 
 
 def test_shifts_reflect_at_the_border():
@@ -372,18 +339,23 @@ def test_shifts_reflect_at_the_border():
         [place] = [(r, c) for r in range(5) for c in range(5) if np.array_equal(old[:, r : r + 32, c : c + 32], new)]
         seen.add(place)
     assert len(seen) == 25
-    assert len(list(augmentation.variants(X[:2], flips=True, shifts=2))) == 50
+    variants = list(augmentation.variants(X[:1], flips=True, shifts=2))
+    assert len(variants) == 50
+    np.testing.assert_array_equal(variants[5].reshape(3, 32, 32), padded[0, :, 1:33, :32])
 
 
 def test_brightness_and_contrast_change_pixels_as_they_say():
     """In pixels, p becomes g + (1 + c)(p - g) + b with one b and c an image: a line whose slope is 1 + c."""
     X = images(20)
     before, after = X * STD + MEAN, augmented(X, brightness=0.2, contrast=0.3) * STD + MEAN
+    slopes, starts = set(), set()
     for p, q in zip(before.astype(float), after.astype(float), strict=True):
         slope, start = np.polyfit(p, q, 1)
         assert np.abs(slope * p + start - q).max() < 1e-4
-        assert 0.7 <= slope <= 1.3
-        assert abs(start + p.mean() * slope - p.mean()) <= 0.2 + 1e-4
+        slopes.add(slope)
+        starts.add(start + p.mean() * slope - p.mean())
+    assert 0.7 <= min(slopes) < 0.9 and 1.1 < max(slopes) <= 1.3
+    assert -0.2 <= min(starts) < -0.1 and 0.1 < max(starts) <= 0.2
 
 
 def test_noise_has_its_standard_deviation():
@@ -401,10 +373,17 @@ def test_a_step_has_its_own_augmentation_and_the_same_every_time():
 
 
 def test_dropped_nodes_pass_nothing_on():
-    """H = (1, 2) with masks (0, 2) is (0, 4), and W2 = I hands it on."""
+    """H = (1, 2) with masks (0, 2) is (0, 4), and W2 = I hands it on; nor does the gradient pass by them."""
     theta = np.array([1, 0, 0, 1, 1, 0, 0, 1, 0, 0, 0, 0], float)
-    values = network.forward(theta, (2, 2, 2), np.array([[1.0, 2.0]]), [np.array([[0.0, 2.0]])])
+    X, masks = np.array([[1.0, 2.0]]), [np.array([[0.0, 2.0]])]
+    values = network.forward(theta, (2, 2, 2), X, masks)
     assert [v.tolist() for v in values[1:]] == [[[0, 4]], [[0, 4]]]
+    _, gradient = loss_and_gradient(theta, (2, 2, 2), X, np.array([0]), masks=masks)
+    theta[4:8] = [0, 0, 0, 2]  # W2 with its rows times the masks
+    _, expected = loss_and_gradient(theta, (2, 2, 2), X, np.array([0]))
+    for name in ("W1", "b1", "b2"):
+        found, same = (network.named_views(g, (2, 2, 2))[name] for g in (gradient, expected))
+        np.testing.assert_allclose(found, same)
 
 
 def test_dropped_values_are_made_up_for():
@@ -414,6 +393,10 @@ def test_dropped_values_are_made_up_for():
     assert values.mean() == pytest.approx(1, abs=0.01)
     first, second = (Dropout(hidden=0.5).hidden_masks((8, 6, 10), 20, 1, step)[0] for step in (0, 1))
     assert not np.array_equal(first, second)
+    inputs = np.ones((2, 20, 6))
+    for step in (0, 1):
+        Dropout(input=0.5).drop_inputs(inputs[step], 1, step)
+    assert not np.array_equal(*inputs) and not np.array_equal(inputs[0], first)
     assert Dropout(input=0.5).hidden_masks((8, 6, 10), 20, 1, 0) is None
 
 
@@ -437,15 +420,20 @@ def test_a_step_across_a_kink_is_counted_separately():
     found = list(gradcheck.derivatives(probe, np.array([1e-6, 1.0]), "centred", 1e-5))
     assert [d.crossed for d in found] == [True, False]
     values = np.array([d.value for d in found])
-    [errors] = gradcheck.compare({"a": np.ones(2)}, {"a": values}, {"a": np.array([True, False])})
+    [errors] = [gradcheck.compare("a", np.ones(2), values, np.array([True, False]))]
     assert (errors.n, errors.kinks) == (2, 1)
     assert errors.max_absolute_error < 1e-9
     assert errors.kink_max_absolute_error == pytest.approx(0.9)
 
 
 def test_errors_are_the_formulas():
-    """ga = (1, 2), gn = (1, 1): norms sqrt 5 and sqrt 2, differences 0 and 1."""
-    found = gradcheck.errors("W1", np.array([1.0, 2.0]), np.array([1.0, 1.0]), np.zeros(2, bool))
+    """ga = (1, 1), gn = (1, 2): norms sqrt 2 and sqrt 5, differences 0 and -1."""
+    found = gradcheck.compare("W1", np.array([1.0, 1.0]), np.array([1.0, 2.0]), np.zeros(2, bool))
     assert found.norm_relative_error == pytest.approx(1 / (5**0.5 + 2**0.5))
     assert found.max_relative_error == pytest.approx(1 / 3)
     assert (found.max_absolute_error, found.mean_absolute_error, found.mean_signed_error) == (1, 0.5, 0.5)
+
+
+def test_the_tolerances_are_those_that_are_stated():
+    """Wider ones would let a wrong gradient pass."""
+    assert gradcheck.TOLERANCES == {"forward": 1e-5, "centred": 1e-8, "complex-step": 1e-13}

@@ -4,17 +4,19 @@ import csv
 import gc
 import itertools
 import os
+import shutil
 import subprocess
 import sys
 import threading
 import weakref
+from functools import partial
 
 import numpy as np
 import pytest
 
 from cifarnet import config, plots
 from cifarnet.config.search import Axis, Fine, Stage
-from cifarnet.data import Dataset
+from cifarnet.data import Dataset, Split
 from cifarnet.errors import ConfigError, DataError, RunError
 from cifarnet.experiments import pool
 from cifarnet.experiments import train as experiment
@@ -22,6 +24,7 @@ from cifarnet.experiments.gradients import Check
 from cifarnet.experiments.pool import Job
 from cifarnet.runs import Run
 from cifarnet.search import space, tpe
+from cifarnet.search import study as studies
 from cifarnet.search.design import design
 
 search = sys.modules["cifarnet.search"]  # the room; cifarnet.search is the function
@@ -35,31 +38,65 @@ TINY = (
     "search.final={train: [1], validation: 100, n_s: 3, cycles: 3}",
 )
 LAMBDA = "training.lambda"
+DRAW, SAVE, LOAD = studies.draw, plots.save, pool.data.load
 ETAS = "search.over.training.schedule.eta_max.values=[0.1, 1e30, 0.2, 0.3]"
 
 
-@pytest.fixture(autouse=True)
-def images(request, dataset, monkeypatch):
-    """60 images that every training of this process has, whatever the settings say; how often they were read."""
+@pytest.fixture(scope="module")
+def dataset():
+    """60 images of 8 inputs, six of each class."""
+    rng, y = np.random.default_rng(7), np.arange(60) % 10
+    X = rng.standard_normal((10, 8))[y] + 0.3 * rng.standard_normal((60, 8))
+    split = Split(X.astype(np.float32), y)
+    return Dataset.of(split, split, split)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def images(dataset):
+    """What every training of this process has, whatever the settings say; how often they were read."""
     calls = []
-    if "scheduler" in request.fixturenames:
-        return calls
-    monkeypatch.setattr(pool.data, "load", lambda *a: calls.append(a) or dataset)
-    return calls
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pool.data, "load", lambda *a, **_: calls.append(a) or dataset)
+        yield calls
+
+
+@pytest.fixture(scope="module", autouse=True)
+def without_figures():
+    """Figures take most of the time of a tiny search."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(studies, "draw", lambda _: None)
+        patch.setattr(plots, "save", lambda *_: None)
+        patch.setattr(experiment, "environment", lambda: {"numpy": "any"})
+        yield
+
+
+@pytest.fixture
+def figures(monkeypatch):
+    """For the tests that look at them."""
+    monkeypatch.setattr(studies, "draw", DRAW)
+    monkeypatch.setattr(plots, "save", SAVE)
+
+
+def searched(
+    folder, *overrides, stage="coarse", general=False, earlier=None, jobs=2, fail_fast=False, formats=("png",)
+):
+    """Run a search in this process; return its run and the study."""
+    study = laid_out(*overrides, stage=stage, general=general, earlier=earlier)
+    with pool.local(jobs) as executor:
+        run = search.start(study, executor, folder, formats=formats)
+        list(search.execute(study, run, executor, fail_fast=fail_fast))
+    return run, study
 
 
 @pytest.fixture
 def run_search(tmp_path):
-    """Run a search in this process; return its run and the study."""
+    return partial(searched, tmp_path / "runs")
 
-    def call(*overrides, stage="coarse", general=False, earlier=None, jobs=2, fail_fast=False):
-        study = laid_out(*overrides, stage=stage, general=general, earlier=earlier)
-        with pool.local(jobs) as executor:
-            run = search.start(study, executor, tmp_path / "runs")
-            list(search.execute(study, run, executor, fail_fast=fail_fast))
-        return run, study
 
-    return call
+@pytest.fixture(scope="module")
+def complete(tmp_path_factory):
+    """A finished coarse search: its run and the study."""
+    return searched(tmp_path_factory.mktemp("complete"))
 
 
 def settings(*overrides):
@@ -114,7 +151,9 @@ def points(trials, sampling, seed=0):
 def test_halton_mirrors_the_digits_of_the_index():
     """Indices 1 to 6 in base 2 and 3, from Halton's paper; shifted, 16 points have one in each sixteenth."""
     assert [space.inverse(i, 2) for i in range(1, 7)] == [1 / 2, 1 / 4, 3 / 4, 1 / 8, 5 / 8, 3 / 8]
-    assert [space.inverse(i, 3) for i in range(1, 4)] == pytest.approx([1 / 3, 2 / 3, 1 / 9])
+    assert space.halton(4, [0, 0, 0.9]) == pytest.approx([1 / 8, 4 / 9, 4 / 5 + 0.9 - 1])
+    with pytest.raises(ConfigError, match="halton spreads at most 8 settings evenly; take uniform"):
+        space.points({str(i): Axis(linear=(0, 1)) for i in range(9)}, Stage(sampling="halton"), "coarse", 0)
     for seed in range(5):
         assert np.diff(sorted(u for (u,) in points(16, "halton", seed))) == pytest.approx([1 / 16] * 15)
 
@@ -132,6 +171,11 @@ def test_a_grid_over_several_settings_is_their_product():
     found = list(space.points(grid, Stage(trials=13, sampling="grid"), "coarse", 0))
     values = [tuple(space.at(axis, u) for axis, u in zip(grid.values(), p, strict=True)) for p in found]
     assert values == list(itertools.product((1, 2, 3), (0, 1, 2, 3)))
+    lists = {"a": Axis(values=(1, 2)), "b": Axis(values=(1, 2, 3))}
+    assert [len(list(space.points(lists, Stage(trials=2, sampling=s), "coarse", 0))) for s in ("uniform", "grid")] == [
+        2,
+        6,
+    ]
     with pytest.raises(ConfigError, match="a grid of these lists has 3 points and more; raise trials, now 2"):
         space.points(grid, Stage(trials=2, sampling="grid"), "coarse", 0)
 
@@ -143,6 +187,7 @@ def test_a_point_has_the_values_that_it_is_found_by():
         values = {key: space.at(axis, u) for key, axis in axes.items()}
         assert space.point(axes, values) == pytest.approx([u, u, u, 0.5])
     assert space.point(axes, {"a": 4.5, "b": 9, "c": 0, "d": 7}) == pytest.approx([1 / 6, 1, 0, 0.5])
+    assert space.values_at({"network.hidden": Axis(linear=(2, 6))}, [0.9], settings()) == {"network.hidden": 6}
 
 
 @pytest.mark.parametrize(
@@ -160,6 +205,11 @@ def test_the_fine_range_is_around_the_best(fine, expected):
     assert narrowed[LAMBDA].log10 == pytest.approx(expected)
 
 
+def test_of_a_list_the_values_of_the_best_are_left():
+    axes, ranked = {"a": Axis(values=(1, 2, 3))}, [{"a": 3}, {"a": 1}, {"a": 2}]
+    assert space.narrow(axes, Fine(range="best 2"), ranked, 3)["a"].values == (1, 3)
+
+
 def test_the_margin_of_two_axes_is_half_the_distance_of_trials_on_a_grid():
     """16 trials on two axes are 4 on each: half of a quarter of the axis, to each side."""
     axes = {LAMBDA: Axis(log10=(-5, -1)), "training.schedule.eta_max": Axis(linear=(0.0, 1.0))}
@@ -173,6 +223,8 @@ def test_a_fine_search_needs_a_range_or_finished_trials():
         space.narrow({LAMBDA: Axis(log10=(-5, -1))}, Fine(range="between best two"), [{LAMBDA: 0.1}], 8)
     with pytest.raises(ConfigError, match="give --from RUN, or l_min and l_max"):
         lambdas(stage="fine")
+    with pytest.raises(ConfigError, match="kind = constant: a search trains in cycles; take cyclic"):
+        design(config.load(None, ["training.schedule=constant"]), "coarse")
 
 
 @pytest.mark.parametrize(
@@ -213,6 +265,7 @@ def test_a_search_keeps_the_schedule_and_split_that_the_config_states():
     assert sources["search.coarse.n_s"] == "search.coarse.n_s (--set)"
     assert sources["search.coarse.cycles"].startswith("training.schedule.cycles (quick.yaml:")
     assert study.settings.search.fine.cycles == 1  # a fine search from this folder has no other
+    assert resolved({"label": "x" * 64})[2].label == "x" * 59 + "-best"
     _, sources, final = resolved(None)
     assert set(sources.values()) == {"default"}
     assert (final.data.train, final.data.validation, final.training.schedule.cycles) == ("all", 1000, 3)
@@ -309,6 +362,9 @@ def test_an_outcome_has_what_a_run_folder_has(tmp_path):
     curves = [list(record.row().values()) for record in outcome.records]
     assert curves == np.transpose([*run.records.values()]).tolist()
     assert outcome.confusion.tolist() == [[int(n) for n in row.values()] for row in run.read_rows("confusion-test.csv")]
+    (trial,) = outcomes(jobs("training.lambda=0.01", validation_only=True))
+    assert trial.model is None and not trial.results
+    assert [r.validation for r in trial.records] == [r.validation for r in outcome.records]
     assert (outcome.updates, dict(outcome.provenance)) == (job.settings.updates, run.environment["data"])
 
 
@@ -363,6 +419,7 @@ def test_a_stop_ends_what_runs_and_begins_nothing(kind):
 
 def test_images_are_read_once_and_let_go(images, dataset, monkeypatch):
     """One copy for all who use one data set at a time; when the pool is left, nobody holds it."""
+    images.clear()
     with pool.local(2) as executor:
         executor.dataset(settings().data)
         list(pool.run(jobs(*(f"seed={i}" for i in range(6))), executor))
@@ -387,7 +444,7 @@ def test_other_images_are_no_fault_of_a_training(dataset):
 # A search and its folder
 
 
-def test_a_search_writes_a_row_a_trial_and_the_best(run_search):
+def test_a_search_writes_a_row_a_trial_and_the_best(run_search, figures):
     run, study = run_search()
     table = rows(run)
     assert [int(row["index"]) for row in table] == [0, 1, 2, 3]
@@ -404,7 +461,7 @@ def test_a_search_writes_a_row_a_trial_and_the_best(run_search):
     files = {str(path.relative_to(run.path)) for path in run.path.rglob("*") if path.is_file()}
     assert files == {
         "config.yaml", "environment.json", "run.json", "run.html", "plan.json", "trials.csv", "best.yaml", "log.txt",
-        "figures/search.png", "figures/search.svg", ".lock",
+        "figures/search.png", ".lock",
     }  # fmt: skip
     again = Run(run.path)
     assert (again.status, again.results["best"]) == ("completed", study.standings()[0])
@@ -430,38 +487,36 @@ def test_the_final_accuracy_ranks_and_not_the_best_on_the_way():
     for row, status in zip(study.rows, ("completed", "completed", "completed", "stopped"), strict=True):
         row |= {"status": status, "seed": "42"}
     assert [trial["index"] for trial in study.standings()] == [1, 2, 0]
+    for row, status in zip(study.rows[:2], ("failed", "diverged"), strict=True):
+        row |= {"index": "0", "status": status}
+    assert study.summaries()[0]["status"] == "failed"  # the worst of its seeds
 
 
 def test_a_figure_that_fails_costs_no_search(run_search, monkeypatch, caplog):
-    monkeypatch.setattr("cifarnet.plots.search", lambda *_: 1 / 0)
+    monkeypatch.setattr(studies, "draw", lambda _: 1 / 0)
     run, _ = run_search()
     assert run.status == "completed"
     assert "figure search: division by zero" in caplog.text
     assert "figure search" in (run.path / "log.txt").read_text()
 
 
-def test_a_fine_search_begins_with_the_earlier_best_alone(run_search):
-    _, coarse = run_search()
-    fine = laid_out("search.fine.trials=3", stage="fine", earlier=coarse)
-    earlier = [point["values"] for point in coarse.points()]
-    assert [trial.values in earlier for trial in fine.trials] == [True, False, False]
-    assert fine.trials[0].values == earlier[0]
-
-
-def test_fine_goes_on_from_coarse(run_search):
+def test_fine_goes_on_from_coarse(run_search, complete, figures):
     """The earlier best is trained again first; the others are within the narrower range; the figure has both."""
-    before, coarse = run_search()
-    run, fine = run_search(stage="fine", earlier=search.read(before))
-    values = [trial.values[LAMBDA] for trial in fine.trials]
-    assert len(values) == 3
-    assert values[0] == coarse.values[coarse.standings()[0]["index"]][LAMBDA]
+    before, coarse = complete
+    run, fine = run_search(stage="fine", earlier=search.read(before), formats=("svg",))
+    values, earlier = [trial.values[LAMBDA] for trial in fine.trials], coarse.points()
+    assert values[0] == earlier[0]["values"][LAMBDA] == coarse.values[coarse.standings()[0]["index"]][LAMBDA]
+    assert not set(values[1:]) & {point["values"][LAMBDA] for point in earlier} and len(values) == 3
     low, high = fine.space[LAMBDA].log10
     assert -5 <= low < high <= -1
     assert all(low <= np.log10(lam) <= high for lam in values)
     assert fine.trial_settings(fine.trials[0]).training.schedule.cycles == 2
     svg = (run.path / "figures" / "search.svg").read_text()
     assert "coarse" in svg and "fine" in svg and "best" in svg
-    assert search.read(run).earlier["trials"] == coarse.points()
+    assert search.read(run).earlier["trials"] == earlier
+    grid = lambdas("search.fine={sampling: grid, l_min: -3, l_max: -1}", stage="fine", earlier=coarse)
+    assert grid == pytest.approx([values[0], 1e-3, 1e-1])
+    assert values[0] not in lambdas("search.fine.include_best=false", stage="fine", earlier=coarse)
 
 
 def test_three_settings_are_drawn_as_lines_from_each_to_the_accuracy():
@@ -475,7 +530,7 @@ def test_three_settings_are_drawn_as_lines_from_each_to_the_accuracy():
     lines = {line.get_label(): line.get_ydata().tolist() for line in figure.axes[0].lines if len(line.get_xdata()) == 4}
     assert lines["best"] == pytest.approx([0.2, 0, 0.5, 1])
     texts = [text.get_text() for text in figure.axes[0].texts]
-    assert {"0", "0.01", "0.1", "20", "60", "9", "40", "λ", "network.hidden"} <= set(texts)
+    assert {"0", "0.01", "0.1", "20", "60", "9", "40", "λ", "hidden"} <= set(texts)
     assert figure.axes[0].get_legend_handles_labels()[1] == ["coarse", "fine (darker: better)", "best"]
 
 
@@ -483,22 +538,31 @@ def test_seeds_are_ranked_by_their_mean_and_show_the_spread(run_search):
     run, study = run_search("search.coarse.seeds=3", "search.coarse.trials=2")
     table = rows(run)
     assert [(row["index"], row["seed"]) for row in table] == [(i, s) for i in "01" for s in ("42", "43", "44")]
+    assert len({row["validation_loss"] for row in table}) == 6
     first = next(s for s in study.standings() if s["index"] == 0)
     accuracies = [float(row["validation_accuracy"]) for row in table[:3]]
     assert first["validation_accuracy"] == pytest.approx(np.mean(accuracies))
     assert first["spread"] == pytest.approx(np.std(accuracies, ddof=1))
+    fine = laid_out("search.fine.range=best 1", stage="fine", earlier=study)  # the margin is of 2 trials, not of 6
+    best = np.log10(study.points()[0]["values"][LAMBDA])
+    assert fine.space[LAMBDA].log10 == pytest.approx((max(-5, best - 1), min(-1, best + 1)))
 
 
 def test_any_numbers_are_searched(run_search):
     """Widths and eta bounds by their dotted keys: whole numbers where they are, and best.yaml has them."""
-    over = "search.over={network.hidden: {linear: [2, 6]}, training.schedule.eta_max: {log10: [-2, 0]}}"
-    run, study = run_search(over, general=True)
+    axes = (
+        "network.hidden={linear: [2, 6]}",
+        "training.schedule.eta_max.log10=[-2, 0]",
+        "training.batch_size.values=[9]",
+    )
+    run, study = run_search(*(f"search.over.{axis}" for axis in axes), general=True)
     assert all(2 <= int(row["hidden"]) <= 6 for row in rows(run))
     best = study.standings()[0]
     final = config.load(run.path / "best.yaml")
     assert (final.network.hidden, final.training.schedule.eta_max) == ((best["hidden"],), best["eta_max"])
-    _, fine = run_search(stage="fine", general=True, earlier=search.read(run))
-    assert set(fine.space) == {"network.hidden", "training.schedule.eta_max"}
+    fine = laid_out("search.fine.values=[0.1]", stage="fine", general=True, earlier=search.read(run))
+    assert set(fine.space) == {"network.hidden", "training.schedule.eta_max", "training.batch_size"}
+    assert len(fine.trials) == 3
 
 
 def test_cycles_are_searched_like_any_number(run_search):
@@ -538,35 +602,45 @@ def resumed(run, **kinds):
         return sorted(trial.index for trial, _ in filter(None, search.execute(study, run, executor)))
 
 
-@pytest.mark.parametrize("after", [1, 2, 3])
-def test_an_interrupted_search_resumes_to_the_same_result(run_search, tmp_path, after):
-    """Left after some trials, the run is interrupted; resumed, rows and best.yaml are those of one never stopped."""
-    complete, _ = run_search()
-    study = laid_out()
+def stopped(study, folder, after):
+    """The run of a search that is left after this many trials."""
     with pool.local(1) as executor:
-        run = search.start(study, executor, tmp_path / "runs")
+        run = search.start(study, executor, folder)
         going = search.execute(study, run, executor)
         list(itertools.islice(filter(None, going), after))
         going.close()
+    return run
+
+
+@pytest.mark.parametrize("after", [1, 3])
+def test_an_interrupted_search_resumes_to_the_same_result(complete, tmp_path, after):
+    """Left after some trials, the run is interrupted; resumed, rows and best.yaml are those of one never stopped."""
+    study = laid_out()
+    run = stopped(study, tmp_path, after)
     assert Run(run.path).status == "interrupted"
     left = len(study.missing())
+    assert study.left == left
     assert len(resumed(run)) == left <= 4 - after
-    assert rows(run) == rows(complete)
-    assert (run.path / "best.yaml").read_bytes() == (complete.path / "best.yaml").read_bytes()
+    assert rows(run) == rows(complete[0])
+    assert (run.path / "best.yaml").read_bytes() == (complete[0].path / "best.yaml").read_bytes()
 
 
-def test_a_row_cut_short_is_run_again(run_search):
+@pytest.fixture
+def copy(complete, tmp_path):
+    """A copy of the folder of a finished search."""
+    return Run(shutil.copytree(complete[0].path, tmp_path / complete[0].path.name))
+
+
+@pytest.mark.parametrize("kept", [0.02, 0.5, 0.99])
+def test_a_row_cut_short_is_run_again(copy, complete, kept):
     """trials.csv ends in the middle of a row, or of its header: resumed, it is complete, nothing lost or doubled."""
-    run, _ = run_search()
-    expected, text = rows(run), (run.path / "trials.csv").read_text()
-    for cut in (5, len(text) // 2, len(text) - 1):
-        (run.path / "trials.csv").write_text(text[:cut])
-        resumed(run)
-        assert rows(run) == expected
+    text = (copy.path / "trials.csv").read_text()
+    (copy.path / "trials.csv").write_text(text[: int(kept * len(text))])
+    resumed(copy)
+    assert rows(copy) == rows(complete[0])
 
 
-def test_failed_trials_are_retried_on_request(run_search, monkeypatch):
-    complete, _ = run_search()
+def test_failed_trials_are_retried_on_request(run_search, complete, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(pool.training, "train_lockstep", lambda *_, **__: 1 / 0)
         run, study = run_search()
@@ -574,15 +648,14 @@ def test_failed_trials_are_retried_on_request(run_search, monkeypatch):
     assert not (run.path / "best.yaml").exists()
     assert resumed(run) == []
     assert resumed(run, retry_failed=True) == [0, 1, 2, 3]
-    assert rows(run) == rows(complete)
+    assert rows(run) == rows(complete[0])
 
 
-def test_a_search_with_another_config_is_not_resumed(run_search):
-    run, _ = run_search()
-    text = (run.path / "config.yaml").read_text()
-    (run.path / "config.yaml").write_text(text.replace("seed: 42", "seed: 43"))
+def test_a_search_with_another_config_is_not_resumed(copy):
+    text = (copy.path / "config.yaml").read_text()
+    (copy.path / "config.yaml").write_text(text.replace("seed: 42", "seed: 43"))
     with pytest.raises(RunError, match="it would become another search: seed was 42 and is 43"):
-        resumed(run)
+        resumed(copy)
 
 
 # A sampler that learns
@@ -605,7 +678,9 @@ def test_what_is_suggested_is_near_the_best_so_far(optuna):
 
     found = tpe.points(2, list(zip(uniform.tolist(), f(uniform).tolist(), strict=True)), 16, seed=0)
     assert np.mean(f(found)) > np.mean(f(uniform)) / 2
-    assert len(set(map(tuple, found))) == 16 and np.min(found) >= 0 and np.max(found) <= 1
+    assert np.min(found) >= 0 and np.max(found) <= 1
+    gaps = [np.linalg.norm(np.subtract(a, b)) for a, b in itertools.combinations(found, 2)]
+    assert min(gaps) > 0.05  # they do not crowd
 
 
 @pytest.mark.parametrize(("trials", "size"), [(1, 1), (3, 3), (8, 4), (40, 5), (100, 12)])
@@ -619,14 +694,10 @@ def test_a_search_by_tpe_is_the_same_whatever_the_jobs_and_wherever_it_stopped(r
     complete, study = run_search(TPE, WIDE, general=True, jobs=1)
     assert study.trials[:4] == uniform[:4] and study.trials[4:] != uniform[4:]
     assert rows(complete) == rows(run_search(TPE, WIDE, general=True, jobs=3)[0])
-    for after in 2, 4, 9:
+    for after in 4, 9:
         study = laid_out(TPE, WIDE, general=True)
         assert (len(study.trials), study.total) == (4, 10)
-        with pool.local(1) as executor:
-            run = search.start(study, executor, tmp_path / "runs")
-            going = search.execute(study, run, executor)
-            list(itertools.islice(filter(None, going), after))
-            going.close()
+        run = stopped(study, tmp_path, after)
         assert len(run.read_json("plan.json")["trials"]) in (4, 8, 10)
         resumed(run)
         assert rows(run) == rows(complete)
@@ -634,9 +705,10 @@ def test_a_search_by_tpe_is_the_same_whatever_the_jobs_and_wherever_it_stopped(r
             assert (run.path / name).read_bytes() == (complete.path / name).read_bytes()
 
 
-def test_tpe_learns_from_divergence_and_not_from_failures(optuna):
+def test_tpe_learns_from_divergence_and_not_from_failures(optuna, monkeypatch):
     """One that diverged counts as 0, over its seeds the mean; values of lists are the middle of their part."""
     study = laid_out(TPE, WIDE, "search.coarse.seeds=2", general=True)
+    assert study.total == 20
     study.trials[:] = []
     study.add([{"training.schedule.eta_max": eta, "network.hidden": n} for eta, n in ((1e-3, 3), (1, 5), (0.1, 9))])
     ends = [(0, "completed", 0.3), (0, "completed", 0.5), (1, "completed", 0.4), (1, "diverged", ""), (2, "failed", "")]
@@ -646,6 +718,12 @@ def test_tpe_learns_from_divergence_and_not_from_failures(optuna):
     assert (first, second) == (pytest.approx([0, 1 / 6]), pytest.approx([1, 0.5]))
     study.rows[:] = [row for row in study.rows if row["status"] == "failed"]
     assert len(tpe.suggest(study)) == 4
+    seeds = []
+    monkeypatch.setattr(tpe, "points", lambda axes, tried, count, seed: seeds.append(seed))
+    for _ in range(2):
+        tpe.suggest(study)
+        study.add([study.values[0]])
+    assert seeds[0] != seeds[1]
 
 
 def test_a_single_list_is_tried_as_it_is_by_tpe_too():
@@ -673,7 +751,7 @@ def test_tpe_without_optuna_is_refused_before_anything_runs(run_search, monkeypa
 
 LARGER = (
     "data={source: synthetic, train: [1], validation: 100, limit: 500, dims: 30}",
-    "search.coarse={n_s: 100, trials: 8, cycles: 2}",
+    "search.coarse={n_s: 50, trials: 6, cycles: 2}",
 )
 
 
@@ -710,16 +788,30 @@ def scheduler(tmp_path):
         process.communicate()
 
 
-@pytest.mark.parametrize("sampling", ["uniform", "tpe"])
-def test_a_worker_killed_in_the_middle_loses_and_doubles_nothing(scheduler, tmp_path, sampling):
-    """Two workers, one killed after the first row: the same trials.csv, order aside, as a local search."""
-    if sampling == "tpe":
-        pytest.importorskip("optuna")
+def test_a_cluster_does_the_same_search_or_says_what_its_workers_lack(scheduler, dataset, tmp_path, monkeypatch):
+    """Without workers, without their images, with another program: refused. One that is killed costs nothing."""
     address, worker = scheduler
+    with monkeypatch.context() as patch, pytest.raises(RunError, match="no workers; start some with `dask worker tcp:"):
+        patch.setattr(pool, "TIMEOUT", 1)
+        pool.cluster(address).__enter__()
     _, second = worker(), worker()
+    with pool.cluster(address) as executor:
+        with pytest.raises(DataError, match=r"worker tcp://127\.0\.0\.1:\d+: .*CIFAR-10"):
+            executor.dataset(settings("data.source=cifar10").data)
+        monkeypatch.setattr(dataset, "fingerprint", "0" * 64)
+        with pytest.raises(DataError, match=r"worker tcp://.*, those of the jobs 000000000000; give every machine"):
+            executor.dataset(settings(*LARGER).data)
+    with monkeypatch.context() as patch:
+        patch.setattr(pool, "RELEASE", "9.9")
+        with (
+            pool.cluster(address) as executor,
+            pytest.raises(RunError, match=r"worker tcp.*, and the jobs come from 9"),
+        ):
+            executor.dataset(settings(*LARGER).data)
+    monkeypatch.setattr(pool.data, "load", LOAD)
     tables = []
     for executor in pool.executor(jobs=2), pool.executor(address):
-        study = laid_out(*LARGER, f"search.coarse.sampling={sampling}")
+        study = laid_out(*LARGER)
         with executor as workers:
             run = search.start(study, workers, tmp_path)
             for end in search.execute(study, run, workers):
@@ -728,36 +820,11 @@ def test_a_worker_killed_in_the_middle_loses_and_doubles_nothing(scheduler, tmp_
                     second.wait()
         tables.append(rows(run))
     assert second.poll() is not None
-    assert [row["index"] for row in tables[0]] == [str(i) for i in range(8)]
+    assert [row["index"] for row in tables[0]] == [str(i) for i in range(6)]
     assert tables[0] == tables[1]
 
 
-def test_a_worker_without_the_images_or_with_another_program_is_refused(scheduler, dataset, monkeypatch):
-    """The error names the worker and what it lacks, before anything runs."""
-    address, worker = scheduler
-    worker()
-    monkeypatch.setattr(pool.data, "load", lambda *_: dataset)
-    with pool.cluster(address) as executor:
-        with pytest.raises(DataError, match=r"worker tcp://127\.0\.0\.1:\d+: .*CIFAR-10"):
-            executor.dataset(settings("data.source=cifar10").data)
-        dataset.fingerprint = "0" * 64
-        with pytest.raises(DataError, match=r"worker tcp://.*, those of the jobs 000000000000; give every machine"):
-            executor.dataset(settings(*LARGER).data)
-    monkeypatch.setattr(pool, "RELEASE", "9.9")
-    with pool.cluster(address) as executor, pytest.raises(RunError, match=r"worker tcp.* and the jobs come from 9.9"):
-        executor.dataset(settings(*LARGER).data)
-
-
-def test_a_scheduler_without_workers_is_an_error(scheduler, monkeypatch):
-    monkeypatch.setattr(pool, "TIMEOUT", 1)
-    with (
-        pytest.raises(RunError, match="it has no workers; start some with `dask worker tcp:"),
-        pool.cluster(scheduler[0]),
-    ):
-        pass
-
-
-@pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "127.0.0.1:9", "nonsense://x", "tcp://127.0.0.1:x"])
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "nonsense://x", "tcp://127.0.0.1:x"])
 def test_an_unreachable_scheduler_is_an_error(address, monkeypatch):
     pytest.importorskip("distributed")
     monkeypatch.setattr(pool, "TIMEOUT", 1)

@@ -101,7 +101,7 @@ def read_yaml(path: Path) -> Document:
     """Read a YAML file; raise OSError if there is none."""
     raw = path.read_bytes()
     try:
-        return parse_yaml(raw.decode("utf-8-sig"))
+        return parse_yaml(raw.decode())
     except UnicodeDecodeError as error:
         sentence = f"byte {raw[error.start]:#04x} is not UTF-8; save the file as UTF-8"
         return Document(None, {}, [Problem(raw.count(b"\n", 0, error.start) + 1, (), sentence)])

@@ -13,7 +13,6 @@ from cifarnet.config.schema import Settings
 
 Node = dict[str, Any]  # a JSON Schema
 BOUNDS = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below"}
-OLD, NEW = "training.jitter", "training.augmentation"  # a key that configs may still have, and its name now
 LARGE = 10**9  # from here on, bounds are those of 64 bits
 TYPES = {"integer": "a whole number", "number": "a number", "boolean": "true or false", "array": "a list"}
 HEAD = """\
@@ -45,7 +44,7 @@ def mappings(node: Node, path: KeyPath = ()) -> Iterator[tuple[KeyPath, Node]]:
 
 
 def current_key(key: str) -> str:
-    """Return a dotted key, or a part of one, as it is called now."""
+    """Return a dotted key, or a part of one, as it is called now: training.augmentation was training.jitter."""
     return re.sub(r"\bjitter\b", "augmentation", key)
 
 

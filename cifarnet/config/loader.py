@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from cifarnet.config.document import Document, KeyPath, dotted, flatten, leaves, parse_yaml, read_yaml, write_yaml
-from cifarnet.config.keys import NEW, OLD, current_key, keys_of
+from cifarnet.config.keys import current_key, keys_of
 from cifarnet.config.problems import describe, legible, quoted
 from cifarnet.config.schema import LABEL, Settings
 from cifarnet.errors import ConfigError
@@ -46,20 +46,11 @@ class Mark(NamedTuple):
 def load(source: str | Path | Mapping[str, Any] | None = None, overrides: Sequence[str] = (), **flags: Any) -> Settings:
     """Return the settings of a config file and of what goes over it: CIFARNET_SET, overrides, flags.
 
-    Parameters
-    ----------
-    source
-        A file, the name of a shipped config such as figure-3, or a mapping like one; None for the defaults.
-    overrides
-        Texts such as "training.lambda=0.001". Mappings are merged key by key; of two values for one key the later
-        wins. Where a kind is changed, keys of a lower layer that the new kind does not have are dropped.
-    **flags
-        Top-level settings such as seed=1, which win over everything else; None means not given.
-
-    Raises
-    ------
-    ConfigError
-        With a line for every value that is wrong or, once all are right, for all that contradict each other.
+    ``source`` is a file, the name of a shipped config such as figure-3, or a mapping like one; None for the defaults.
+    Overrides are texts such as "training.lambda=0.001"; flags are top-level settings such as seed=1, which win over
+    everything else, None if not given. Mappings are merged key by key; of two values for one key the later wins. Where
+    a kind is changed, keys of a lower layer that the new kind does not have are dropped. ConfigError has a line for
+    every value that is wrong or, once all are right, for all that contradict each other.
     """
     return resolve(source, overrides, **flags).settings
 
@@ -194,8 +185,6 @@ class Layers:
 
     def lay(self, value: Any, mark: Mark, path: KeyPath = (), lines: Mapping[KeyPath, int] = {}) -> None:
         """Put a value over what is at a path, mappings key by key."""
-        if {dotted(inner[:2]) for inner, _ in leaves(value, path)} >= {OLD, NEW}:
-            self.report(mark, f"{OLD} is the old name of {NEW}; give one of them")
         for written, leaf in leaves(value, path):
             if isinstance(leaf, str) and dotted(written) in KINDS:
                 written = (*written, "kind")
@@ -209,7 +198,7 @@ class Layers:
                 node[key] = leaf or {} if isinstance(leaf, Mapping) else leaf
             for n in range(1, len(written) + 1):
                 self.marks[current_key(dotted(written[:n]))] = mark._replace(line=lines.get(written[:n], 0))
-            if key == "kind" and mark.layer:
+            if key == "kind":
                 self.drop_other_kinds(node, dotted(tuple(parents)), str(leaf), mark.layer)
 
     def drop_other_kinds(self, node: dict[str, Any], place: str, kind: str, layer: int) -> None:

@@ -14,6 +14,7 @@ from cifarnet.config.keys import fields, keys_of
 MAX_SHOWN = 60
 SENTENCES = {
     "missing": "is required",
+    "none_required": "is gone; leave it out",
     "int_type": "must be a whole number",
     "float_type": "must be a number",
     "bool_type": "must be true or false",
@@ -82,8 +83,6 @@ def assignment(path: KeyPath, tree: Any) -> str:
 
 def unknown(path: KeyPath, place: KeyPath) -> str:
     """Return what to say of a key that does not exist, or not for the kind that pydantic's place names."""
-    if path[-1] == "halving":
-        return "is gone: a search trains every trial to its end; leave it out"
     if path in fields():
         known = ", ".join(sorted(keys_of(str(place[-2])) - {"kind"}))
         return f"the kind {place[-2]} has no {path[-1]}; it has {known or 'no keys'}"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, Field, StringConstraints, ValidationInfo, field_validator, model_validator
+from pydantic import BeforeValidator, Field, StringConstraints, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from cifarnet.config.search import BATCHES, HELD_OUT, LIST, Batches, Lambda, Search
+from cifarnet.config.search import BATCHES, HELD_OUT, Batches, Lambda, Search
 from cifarnet.nn.augmentation import Augmentation
 from cifarnet.nn.deviations import Deviations, practice
 from cifarnet.nn.dropout import Dropout
@@ -16,7 +16,7 @@ from cifarnet.nn.losses import L2, CrossEntropy, Hinge, Loss
 from cifarnet.nn.optimizers import SGD, AnyOptimizer
 from cifarnet.nn.practice import Practice
 from cifarnet.nn.schedules import Anneal, AnySchedule, Cyclic, Schedule
-from cifarnet.nn.setting import WHOLE, Count, Kind, OneOrList, Rate, Setting, Share, message
+from cifarnet.nn.setting import LIST, WHOLE, Amount, Count, Kind, Rate, Setting, Share, as_tuple, message
 
 BATCH_IMAGES = 10_000  # in each of the five training batches
 IMAGE_VALUES = 3072  # 32 x 32 x 3
@@ -47,12 +47,6 @@ class Data(Setting):
         description="standardize: (x - mean) / std of the training images; centre: x / 255 - mean; scale: x / 255.",
     )
     _deviations: tuple[str, ...] = ()  # those of the inputs, from the deviations of the experiment
-
-    def deviating(self, names: tuple[str, ...]) -> Data:
-        """Return the same images, normalised with these deviations."""
-        found = self.model_copy()
-        found._deviations = names
-        return found
 
     @property
     def practice(self) -> Practice:
@@ -87,11 +81,19 @@ class Gaussian(Setting):
     )
 
 
+Nodes = Annotated[int, Field(ge=1, le=100_000), WHOLE]
+
+
+def layers(value: Any) -> Any:
+    """Take a number for a list of one."""
+    return (value,) if isinstance(value, int | float) and not isinstance(value, bool) else as_tuple(value)
+
+
 class Network(Setting):
     """The hidden layers and how their weights start."""
 
-    hidden: Annotated[tuple[Annotated[int, Field(ge=1, le=100_000), WHOLE], ...], OneOrList()] = Field(
-        (50,), description="Nodes of each hidden layer; [] if there is none."
+    hidden: Annotated[tuple[Nodes, ...], BeforeValidator(layers, json_schema_input_type=Nodes | tuple[Nodes, ...])] = (
+        Field((50,), description="Nodes of each hidden layer; [] if there is none.")
     )
     init: Literal["xavier", "he"] | Gaussian = Field(
         "xavier",
@@ -113,8 +115,8 @@ class Training(Setting):
     )
     label_smoothing: Share = Field(0.0, description="Fraction of a label's probability spread over all classes.")
     dropout: Dropout = Dropout()
-    augmentation: Augmentation = Field(Augmentation(), validation_alias=AliasChoices("augmentation", "jitter"))
-    average: Annotated[float, Field(ge=0, le=1)] = Field(
+    augmentation: Augmentation = Augmentation()
+    average: Amount = Field(
         0.0, description="Fraction of a cycle, at its end, over which weights are averaged; it ends with their mean."
     )
 
@@ -165,7 +167,10 @@ class Settings(Setting):
     @classmethod
     def _inputs(cls, data: Data, info: ValidationInfo) -> Data:
         names = info.data["deviations"].on("inputs") if "deviations" in info.data else ()
-        return data if data._deviations == names else data.deviating(names)
+        if data._deviations != names:
+            data = data.model_copy()
+            data._deviations = names
+        return data
 
     @model_validator(mode="after")
     def _consistent(self) -> Settings:

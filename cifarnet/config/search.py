@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, StringConstraints, field_validator, model_validator
+from pydantic import Field, StringConstraints, field_validator
+from pydantic.json_schema import SkipJsonSchema
 
 from cifarnet.nn.schedules import N_S
-from cifarnet.nn.setting import WHOLE, Count, Setting, Steps, as_tuple, message
+from cifarnet.nn.setting import LIST, WHOLE, Count, Setting, Steps, message
 
-LIST = BeforeValidator(as_tuple)
 Number = int | float
 Lambda = Annotated[float, Field(ge=0)]
 Exponent = Annotated[float, Field(ge=-30, le=30)]
@@ -52,13 +52,7 @@ class Stage(Setting):
         description="Exactly these lambdas instead of sampled ones.",
         json_schema_extra=message("must be a list of lambdas, such as [0.001, 0.01]"),
     )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _without_halving(cls, values: Any) -> Any:
-        """Accept the null that saved configs have for a key that is gone."""
-        unused = isinstance(values, dict) and values.get("halving", 0) is None
-        return {key: value for key, value in values.items() if key != "halving"} if unused else values
+    halving: SkipJsonSchema[None] = Field(None, exclude=True)  # a key that is gone; saved configs have it as null
 
 
 class Coarse(Stage):

@@ -8,7 +8,7 @@ import io
 import pickle
 import tarfile
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -243,6 +243,11 @@ def digest(y: Bytes, pixels: Bytes) -> bytes:
     state = hashlib.sha256(y.data)
     state.update(pixels.data)
     return state.digest()
+
+
+def fingerprint(digests: Iterable[bytes]) -> str:
+    """Return what tells images from others: the SHA-256 of the digests of their batches, whatever the format."""
+    return hashlib.sha256(b"".join(digests)).hexdigest()
 
 
 def text(value: Any) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cifarnet.config import IMAGE_VALUES, Data
+from cifarnet.data import cifar10
 from cifarnet.data.cifar10 import Batch, Bytes, Cifar10
 from cifarnet.data.places import find
 from cifarnet.data.synthetic import Synthetic
@@ -43,7 +43,7 @@ class Dataset:
     mean: Floats  # (d,)
     std: Floats  # (d,)
     classes: tuple[str, ...] = Cifar10.classes
-    fingerprint: str = ""  # SHA-256 of labels and pixels of train's and validation's batches, whatever their format
+    fingerprint: str = ""  # of train's and validation's batches
     source: str = "synthetic"
     official: bool = False  # whether all the files read so far are, byte for byte, those of the official release
     release: Cifar10 | Synthetic = field(default_factory=Synthetic)
@@ -105,7 +105,7 @@ def load(settings: Data, data_dir: Path | None = None, dtype: npt.DTypeLike = np
         mean=known[0],
         std=known[1],
         classes=release.class_names(),
-        fingerprint=hashlib.sha256(b"".join(batch.digest for batch in batches)).hexdigest(),
+        fingerprint=cifar10.fingerprint(batch.digest for batch in batches),
         source=settings.source,
         official=all(batch.official for batch in batches),
         release=release,
@@ -122,7 +122,7 @@ def fingerprints(data_dir: Path | None = None) -> Callable[[Data], str]:
 
     def fingerprint(settings: Data) -> str:
         names = batch_names(settings, open_source(settings.source, data_dir))
-        return hashlib.sha256(b"".join(digest(settings.source, name) for name in names)).hexdigest()
+        return cifar10.fingerprint(digest(settings.source, name) for name in names)
 
     return fingerprint
 

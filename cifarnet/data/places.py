@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from cifarnet.data.cifar10 import FORMATS, Cifar10, shown
+from cifarnet.data.cifar10 import FORMATS, Cifar10, fingerprint, shown
 from cifarnet.errors import DataError
 
 CACHE = "the user's cache"
@@ -141,7 +141,7 @@ def info(release: Cifar10) -> Info:
         folder=str(release.path),
         format=release.format,
         official=all(batch.official for batch in batches),
-        fingerprint=hashlib.sha256(b"".join(batch.digest for batch in batches)).hexdigest(),
+        fingerprint=fingerprint(batch.digest for batch in batches),
         classes=classes,
         training=tuple(counts[:-1].sum(axis=0).tolist()),
         test=tuple(counts[-1].tolist()),

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from cifarnet import config, data, pages, training
 from cifarnet.config import Settings
@@ -20,7 +20,7 @@ from cifarnet.experiments.train import create
 from cifarnet.nn.gradcheck import STEPS, TOLERANCES, Derivative, Errors, compare, derivatives
 from cifarnet.nn.network import Array, forward, named_views, weight_count
 from cifarnet.nn.random import generator
-from cifarnet.nn.setting import Setting, as_tuple
+from cifarnet.nn.setting import LIST, Setting
 from cifarnet.runs import Run
 from cifarnet.training import State
 
@@ -64,7 +64,8 @@ class Problem:
         """Compare the gradient of an update with a numerical one, parameter by parameter."""
         analytic = training.gradient(self.settings, self.theta, self.images, before=self.before)
         parts = (analytic, np.array([d.value for d in numerical]), np.array([d.crossed for d in numerical]))
-        return compare(*(named_views(part, self.settings.sizes) for part in parts))
+        ga, gn, crossed = (named_views(part, self.settings.sizes) for part in parts)
+        return [compare(name, ga[name], gn[name], crossed[name]) for name in ga]
 
 
 def problem(
@@ -133,12 +134,13 @@ class GradientCheck:
 
     def __iter__(self) -> Generator[Derivative, None, None]:
         rows: list[dict[str, Any]] = []
-        with training.blas_threads(self.threads), pages.page_of(self.run):
+        with training.blas_threads(self.threads), pages.page_of(self.run) as refresh:
             for problem in self.problems:
                 for method in self.methods:
                     numerical = []
                     for derivative in problem.derivatives(method, self.step):
                         numerical.append(derivative)
+                        refresh()
                         yield derivative
                     rows += [row(problem.settings, method, errors) for errors in problem.errors(numerical)]
             results = {
@@ -153,12 +155,10 @@ class GradientCheck:
 class Check(Setting):
     """A gradient check of a report: by which methods and step, on how many images, the first or random ones."""
 
-    methods: tuple[Method, ...]
+    methods: Annotated[tuple[Method, ...], LIST]
     samples: Annotated[int, Field(ge=1)]
     random: bool = False
     step: Annotated[float, Field(gt=0)]
-
-    _tuples = field_validator("methods", mode="before")(as_tuple)
 
     def results(self, settings: Settings, split: Split, stop: threading.Event) -> dict[str, float] | None:
         """Return the errors by method.parameter.measure, ``all`` for the worst parameter; None when it is stopped."""

@@ -86,7 +86,7 @@ class RangeTest:
         """Yield the name of a test, and how many of how many updates are made."""
         curves: dict[str, dict[str, Floats]] = {}
         found: dict[str, dict[str, float]] = {}
-        with training.blas_threads(1), pages.page_of(self.run):
+        with training.blas_threads(1), pages.page_of(self.run) as refresh:
             for name, settings in self.tests.items():
                 epoch, points, losses = settings.steps_per_epoch, list[dict[str, float]](), list[float]()
                 with suppress(Diverged):  # there the test ends
@@ -95,10 +95,10 @@ class RangeTest:
                         if record.validation:
                             eta, loss = self.ramp.eta(max(record.step - 1, 0), epoch), float(np.mean(losses))
                             points.append({"eta": eta, "accuracy": record.validation.accuracy, "loss": loss})
+                            self.run.append(points[-1], f"{name}.csv")
                             losses.clear()
+                            refresh()
                         yield name, record.step, self.ramp.updates(epoch)
-                for point in points:
-                    self.run.append(point, f"{name}.csv")
                 curves[name] = {column: np.array([point[column] for point in points]) for column in COLUMNS}
                 found[name] = suggest(curves[name]["eta"], curves[name]["accuracy"])
                 self.run.write(f"{name}.yaml", config.dump(config.override(settings, found[name], "find-eta")))

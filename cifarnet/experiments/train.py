@@ -181,7 +181,7 @@ class Training:
                 yield from self._updates(refresh)
                 self._finish()
             except BaseException as error:
-                if run.info["status"] == "running":
+                if run.info["status"] == "running" and run.info["pid"] == os.getpid():  # not in a fork of its process
                     self._stop(error)
                 raise
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, model_serializer
+from pydantic import Field, create_model, model_serializer
 
 from cifarnet.nn.losses import L2
 from cifarnet.nn.network import Array, Buffers, parameter_count
@@ -292,37 +292,8 @@ def practice(names: tuple[str, ...] = ()) -> Practice:
     return found
 
 
-def switch(deviation: type[Practice]) -> Any:
-    """Return the field of a deviation: what it is, how it comes about, how it shows, and the cure."""
-    sentences = [str(deviation.__doc__), deviation.origin, deviation.sign, deviation.cure]
-    return Field(False, description=" ".join(sentences))
-
-
-class Deviations(Setting):
+class Switches(Setting):
     """Mistakes and habits of others' programs: what it is, how it comes about, how it shows, how to correct it."""
-
-    l2_halved: bool = switch(L2Halved)
-    l2_per_batch: bool = switch(L2PerBatch)
-    l2_per_image: bool = switch(L2PerImage)
-    l2_missing: bool = switch(L2Missing)
-    l2_on_biases: bool = switch(L2OnBiases)
-    gradient_summed: bool = switch(GradientSummed)
-    relu_unmasked: bool = switch(ReluUnmasked)
-    biases_fixed: bool = switch(BiasesFixed)
-    first_step_one: bool = switch(FirstStepOne)
-    statistics_of_split: bool = switch(StatisticsOfSplit)
-    statistics_of_file: bool = switch(StatisticsOfFile)
-    statistics_of_all: bool = switch(StatisticsOfAll)
-    one_statistic: bool = switch(OneStatistic)
-    biases_drawn: bool = switch(BiasesDrawn)
-    same_order: bool = switch(SameOrder)
-    with_replacement: bool = switch(WithReplacement)
-    last_batch: bool = switch(LastBatch)
-    best_epoch: bool = switch(BestEpoch)
-    best_cycle: bool = switch(BestCycle)
-    validation_as_test: bool = switch(ValidationAsTest)
-    cycles_as_epochs: bool = switch(CyclesAsEpochs)
-    epochs_as_cycles: bool = switch(EpochsAsCycles)
 
     def on(self, *places: Place) -> tuple[str, ...]:
         """Return the switches that are on, of these places or of all."""
@@ -344,3 +315,18 @@ class Deviations(Setting):
             group = DEVIATIONS[name].group
             if group and (other := first.setdefault(group, name)) != name:
                 yield name, other
+
+
+def switch(deviation: type[Practice]) -> Any:
+    """Return the field of a deviation: what it is, how it comes about, how it shows, and the cure."""
+    sentences = [str(deviation.__doc__), deviation.origin, deviation.sign, deviation.cure]
+    return bool, Field(False, description=" ".join(sentences))
+
+
+if TYPE_CHECKING:
+    Deviations = Switches
+else:
+    switches = {name: switch(deviation) for name, deviation in DEVIATIONS.items()}
+    Deviations = create_model(
+        "Deviations", __base__=Switches, __doc__=Switches.__doc__, __module__=__name__, **switches
+    )

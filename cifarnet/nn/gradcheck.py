@@ -1,6 +1,6 @@
 """Analytic against numerical gradients, for any cost that is a function of a flat parameter vector."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -70,15 +70,8 @@ def derivatives(probe: Probe, theta: Vector, method: str, h: float) -> Iterator[
         yield found
 
 
-def compare(
-    analytic: Mapping[str, Vector], numerical: Mapping[str, Vector], crossed: Mapping[str, Vector]
-) -> list[Errors]:
-    """Compare named gradients; ``crossed`` marks the coordinates whose steps crossed a kink."""
-    return [errors(name, analytic[name], numerical[name], crossed[name].astype(bool)) for name in analytic]
-
-
-def errors(name: str, ga: Vector, gn: Vector, crossed: NDArray[np.bool_]) -> Errors:
-    """Return the errors of one parameter's gradients, of the same shape each."""
+def compare(name: str, ga: Vector, gn: Vector, crossed: NDArray[np.bool_]) -> Errors:
+    """Compare one parameter's analytic and numerical gradient; ``crossed`` marks where a step crossed a kink."""
     absolute = np.abs(ga - gn)
     kept, relative = absolute[~crossed], (absolute / np.maximum(EPS, np.abs(ga) + np.abs(gn)))[~crossed]
     norms = float(np.linalg.norm(ga[~crossed]) + np.linalg.norm(gn[~crossed]))

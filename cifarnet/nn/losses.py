@@ -60,20 +60,25 @@ class Hinge:
 
     def values(self, Z: Array, y: Labels) -> Array:
         """Return the loss of each image (n,) from logits Z (n, K); the label's own term, max(0, 1), is taken off."""
-        margins = Z - Z[np.arange(len(y)), y][:, None] + 1
-        losses: Array = np.where(margins.real > 0, margins, 0).sum(axis=1) - 1
+        terms = margins(Z, y)
+        losses: Array = np.where(terms.real > 0, terms, 0).sum(axis=1) - 1
         return losses
 
     def gradient(self, Z: Array, y: Labels) -> None:
         """Turn the logits Z (n, K) into the derivative of each loss by them, in place."""
-        rows = np.arange(len(y))
-        Z[:] = Z - Z[rows, y][:, None] + 1 > 0
-        Z[rows, y] -= Z.sum(axis=1)
+        Z[:] = margins(Z, y) > 0
+        Z[np.arange(len(y)), y] -= Z.sum(axis=1)
 
     def kinks(self, Z: Array, y: Labels) -> NDArray[np.bool_]:
         """Return on which side of its kink each term is."""
-        sides: NDArray[np.bool_] = (Z - Z[np.arange(len(y)), y][:, None] + 1).real.ravel() > 0
+        sides: NDArray[np.bool_] = margins(Z, y).real.ravel() > 0
         return sides
+
+
+def margins(Z: Array, y: Labels) -> Array:
+    """Return z_k - z_y + 1 (n, K)."""
+    differences: Array = Z - Z[np.arange(len(y)), y][:, None] + 1
+    return differences
 
 
 Loss = CrossEntropy | Hinge

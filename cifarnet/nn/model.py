@@ -30,13 +30,7 @@ class Model:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Model:
-        """Build a network from the arrays of a file.
-
-        Raises
-        ------
-        ValueError
-            If they are not those of a network; the message says why.
-        """
+        """Build a network from the arrays of a file; ValueError says why they are not those of one."""
         theta, sizes, mean, std, classes = (arrays[name] for name in ARRAYS)
         model = cls(theta, tuple(np.atleast_1d(sizes).tolist()), mean, std, tuple(np.atleast_1d(classes).tolist()))
         model.check()
@@ -63,18 +57,10 @@ class Model:
             raise ValueError(f"it does not name {sizes[-1]} classes")
 
     def predict(self, images: ArrayLike) -> NDArray[np.float32]:
-        """Return the probabilities of the classes, (n, K).
+        """Return the probabilities of the classes (n, K) of images (n, 3072) or (n, 32, 32, 3).
 
-        Parameters
-        ----------
-        images : (n, 3072) or (n, 32, 32, 3)
-            Pixels: whole numbers from 0 to 255, or fractions from 0 to 1. Rows of 3072 have CIFAR-10's order, the red,
-            green and blue planes, each row by row.
-
-        Raises
-        ------
-        ValueError
-            If they are not such images.
+        Pixels are whole numbers from 0 to 255, or fractions from 0 to 1. Rows of 3072 have CIFAR-10's order, the red,
+        green and blue planes, each row by row. ValueError if they are not such images.
         """
         X = np.asarray(images)
         P = [predict(self.theta, self.sizes, self.inputs(X[i : i + BLOCK])) for i in range(0, len(X), BLOCK)]

@@ -31,13 +31,7 @@ def parameter_count(sizes: Sequence[int]) -> int:
 
 
 def views(theta: Array, sizes: Sequence[int]) -> tuple[list[Array], list[Array]]:
-    """Return [W1, W2, ...] and [b1, b2, ...] as views of theta, or of anything laid out like it.
-
-    Raises
-    ------
-    ValueError
-        If theta has not the length that sizes ask for.
-    """
+    """Return [W1, W2, ...] and [b1, b2, ...] as views of theta; ValueError if its length is not that of the sizes."""
     if theta.shape != (parameter_count(sizes),):
         need = parameter_count(sizes)
         raise ValueError(f"theta has shape {theta.shape}, but layers {tuple(sizes)} take {need} values")
@@ -67,15 +61,9 @@ def initialize(
 ) -> Array:
     """Draw Gaussian weights; the biases start at 0, or with ``biases`` are drawn after all weights.
 
-    Parameters
-    ----------
-    init
-        ``"xavier"``: standard deviation 1/sqrt(d_in), as the course has it (after Glorot & Bengio 2010, section 4.2.1);
-        ``"he"``: sqrt(2/d_in) (He et al. 2015, eq. 10); a number: that standard deviation, or one for each layer.
-
-    Returns
-    -------
-    theta, drawn in float64 and rounded to ``dtype``, so that both types start from the same point.
+    ``init`` is ``"xavier"``: standard deviation 1/sqrt(d_in), as the course has it (after Glorot & Bengio 2010, section
+    4.2.1); ``"he"``: sqrt(2/d_in) (He et al. 2015, eq. 10); or a number: that standard deviation, or one for each
+    layer. theta is drawn in float64 and rounded to ``dtype``, so that both types start from the same point.
     """
     theta, stds = np.zeros(parameter_count(sizes)), deviations_of(sizes, init)
     Ws, bs = views(theta, sizes)
@@ -103,10 +91,7 @@ class Buffers:
 
 
 def forward(theta: Array, sizes: Sequence[int], X: Array, masks: Sequence[Array] | None = None) -> list[Array]:
-    """Return [X, H1, ..., Z]: the values of every layer for images X (n, d), the last one before the softmax.
-
-    ``masks`` are as in `activate`.
-    """
+    """Return [X, H1, ..., Z], the values of every layer for images X (n, d); Z are logits, masks as in `activate`."""
     Ws, bs = views(theta, sizes)
     return [X, *activate(Ws, bs, X @ Ws[0], Buffers(sizes, len(X), theta.dtype), masks)]
 
@@ -159,23 +144,19 @@ def backward(
 ) -> tuple[Any, Array]:
     """Pass forward and back through all but the first layer's products, which the caller makes.
 
+    Returns the mean loss and G = dJ/dZ (n, m), J without its L2 term; the gradient of all parameters but W1, which is
+    X' G, is then in ``buffers.theta``.
+
     Parameters
     ----------
-    Z
-        X W1 (n, m); it is overwritten.
-    y
-        Labels (n,), 0 to K - 1.
+    Z, y
+        X W1 (n, m), which is overwritten, and labels (n,).
     scale
         Factor of the gradient, not of the loss. With eta here, an update has one pass over W1 less to make.
     masks
         As in `activate`.
     rectifies
         Whether the gradient is that of the ReLU, 0 where a node is off; False is a deviation.
-
-    Returns
-    -------
-    The mean loss and G = dJ/dZ (n, m), J without its L2 term; the gradient of all parameters but W1, which is X' G, is
-    then in ``buffers.theta``.
     """
     Ws, bs = views(theta, sizes)
     gWs, gbs = buffers.layers

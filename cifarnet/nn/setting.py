@@ -22,6 +22,7 @@ Growth = Annotated[int, Field(ge=1, le=10), WHOLE]
 Rate = Annotated[float, Field(gt=0)]
 Factor = Annotated[float, Field(gt=0, le=1)]
 Share = Annotated[float, Field(ge=0, lt=1)]
+Amount = Annotated[float, Field(ge=0, le=1)]
 
 
 class Setting(BaseModel):
@@ -55,47 +56,26 @@ def as_tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-class Short:
-    """A shorter way to write a value, which the JSON Schema has as another alternative."""
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: Callable[[Any], CoreSchema]) -> CoreSchema:
-        return core_schema.no_info_before_validator_function(self.complete, handler(source))
-
-    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        node = handler(core)
-        return {"anyOf": [self.schema(node), node]}
-
-    def complete(self, value: Any) -> Any:
-        """Return the value as it is written in full."""
-        raise NotImplementedError
-
-    def schema(self, node: dict[str, Any]) -> dict[str, Any]:
-        """Return the JSON Schema of the short form, given that of the full one."""
-        raise NotImplementedError
+LIST = BeforeValidator(as_tuple)
 
 
-class OneOrList(Short):
-    """A number is a list of one."""
-
-    def complete(self, value: Any) -> Any:
-        return (value,) if isinstance(value, int | float) and not isinstance(value, bool) else as_tuple(value)
-
-    def schema(self, node: dict[str, Any]) -> dict[str, Any]:
-        return dict(node["items"])
-
-
-class Kind(Short):
+class Kind:
     """A word is the kind, with the defaults of its other keys; a mapping without a kind has the default one."""
 
     def __init__(self, default: str) -> None:
         self.default = default
 
     def complete(self, value: Any) -> Any:
+        """Return the value as it is written in full."""
         value = {"kind": value} if isinstance(value, str) else value
         return {"kind": self.default} | value if isinstance(value, dict) else value
 
-    def schema(self, node: dict[str, Any]) -> dict[str, Any]:
-        return {"type": "string", "enum": list(node["discriminator"]["mapping"])}
+    def __get_pydantic_core_schema__(self, source: Any, handler: Callable[[Any], CoreSchema]) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(self.complete, handler(source))
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        node = handler(core)
+        return {"anyOf": [{"type": "string", "enum": list(node["discriminator"]["mapping"])}, node]}
 
 
 def in_steps(value: int | str, epoch: int) -> int:

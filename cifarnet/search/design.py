@@ -39,7 +39,7 @@ def design(
     settings, sources = kept(settings, stage, origins) if origins else (settings, {})
     before = {"stage": earlier.stage, "trials": earlier.points()} if earlier else None
     draft = Study(settings=settings, stage=stage, general=general, earlier=before, sources=sources)
-    space, first = place(draft, earlier)
+    space, first = space_of(draft, earlier)
     if "seed" in space:
         raise ConfigError(f"search.over: seed: take search.{stage}.seeds instead, which ranks by the mean")
     study = draft.model_copy(update={"space": dict(space)})
@@ -79,7 +79,7 @@ def kept(settings: Settings, stage: str, origins: Mapping[str, str]) -> tuple[Se
     return config.override(settings, changes, "search"), sources
 
 
-def place(draft: Study, earlier: Study | None) -> tuple[Space, list[Values]]:
+def space_of(draft: Study, earlier: Study | None) -> tuple[Space, list[Values]]:
     """Return the space of a search, and the values of its first trial if those are given."""
     search, part = draft.search, draft.part
     if draft.stage == "coarse" and draft.general:

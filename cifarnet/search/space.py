@@ -41,7 +41,7 @@ def at(axis: Axis, u: float) -> Number:
     return float(10**place) if axis.log10 else place
 
 
-def place(axis: Axis, value: Number) -> float:
+def coordinate(axis: Axis, value: Number) -> float:
     """Return where in [0, 1] a value is, or the nearest that the axis has: the inverse of `at`."""
     if axis.values:
         distances = [abs(other - value) for other in axis.values]
@@ -54,7 +54,7 @@ def place(axis: Axis, value: Number) -> float:
 
 def point(space: Space, values: Values) -> Point:
     """Return the point of a space that has these values, or is the nearest to them."""
-    return [place(axis, values[key]) for key, axis in space.items()]
+    return [coordinate(axis, values[key]) for key, axis in space.items()]
 
 
 def current(settings: Settings, key: str) -> Any:

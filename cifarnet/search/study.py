@@ -203,6 +203,8 @@ def resume(run: Run, executor: Executor, *, retry_failed: bool = False, formats:
         if study.learns:
             tpe.library()
         dataset = executor.dataset(study.settings.data)
+        if any(value for key, value in run.choices.items() if key.endswith(".halving")):
+            raise RunError(f"{run.path}: cannot go on: it began with halving, which is gone; search again")
         if changed := "; ".join(train.contradictions(run, study.settings, dataset)):
             raise RunError(f"{run.path}: cannot go on, as it would become another search: {changed}; undo that")
         rows = [row for row in study.rows if not (retry_failed and row["status"] == "failed")]
@@ -296,8 +298,12 @@ def finish(study: Study, run: Run) -> None:
     results: dict[str, Any] = {"trials": trials} | {how: study.ended(how) for how in ("failed", "diverged")}
     if ranked:
         best, accuracy = ranked[0], ranked[0]["validation_accuracy"]
-        why = f"# The best of {len(ranked)} trials: number {best['index']}, validation accuracy {accuracy:.2%}.\n"
-        run.write("best.yaml", why + config.dump(study.final_settings(study.values[best["index"]])))
+        why = f"number {best['index']}, validation accuracy {100 * accuracy:.2f} %"
+        run.write(
+            "best.yaml",
+            f"# The best of {len(ranked)} trials: {why}.\n"
+            + config.dump(study.final_settings(study.values[best["index"]])),
+        )
         warnings: list[str] = []
         with train.warned(warnings, "figure search"):
             plots.save(run, {"search": draw(study)}, study.settings.data.source == "synthetic")
