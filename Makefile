@@ -7,21 +7,15 @@ BIN := .venv/bin
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-# What a run needs is installed once, what tests need when they are run; the package itself is used in place.
-.venv/runtime: pyproject.toml
+# What a run needs is installed once, what tests need when they are run; the package itself is used in place. The verdicts
+# of the reports need scipy, which weighs as much as all else together. What is imported is compiled then.
+.venv/report: EXTRAS := [report]
+.venv/dev: EXTRAS := [dev]
+.venv/runtime .venv/report .venv/dev: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "cifarnet needs Python 3.11 or newer: make PYTHON=python3.11")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
-	touch $@
-
-# The verdicts of the reports need scipy, which weighs as much as all else together.
-.venv/report: .venv/runtime
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[report]'
-	touch $@
-
-.venv/dev: .venv/runtime
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
-	touch $@
+	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check --editable '.$(EXTRAS)'
+	touch .venv/runtime $@
 
 # CIFAR-10 is taken where it is found, else fetched; failing both, synthetic data take its place, and the page says so.
 reproduce-report: .venv/report ## every report trained again, and the page (SEEDS=1 ONLY=chou-2019 JOBS=2)
@@ -43,8 +37,8 @@ check: .venv/dev ## ruff and mypy
 test: .venv/dev ## all tests; those on real data run where CIFAR-10 is found
 	$(BIN)/python -m pytest -n auto --dist worksteal
 
-torture: .venv/dev ## break things for a quarter of an hour: all kills and faults that `make test` takes samples of
-	$(BIN)/python -m pytest -m 'torture or not torture' tests/test_faults.py tests/test_kills.py tests/test_readme.py
+torture: .venv/dev ## break things for a quarter of an hour: all kills, faults and mistakes that `make test` takes samples of
+	$(BIN)/python -m pytest -m 'torture and not packaging'
 
 readme: .venv/dev ## run what README.md shows and write the output into it
 	$(BIN)/python tests/readme.py

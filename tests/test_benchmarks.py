@@ -44,30 +44,6 @@ def test_the_loops_do_the_same_work(modules, monkeypatch):
     assert norms[0] != pytest.approx(peers.norms(*same.Ws), rel=1e-5)
 
 
-def test_a_search_is_timed_by_the_updates_of_all(modules, monkeypatch):
-    """Seven updates on two cores are one of each of eight trainings, and seven eighths of that time."""
-    peers, _ = modules
-    monkeypatch.setattr(peers, "N", 300)
-    monkeypatch.setattr(peers, "CORES", 2)
-    clock = iter([0.0, 8.0])
-    monkeypatch.setattr(peers.time, "perf_counter", lambda: next(clock))
-    train, measure = peers.cifarnet_search(task(peers, 7))
-    train(7)
-    assert train.seconds == 7
-    monkeypatch.undo()
-    monkeypatch.setattr(peers, "N", 300)
-    one, measure_one = peers.cifarnet(task(peers, 1))
-    one(1)
-    assert measure() == pytest.approx(measure_one(), rel=1e-6)
-
-
-def test_reading_is_timed(modules):
-    """The images are read."""
-    import end_to_end
-
-    assert end_to_end.script(end_to_end.LOAD, "data.source=synthetic")()["printed"] > 0
-
-
 def test_the_script_writes_what_it_prints(modules, monkeypatch, tmp_path):
     """With stand-ins that take 1, 2 and 4 times the limit's time: the ratios, results.json and both figures."""
     _, bench = modules

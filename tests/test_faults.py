@@ -10,9 +10,9 @@ from cifarnet.errors import CifarnetError, RunError
 from cifarnet.runs import Run
 from tests.faults import Crash, Faults, Trainings, injected
 
-RARE = (errno.EDQUOT, errno.EROFS)  # treated like the others
-ERRORS = (errno.ENOSPC, errno.EIO, *(pytest.param(number, marks=pytest.mark.torture) for number in RARE))
-every = pytest.mark.parametrize("stride", [5, pytest.param(1, marks=pytest.mark.torture)])  # of the calls
+OTHERS = (errno.EIO, errno.EDQUOT, errno.EROFS)  # treated like the first
+ERRORS = (errno.ENOSPC, *(pytest.param(number, marks=pytest.mark.torture) for number in OTHERS))
+every = pytest.mark.parametrize("stride", [7, pytest.param(1, marks=pytest.mark.torture)])  # of the calls
 
 
 @pytest.fixture

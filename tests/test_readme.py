@@ -1,9 +1,7 @@
 """README and help never lie: what they name exists, and what the README shows happens."""
 
-import importlib.util
 import re
 import shlex
-import sys
 from pathlib import Path
 
 import click
@@ -12,10 +10,7 @@ import pytest
 from cifarnet import config
 from cifarnet.cli import cli
 from cifarnet.errors import ConfigError
-
-spec = importlib.util.spec_from_file_location("readme", Path(__file__).with_name("readme.py"))
-readme = sys.modules["readme"] = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(readme)
+from tests import readme
 
 TEXT = readme.README.read_text()
 BLOCKS = readme.blocks(TEXT)

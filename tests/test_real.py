@@ -22,10 +22,10 @@ def trained(settings, dataset):
 
 @pytest.mark.parametrize("lam", [0, 0.1])
 def test_gradients_agree_on_20_images_of_20_inputs(real_data_dir, lam):
-    """Seeds 0 to 4, W1, b1, W2, b2, each method within its error, but for the few values at a kink."""
+    """Seeds 0 and 1, W1, b1, W2, b2, each method within its error, but for the few values at a kink."""
     settings = config.load(overrides=["data.dims=20", f"training.lambda={lam}"])
     images = data.load(settings.data, real_data_dir, dtype="float64").train
-    for seed in range(5):
+    for seed in range(2):
         problem = gradients.problem(settings.model_copy(update={"seed": seed}), images, 20)
         for method in STEPS:
             for errors in problem.errors(list(problem.derivatives(method))):
@@ -36,7 +36,12 @@ def test_gradients_agree_on_20_images_of_20_inputs(real_data_dir, lam):
 
 @pytest.mark.parametrize(
     ("name", "seeds", "low", "high"),
-    [("figure-3", 3, 0.450, 0.475), ("figure-4", 1, 0.46, 0.49), ("assignment-1", 1, 0.36, 0.38)],
+    [
+        ("figure-3", 1, 0.445, 0.475),
+        ("assignment-1", 1, 0.36, 0.38),
+        pytest.param("figure-3", 3, 0.450, 0.475, marks=pytest.mark.torture),
+        pytest.param("figure-4", 3, 0.46, 0.49, marks=pytest.mark.torture),
+    ],
 )
 def test_the_assignments_networks_reach_what_is_known_of_them(real_data_dir, name, seeds, low, high):
     """Mean test accuracy; the course's own figures are 45.85 and 46.29 %, 47.47 and 48.11 %, and 36.69 %."""
