@@ -82,7 +82,7 @@ def samples(rng, scales, sizes):
     return [scale * rng.standard_normal((n, 2)) @ factor.T for scale, n in zip(scales, sizes, strict=True)]
 
 
-@pytest.mark.parametrize("vary", [0.0, 0.5])
+@pytest.mark.parametrize("vary", [0.0, pytest.param(0.5, marks=pytest.mark.torture)])
 def test_95_percent_of_further_trainings_are_within_the_interval_and_1_percent_beyond_the_rule(vary):
     """Also where each candidate has a deviation of its own."""
     rng, inside, beyond = np.random.default_rng(1), [], []
@@ -147,7 +147,7 @@ def few(monkeypatch):
     monkeypatch.setattr(causes.study, "candidates", lambda *args: [c for c in every(*args) if c.name in FEW])
 
 
-@pytest.mark.parametrize("planted", ["gradient_summed", "l2_halved"])
+@pytest.mark.parametrize("planted", [pytest.param("gradient_summed", marks=pytest.mark.torture), "l2_halved"])
 def test_a_planted_deviation_is_found_among_all_candidates(tmp_path, small, planted):
     found = diagnose(tmp_path, {"": small}, reported(deviating(small, planted, seed=7))).run.results
     assert found["verdict"] == "explained"
@@ -157,8 +157,9 @@ def test_a_planted_deviation_is_found_among_all_candidates(tmp_path, small, plan
     assert found["tried"] > 35
 
 
-def test_numbers_of_the_stated_settings_come_out_as_stated(tmp_path, small, few):
-    found = diagnose(tmp_path, {"": small}, reported(config.override(small, {"seed": 77}, "test"))).run.results
+@pytest.mark.parametrize("seed", [77, 78, 79])
+def test_numbers_of_the_stated_settings_come_out_as_stated(tmp_path, small, few, seed):
+    found = diagnose(tmp_path, {"": small}, reported(config.override(small, {"seed": seed}, "test"))).run.results
     assert found["verdict"] == found["candidates"][0]["name"] == STATED
 
 
@@ -200,18 +201,18 @@ def test_a_stopped_diagnosis_goes_on_and_ends_with_the_same_answer(tmp_path, sma
     with pool.executor(jobs=1) as executor:
         first = causes.start(Problem({"": small}, numbers), executor, tmp_path)
         steps = causes.execute(first, executor)
-        while len(first.race.done) < 12:
+        while len(first.stages.done) < 12:
             next(steps)
         steps.close()
         assert Run(first.run.path).status == "interrupted"
         before = first.run.read_bytes("trainings.csv")
         again = causes.resume(Run(first.run.path), executor)
-        assert len(again.race.done) == len(first.race.done) >= 12
+        assert len(again.stages.done) == len(first.stages.done) >= 12
         for _ in causes.execute(again, executor):
             pass
     assert again.run.read_bytes("trainings.csv").startswith(before)
     whole = diagnose(tmp_path, {"": small}, numbers)
-    assert json.dumps(answer(causes.read(again.run).race)) == json.dumps(again.run.results)
+    assert json.dumps(answer(causes.read(again.run).stages)) == json.dumps(again.run.results)
     assert [c["name"] for c in again.run.results["candidates"]] == [c["name"] for c in whole.run.results["candidates"]]
     names = {path.name for path in again.run.path.iterdir()} - {".lock"}
     assert names == {
@@ -242,7 +243,7 @@ def test_the_command_reads_curves_and_prints_a_table(tmp_path, small, few, monke
     assert found["candidates"][0]["compatible"] == len(found["reported"])
     page = (Run.find("latest", runs).path / "run.html").read_text()
     assert all(
-        text in page for text in ("Candidates", "Reported, and under each", "l2_missing", 'aria-label="train cost')
+        text in page for text in ("Candidates", "Reported, and under each", "l2_missing", 'aria-label="training cost')
     )
     shown = CliRunner().invoke(cli, ["diagnose", "--resume", "latest", "--runs-dir", str(runs)]).stdout
     assert shown.startswith("candidate") and "as stated" in shown
@@ -254,7 +255,13 @@ def test_the_command_reads_curves_and_prints_a_table(tmp_path, small, few, monke
         (["figure-3"], "name a number, such as --test-accuracy 38.2%"),
         (["figure-3", "--test-accuracy", "38.2"], "write 38.2% or 0.382"),
         (["figure-3", "--test-accuracy", "high"], "--test-accuracy high: is no number"),
+        (["figure-3", "--train-cost", "nan"], "--train-cost nan: must be a number, at least 0"),
+        (["figure-3", "--test-accuracy", "-1%"], "--test-accuracy -1%: must be a number, at least 0"),
+        (["figure-3", "--curve", "none.csv"], "--curve none.csv: there is no such file"),
+        (["figure-3", "--test-accuracy", "38%", "--exhibit", "x"], "--exhibit names a part of a --study"),
+        (["--resume", "latest", "--test-accuracy", "38%"], "--resume goes on with the settings and numbers"),
         (["figure-3", "--study", "stagge-2019"], "--study has settings and numbers of its own"),
+        (["--seed", "3", "--study", "stagge-2019"], "--study has settings and numbers of its own"),
         (["--study", "stagge-2019", "--exhibit", "x"], "--exhibit x: not known; name one of gradient, runs"),
     ],
 )
@@ -262,3 +269,103 @@ def test_a_wrong_call_is_one_clear_line(words, expected):
     result = CliRunner().invoke(cli, ["diagnose", *words])
     assert expected in result.output
     assert result.exit_code == 2
+
+
+# --- causes of the reports' numbers ---
+
+
+STUDY = """
+title: A seventh report
+author: N. N.
+exhibits:
+  - id: table
+    title: Two trainings
+    place: Table 1
+    settings:
+      data: {{train: [1, 2], validation: [3], dims: 40}}
+      network: {{hidden: [12]}}
+      training: {{batch_size: 30, lambda: 0.2, schedule: {{kind: cyclic, n_s: 40, cycles: 1}}}}
+      evaluation: {{per_cycle: 3}}
+    rows:
+      - id: a
+        title: lambda 0.2
+        reported: [{{text: "{0:.4f}", measure: train_cost}}, {{text: "{1:.4f}", measure: test_accuracy}}]
+      - id: b
+        title: lambda 0.1
+        settings: {{training: {{lambda: 0.1}}}}
+        reported: [{{text: "{2:.4f}", measure: train_cost}}, {{text: "{3:.4f}", measure: test_accuracy}}]
+  - id: compatible
+    title: One training
+    place: Table 2
+    settings: {{data: {{train: [1], validation: [3], dims: 40}}, training: {{schedule: {{kind: constant, epochs: 2}}}}}}
+    rows:
+      - {{id: c, title: another, reported: [{{text: "0.10", measure: test_accuracy}}]}}
+"""
+
+
+@pytest.fixture
+def report(tmp_path, small, few, monkeypatch):
+    """A report without an L2 term, and the words that reproduce it and find that out."""
+    monkeypatch.setattr("cifarnet.data.available", lambda *_: True)
+    values = []
+    for lam in (0.2, 0.1):
+        settings = deviating(small, "l2_missing", seed=9, **{"training.lambda": lam})
+        values += [number.value for number in reported(settings, ["train_cost", "test_accuracy"])]
+    (tmp_path / "seventh.yaml").write_text(STUDY.format(*values))
+    return ["reproduce-report", "--studies", str(tmp_path / "seventh.yaml"), "--seeds", "3", "--causes", "--json",
+            "--runs-dir", str(tmp_path / "runs")]  # fmt: skip
+
+
+def test_causes_of_a_report_are_found_over_the_rows_and_stand_on_the_page(report, tmp_path):
+    result = CliRunner().invoke(cli, report, catch_exceptions=False)
+    assert result.exit_code == 0
+    folder = tmp_path / "runs" / "reports"
+    found = json.loads((folder / "causes.json").read_text())
+    assert {name.rpartition(" ")[0] for name in found} == {"seventh/table/a", "seventh/table/b"}
+    cost = found["seventh/table/a train_cost"]
+    assert cost["deviation"] in ("l2_missing", "l2_per_image")
+    assert cost["low"] < cost["mean"] < cost["high"] and cost["tried"] > 5
+    assert cost["command"] == f"cifarnet diagnose --study {tmp_path / 'seventh.yaml'} --exhibit table"
+    assert "compatible under it" in cost["says"]
+    page = (folder / "index.html").read_text()
+    assert f"Compatible under: {cost['deviation']}" in page
+    assert {path.name.partition("diagnose-")[2] for path in (folder / "diagnoses").iterdir()} <= {
+        "seventh.table",
+        "",
+    }
+
+
+def test_causes_that_are_recorded_are_not_tried_again(report, tmp_path, monkeypatch):
+    folder = tmp_path / "runs" / "reports"
+    before, calls = causes.study.trained, []
+
+    def stopping(diagnosis, *rest):
+        """Stop the first call in the middle, as a signal would."""
+        calls.append(len(diagnosis.stages.done))
+        for number, step in enumerate(before(diagnosis, *rest)):
+            if len(calls) == 1 and number == 12:
+                raise KeyboardInterrupt
+            yield step
+
+    monkeypatch.setattr(causes.study, "trained", stopping)
+    assert CliRunner().invoke(cli, report).exit_code != 0
+    (run,) = [Run(path) for path in (folder / "diagnoses").glob("2*")]
+    rows = run.read_bytes("trainings.csv")
+    assert run.status == "interrupted" and b"as stated" in rows
+    again = CliRunner().invoke(cli, report, catch_exceptions=False)
+    assert again.exit_code == 0 and calls[1] == rows.count(b"\n") - 1
+    first = (folder / "causes.json").read_bytes()
+    monkeypatch.setattr(causes.study, "trained", None)  # nothing is tried in a third call
+    assert CliRunner().invoke(cli, [*report, "--redraw"], catch_exceptions=False).exit_code == 0
+    assert (folder / "causes.json").read_bytes() == first
+    assert len(list((folder / "diagnoses").glob("2*"))) == 1
+
+
+def test_a_limited_effort_leaves_fewer_candidates(tmp_path, small, few):
+    numbers = reported(deviating(small, "gradient_summed", seed=7))
+    with pool.executor(jobs=2) as executor:
+        found = causes.start(Problem({"": small}, numbers), executor, tmp_path, effort=1.0)
+        for _ in causes.execute(found, executor):
+            pass
+    trained = {row["what"].rpartition(", seed")[0] for row in found.run.read_rows("trainings.csv")}
+    assert len(trained) <= 4 < len(FEW)

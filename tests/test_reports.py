@@ -184,7 +184,7 @@ def test_what_is_wrong_in_a_study_is_said_with_file_and_key(tmp_path, old, new, 
 def test_only_and_studies_name_what_there_is(study):
     with pytest.raises(ConfigError, match="--only eighth: not known; name one of seventh"):
         reports.scope([study], None, ("eighth",), None, None)
-    with pytest.raises(ConfigError, match="--studies nonsense: neither a file nor a folder, nor one of assignment, b"):
+    with pytest.raises(ConfigError, match="nonsense: neither a file nor a folder, nor one of assignment, b"):
         reports.read_studies(Path("nonsense"))
 
 
@@ -351,7 +351,7 @@ def test_a_kill_and_another_call_give_the_same_numbers(trained, tmp_path):
     process.send_signal(signal.SIGKILL)
     process.wait()
     kept = len(jobs.recorded(tmp_path / "again" / "trainings"))
-    subprocess.run(command, check=True)
+    reproduce(tmp_path / "again")
     assert (tmp_path / "again" / "numbers.csv").read_bytes() == (trained / "numbers.csv").read_bytes()
     assert kept < len(jobs.recorded(tmp_path / "again" / "trainings")) == 10
 
@@ -430,8 +430,10 @@ def test_the_deviation_is_pooled_over_an_exhibit_where_levene_allows(study):
 def test_levene_decides_at_five_per_cent():
     """Deviations that differ by chance with probability .06 are pooled, with .04 not."""
     base = [-3.0, -1, 0, 1, 3, -2, 2, 0.5, -0.5]
+
     def p(factor):
         return stats.levene(base, [factor * v for v in base]).pvalue
+
     close = next(f / 100 for f in range(100, 500) if p(f / 100) < 0.06)
     far = next(f / 100 for f in range(100, 500) if p(f / 100) < 0.04)
     assert p(close) > 0.05 and p(far) < 0.05
@@ -451,9 +453,11 @@ def test_other_held_out_images_widen_the_interval(study):
     values, measure = [0.499, 0.500, 0.501], "validation_accuracy"
     assert [round(compare.binomial(held_out(study, n)[1].settings, measure, 0.5, "unknown") ** 0.5, 4)
             for n in (5000, 1000)] == [0.01, 0.0224]  # fmt: skip
+
     def half(measure, *args):
         exhibit, row = held_out(study, *args)
         return one(study, values, "50.000 %", exhibit=exhibit, row=row, measure=measure).high - 0.5
+
     seeds, df = 0.001**2 * 4 / 3, 2 * (1 + 1e-4 / (0.001**2 * 4 / 3)) ** 2
     assert half(measure, 5000) == pytest.approx(stats.t.ppf(0.975, df) * math.sqrt(seeds + 1e-4) + 5e-6)
     plain = half("test_accuracy", 5000)
@@ -505,23 +509,25 @@ def test_intervals_of_the_best_hold_for_95_per_cent_of_searches(monkeypatch):
     random, covered = np.random.default_rng(2), {0.0: 0, 0.01: 0}  # all trials alike, and a point apart
     for apart in covered:
         true = np.linspace(0.5, 0.5 + apart, 8)
-        for _ in range(1000):
+        for _ in range(500):
             rows = (true[:, None] + 0.004 * random.standard_normal((8, 3))).tolist()
             best = (true + 0.004 * random.standard_normal(8)).max()
             low, high = statistics.interval_of_best(rows, 1, 8)
             covered[apart] += low <= best <= high
-    assert all(0.93 <= count / 1000 <= 0.97 for count in covered.values()), covered
+    assert all(0.93 <= count / 500 <= 0.97 for count in covered.values()), covered
 
 
 def test_repetitions_count_once(study):
     """Printed twice, or with fewer digits, it is one measurement; another value of the same training is another one."""
     exhibit = study.exhibits[1]
+
     def counted(*texts):
         reported = tuple(Reported(text=text, measure="test_accuracy") for text in texts)
         row = exhibit.rows[0].model_copy(update={"reported": reported})
         changed = exhibit.model_copy(update={"rows": (row,), "other": ()})
         found = compare.entries(study.model_copy(update={"exhibits": (changed,)}), lambda name: [])
         return [e.text for e in found if e.is_result and e.counts]
+
     assert counted("0.33", "0.333100", "0.3331") == ["0.333100"]
     assert counted("0.4586", "0.4928") == ["0.4586", "0.4928"]
 
@@ -782,6 +788,11 @@ def test_shipped_explanations_hold_no_measured_numbers():
             assert not re.search(r"\d\d\.\d|\d (points?|%)", re.sub(r"\{.*?\}", "", text)), text
 
 
+@pytest.mark.parametrize("name", [name for name in SHIPPED if name != "bonus"])
+def test_every_assumption_says_what_it_rests_on(name):
+    assert not [assumption.says for assumption in read_study(SHIPPED[name]).assumptions if not assumption.source]
+
+
 def test_a_cause_stands_beside_the_number_that_it_explains(trained):
     Folder(trained).write_json("plan.json", jobs.read_plan(trained) | {"synthetic": False})
     known = next(e for found in report_of(trained).entries.values() for e in found if e.is_accuracy)
@@ -793,7 +804,7 @@ def test_a_cause_stands_beside_the_number_that_it_explains(trained):
     assert explained == "Compatible under: no shuffling, 50.00 % (40.00 to 60.00 %). Again: x"
     Folder(trained).write_json("causes.json", {name: {"tried": 43, "deviation": None}})
     report = report_of(trained)
-    assert report.explained(report.studies[0], entry).reason == "None of 43 deviations tried makes it compatible."
+    assert report.explained(report.studies[0], entry).reason == "None of 43 deviations tried explains it."
     compatible = known._replace(verdict="compatible")
     assert report.explained(report.studies[0], compatible) == compatible
 

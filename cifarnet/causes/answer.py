@@ -12,97 +12,103 @@ import numpy as np
 from cifarnet.causes.candidates import PRIORS, STATED, Candidate
 from cifarnet.causes.likelihood import Array, quantity
 from cifarnet.causes.numbers import EARLY, MEASURES, Number, first_step, words
-from cifarnet.causes.race import Race
+from cifarnet.causes.stages import Stages
 from cifarnet.nn.deviations import DEVIATIONS
+from cifarnet.runs.catalog import percent
 
-EQUAL = 3.0  # of two likelihoods, a ratio below it decides nothing
-CLEAR = 3.0  # deviations of a difference, beyond which one more number tells two means from each other
-TINY = 1e-3  # the least deviation of a difference
+EQUAL = 3.0  # ratio of two likelihoods, up to which they count as equal if each were known exactly
+CLEAR, TINY = 3.0, 1e-3  # deviations of a difference that tell two means from each other; the least deviation
 FEW = 5  # names in a sentence, and candidates that a next number is looked for
 
 
 class Judged(NamedTuple):
-    """A candidate with all that its trainings say of the numbers, each in the order of the problem's."""
+    """A candidate and what its trainings say of the numbers; ``found`` has one for each number of the problem."""
 
     candidate: Candidate
     fits: bool
     likelihood: float  # its logarithm
     probability: float
     p: float
-    n: int
-    means: list[float]
-    lows: list[float]
-    highs: list[float]
-    compatible: list[bool]
+    n: int  # trainings of each row
+    found: list[dict[str, Any]]
+
+    @property
+    def compatible(self) -> int:
+        """How many numbers are."""
+        return sum(number["compatible"] for number in self.found)
 
 
 def show(value: float, measure: str) -> str:
     """Return a number as people read it."""
-    return f"{100 * value:.2f} %" if quantity(measure) == "accuracy" else f"{value:.4g}"
+    return percent(value) if quantity(measure) == "accuracy" else f"{value:.4g}"
 
 
-def prior(race: Race, candidate: Candidate) -> float:
+def prior(stages: Stages, candidate: Candidate) -> float:
     """Return the probability before any number is known: that of a kind, divided among all that could be tried."""
-    singles = len(race.candidates) - 1
-    count = sum(other.kind == candidate.kind for other in race.candidates)
+    singles = len(stages.candidates) - 1
+    count = sum(other.kind == candidate.kind for other in stages.candidates)
     return PRIORS[candidate.kind] / (singles * (singles - 1) / 2 if candidate.kind == "pair" else count)
 
 
-def judged(race: Race) -> list[Judged]:
+def judged(stages: Stages) -> list[Judged]:
     """Return the candidates that are trained in all rows, the most probable first."""
-    found = [judge(race, candidate) for candidate in race.finished]
-    logs = [j.likelihood + math.log(prior(race, j.candidate)) for j in found]
+    found = [judge(stages, candidate) for candidate in stages.finished]
+    logs = [j.likelihood + math.log(prior(stages, j.candidate)) for j in found]
     top = max(logs)
     weights = [math.exp(value - top) if math.isfinite(top) else 1.0 for value in logs]
     ranked = [j._replace(probability=w / sum(weights)) for j, w in zip(found, weights, strict=True)]
     return sorted(ranked, key=lambda j: -j.probability)
 
 
-def judge(race: Race, candidate: Candidate) -> Judged:
+def judge(stages: Stages, candidate: Candidate) -> Judged:
     """Judge a candidate, without its probability."""
-    at: dict[Number, tuple[float, float, float]] = {}
-    inside: dict[Number, bool] = {}
-    for row in race.problem.rows:
-        numbers, found = race.problem.of(row), race.prediction(candidate, row)
-        inside |= dict(zip(numbers, race.compatible(candidate, row), strict=True))
-        if found:
-            ends = found.intervals(np.array([number.half for number in numbers]))
-            at |= dict(zip(numbers, zip(found.mean.tolist(), *(e.tolist() for e in ends), strict=True), strict=True))
-    found_at = [at.get(number, (math.nan,) * 3) for number in race.problem.numbers]
-    means, lows, highs = (list(column) for column in zip(*found_at, strict=True))
-    p, n = (
-        race.probability(candidate, race.problem.rows),
-        min(len(race.sample(candidate, r, [])) for r in race.problem.rows),
-    )
-    compatible = [inside[number] for number in race.problem.numbers]
-    return Judged(
-        candidate, race.fits(candidate), race.likelihood(candidate), 0.0, p, n, means, lows, highs, compatible
-    )
+    problem, at = stages.problem, dict[Number, dict[str, Any]]()
+    for row in problem.rows:
+        numbers, found = problem.of(row), stages.prediction(candidate, row)
+        nan = np.full(len(numbers), math.nan)
+        ends = found.intervals(np.array([n.half for n in numbers])) if found else (nan, nan)
+        columns = np.array([found.mean if found else nan, *ends]).T.tolist()
+        for number, (mean, low, high) in zip(numbers, columns, strict=True):
+            inside = low <= number.value <= high
+            at[number] = {"mean": mean, "low": low, "high": high, "compatible": inside}
+    p, n = stages.probability(candidate, problem.rows), min(len(stages.sample(candidate, r, [])) for r in problem.rows)
+    fits, likelihood = stages.fits(candidate), stages.likelihood(candidate)
+    return Judged(candidate, fits, likelihood, 0.0, p, n, [at[number] for number in problem.numbers])
 
 
-def answer(race: Race) -> dict[str, Any]:
+def answer(stages: Stages) -> dict[str, Any]:
     """Return what a diagnosis found, as run.json has it."""
-    ranked = judged(race)
+    ranked = judged(stages)
     first, names = ranked[0], [j.candidate.name for j in ranked]
-    equal = [j for j in ranked if j.fits and first.fits and j.likelihood >= first.likelihood - math.log(EQUAL)]
-    decides = telling(race, equal) if len(equal) > 1 else None
+    equal = [j for j in ranked if j is first or as_likely(j, first)] if first.fits else []
+    decides = telling(stages, equal) if len(equal) > 1 else None
     verdict = "nothing" if not first.fits else STATED if first.candidate.name == STATED else "explained"
     return {
         "verdict": verdict,
         "explanations": [j.candidate.name for j in equal],
-        "says": [*sentences(race, ranked, equal), *next_number(decides, equal)],
-        "tried": tried(race),
-        "reported": [number._asdict() for number in race.problem.numbers],
+        "says": [*sentences(stages, ranked, equal), *next_number(decides, equal)],
+        "tried": tried(stages),
+        "reported": [{**number._asdict(), "words": number.words} for number in stages.problem.numbers],
         "candidates": [described(j) for j in ranked],
-        "excluded": {c.name: why(race, c) for c in race.candidates if c.name not in names},
+        "excluded": {c.name: why(stages, c) for c in stages.candidates if c.name not in names},
         "tells": decides,
     }
+
+
+def as_likely(other: Judged, first: Judged) -> bool:
+    """Return whether another candidate explains the numbers as well as the first.
+
+    Both likelihoods are from few trainings: with n of each, the logarithm of their ratio has a deviation of about the
+    root of 2 p / n for p numbers, if both are the same program.
+    """
+    p = len(first.found)
+    noise = math.sqrt(p / first.n + p / other.n) / (1 + 1 / first.n)
+    return other.fits and other.n > 1 and first.likelihood - other.likelihood <= math.log(EQUAL) + 2 * noise
 
 
 def described(j: Judged) -> dict[str, Any]:
     """Return a candidate as JSON has it; the sentences are those of its deviations."""
     named = [DEVIATIONS[part] for part in (j.candidate.parts or (j.candidate.name,)) if part in DEVIATIONS]
-    numbers = zip(j.means, j.lows, j.highs, j.compatible, strict=True)
     return {
         "name": j.candidate.name,
         "kind": j.candidate.kind,
@@ -111,65 +117,69 @@ def described(j: Judged) -> dict[str, Any]:
         "probability": j.probability,
         "fits": j.fits,
         "p": j.p,
-        "compatible": sum(j.compatible),
+        "compatible": j.compatible,
         "seeds": j.n,
-        "numbers": [{"mean": m, "low": low, "high": high, "compatible": ok} for m, low, high, ok in numbers],
+        "numbers": j.found,
         "changes": j.candidate.rows,
     }
 
 
-def tried(race: Race) -> int:
+def tried(stages: Stages) -> int:
     """Return how many candidates are tried, those that a short training excludes among them."""
-    return len({*race.entrants, *race.timely, *race.tried}) - 1
+    return len({*stages.quick, *stages.tried}) - 1
 
 
-def why(race: Race, candidate: Candidate) -> str:
+def why(stages: Stages, candidate: Candidate) -> str:
     """Return why a candidate is not among those that were trained to the end."""
-    if candidate in race.late and candidate not in race.tried:
-        return f"not tried: it takes {race.work(candidate) / race.work(race.stated):.0f} times as long"
-    if candidate not in race.tried:
-        return "a short training leads too far away"
-    return f"too far away in {race.hardest or 'the first training'}"
+    if stages.task(candidate, stages.hardest, 0).key in stages.done:
+        return f"less likely than others in {stages.hardest}"
+    if candidate in stages.slow:
+        return f"not tried: it takes {stages.work(candidate) / stages.work(stages.stated):.0f} times as long"
+    near = candidate in stages.screened
+    return "left out, as the effort is limited" if near else "a short training leads too far away"
 
 
-def sentences(race: Race, ranked: Sequence[Judged], equal: Sequence[Judged]) -> Iterator[str]:
+def sentences(stages: Stages, ranked: Sequence[Judged], equal: Sequence[Judged]) -> Iterator[str]:
     """Say what explains the numbers, if anything does."""
-    first, count = ranked[0], tried(race)
-    what = "the number" if len(race.problem.numbers) == 1 else f"the {len(race.problem.numbers)} numbers"
+    first, count = ranked[0], tried(stages)
+    what = "the number" if len(stages.problem.numbers) == 1 else f"the {len(stages.problem.numbers)} numbers"
     if not first.fits:
-        nearest = f"The nearest is {first.candidate.name}: {compared(race, first)}"
+        nearest = f"The nearest is {first.candidate.name}: {compared(stages, first)}"
         yield f"None of {count} candidates explains {what}. {nearest}"
         return
     others = [j.candidate.name for j in equal if j is not first]
     name = "The settings as stated" if first.candidate.name == STATED else first.candidate.name
-    yield f"{name} {'explain' if first.candidate.name == STATED else 'explains'} {what}: {compared(race, first)}"
+    yield f"{name} {'explain' if first.candidate.name == STATED else 'explains'} {what}: {compared(stages, first)}"
     if first.candidate.name != STATED:
-        yield f"As stated: {compared(race, next(j for j in ranked if j.candidate.name == STATED))}"
+        yield f"As stated: {compared(stages, next(j for j in ranked if j.candidate.name == STATED))}"
     if others:
         listed = ", ".join(others[:FEW]) + (f" and {len(others) - FEW} more" if len(others) > FEW else "")
         verb = "explains" if len(others) == 1 else "explain"
         yield f"Of {count} candidates, {len(others)} {verb} {what} equally well: {listed}."
 
 
-def compared(race: Race, j: Judged) -> str:
+def compared(stages: Stages, j: Judged) -> str:
     """Return the interval of a single number, or how many of them are compatible."""
-    if len(race.problem.numbers) > 1:
-        return f"{sum(j.compatible)} of {len(j.compatible)} are compatible, within the 95 % interval of one training."
-    (number,) = race.problem.numbers
-    if math.isnan(j.means[0]):
+    if len(stages.problem.numbers) > 1:
+        return f"{j.compatible} of {len(j.found)} are compatible, within the 95 % interval of one training."
+    (number,), (found,) = stages.problem.numbers, j.found
+    if math.isnan(found["mean"]):
         return "its cost is not finite."
-    at = [show(value, number.measure) for value in (number.value, j.means[0], j.lows[0], j.highs[0])]
-    return f"{at[0]} was reported, and it gives {at[1]} ({at[2]} to {at[3]}) as {number.words}."
+    mean, low, high = (show(found[key], number.measure) for key in ("mean", "low", "high"))
+    reported = show(number.value, number.measure)
+    return f"{reported} was reported, and it gives {mean} ({low} to {high}) as {number.words}."
 
 
-def telling(race: Race, equal: Sequence[Judged]) -> dict[str, Any] | None:
+def telling(stages: Stages, equal: Sequence[Judged]) -> dict[str, Any] | None:
     """Return the measure, not reported so far, that tells the most of some candidates from each other; None if none."""
-    given = {(number.row, number.measure) for number in race.problem.numbers}
+    given = {(number.row, number.measure) for number in stages.problem.numbers}
     best, most = None, (0.0, 0.0)
-    for row, measure in itertools.product(race.problem.rows, (*MEASURES, *EARLY)):
-        samples = {j.candidate.name: race.sample(j.candidate, row, [measure])[:, 0] for j in equal[:FEW]}
+    for row, measure in itertools.product(stages.problem.rows, (*MEASURES, *EARLY)):
+        samples = {j.candidate.name: stages.sample(j.candidate, row, [measure])[:, 0] for j in equal[:FEW]}
         if (row, measure) not in given and (score := clarity(list(samples.values()))) > most:
-            best, most = telling_number(race, row, measure, samples), score
+            name = words(measure, first_step(stages.problem.trained[row]))
+            means = {name: float(sample.mean()) for name, sample in samples.items()}
+            best, most = {"row": row, "measure": measure, "words": name, "means": means}, score
     return best
 
 
@@ -181,12 +191,6 @@ def clarity(samples: Sequence[Array]) -> tuple[float, float]:
     deviation = max(math.sqrt(2 * float(np.mean(spreads))), TINY)
     distances = [abs(a.mean() - b.mean()) / deviation for a, b in itertools.combinations(samples, 2)]
     return float(sum(value > CLEAR for value in distances)), sum(distances) if max(distances) > CLEAR else 0.0
-
-
-def telling_number(race: Race, row: str, measure: str, samples: Mapping[str, Array]) -> dict[str, Any]:
-    first = first_step(race.problem.trained[row])
-    means = {name: float(sample.mean()) for name, sample in samples.items()}
-    return {"row": row, "measure": measure, "words": words(measure, first), "means": means}
 
 
 def next_number(decides: Mapping[str, Any] | None, equal: Sequence[Judged]) -> Iterator[str]:

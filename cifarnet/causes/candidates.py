@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from cifarnet import config
 from cifarnet.config import Settings
 from cifarnet.errors import ConfigError
 from cifarnet.nn.deviations import DEVIATIONS
 from cifarnet.nn.network import deviations_of
-from cifarnet.nn.schedules import Anneal, Constant, Cyclic, Decay
+from cifarnet.nn.schedules import Constant, Cyclic, Decay
 
 Changes = Mapping[str, Any]  # dotted keys and their values
 STATED = "as stated"
@@ -28,7 +27,7 @@ class Candidate:
     name: str
     kind: str
     says: str
-    rows: Mapping[str, Changes] = field(hash=False)
+    rows: dict[str, Changes] = field(hash=False)
     parts: tuple[str, ...] = ()  # of a pair: the names of both
 
     def settings(self, row: str, stated: Settings, seed: int) -> Settings:
@@ -36,14 +35,13 @@ class Candidate:
         return config.override(stated, {**self.rows.get(row, {}), "seed": seed}, "diagnose")
 
 
-@dataclass(frozen=True)
-class Way:
-    """One change, as a function of the stated settings; empty where it would change nothing."""
+class Alternative(NamedTuple):
+    """What one row may have instead of its stated settings."""
 
     name: str
     kind: str
     says: str
-    changes: Callable[[Settings], Changes]
+    changes: Changes
 
 
 def candidates(rows: Mapping[str, Settings], measures: Sequence[str]) -> list[Candidate]:
@@ -51,10 +49,14 @@ def candidates(rows: Mapping[str, Settings], measures: Sequence[str]) -> list[Ca
 
     What contradicts the settings of a row is left out, and what trains the same as something before it.
     """
-    found, known = [Candidate(STATED, STATED, "The settings as they are stated.", {})], [dict[str, Settings]()]
-    for way in ways(rows, measures):
-        candidate = Candidate(way.name, way.kind, way.says, {n: c for n, s in rows.items() if (c := way.changes(s))})
-        if (trained := changed(candidate, rows)) and trained not in known:
+    every = {STATED: Candidate(STATED, STATED, "The settings as they are stated.", {})}
+    for row, stated in rows.items():
+        for name, kind, says, changes in alternatives(stated, measures):
+            every.setdefault(name, Candidate(name, kind, says, {})).rows[row] = changes
+    found, known = list[Candidate](), list[dict[str, Settings]]()
+    for candidate in every.values():
+        trained = changed(candidate, rows)
+        if trained is not None and trained not in known:
             found.append(candidate)
             known.append(trained)
     return found
@@ -71,30 +73,27 @@ def changed(candidate: Candidate, rows: Mapping[str, Settings]) -> dict[str, Set
 def pair(a: Candidate, b: Candidate, rows: Mapping[str, Settings]) -> Candidate | None:
     """Return what combines two candidates; None where they change the same things, or contradict each other."""
     keys = [{key for changes in candidate.rows.values() for key in changes} for candidate in (a, b)]
-    both = {row: {**a.rows.get(row, {}), **b.rows.get(row, {})} for row in {**a.rows, **b.rows}}
+    both: dict[str, Changes] = {row: {**a.rows.get(row, {}), **b.rows.get(row, {})} for row in {**a.rows, **b.rows}}
     found = Candidate(f"{a.name} and {b.name}", "pair", f"{a.says} {b.says}", both, (a.name, b.name))
     return None if keys[0] & keys[1] or not changed(found, rows) else found
 
 
-def ways(rows: Mapping[str, Settings], measures: Sequence[str]) -> Iterator[Way]:
-    """Yield every change that may do something in one of the rows."""
+def alternatives(stated: Settings, measures: Sequence[str]) -> Iterator[Alternative]:
+    """Yield every change of a row's settings that may do something."""
     tested = any(measure.startswith("test_") for measure in measures)
     for key, deviation in DEVIATIONS.items():
-        if key != "validation_as_test" or tested:
-            yield Way(key, "deviation", str(deviation.__doc__), deviating(key))
+        if shows(key, stated) and (tested or key != "validation_as_test"):
+            yield Alternative(key, "deviation", str(deviation.__doc__), {f"deviations.{key}": True})
     names = {"centre": "only centred", "scale": "in [0, 1], not normalised", "standardize": "standardised"}
     for value, name in names.items():
-        yield Way(f"inputs {name}", "deviation", f"The inputs are {name}.", setting("data.normalize", value))
-    for shuffled, name in {True: "shuffled", False: "not shuffled"}.items():
-        text = f"The images are {name} {'every' if shuffled else 'in any'} epoch."
-        yield Way(f"images {name}", "deviation", text, setting("training.shuffle", shuffled))
-    yield from initial(rows)
-    yield from misprints()
-
-
-def deviating(key: str) -> Callable[[Settings], Changes]:
-    """Return the change of a deviation, which is none where it could not show."""
-    return lambda stated: {f"deviations.{key}": True} if shows(key, stated) else {}
+        if value != stated.data.normalize:
+            yield Alternative(f"inputs {name}", "deviation", f"The inputs are {name}.", {"data.normalize": value})
+    shuffle = not stated.training.shuffle
+    name, often = ("shuffled", "every") if shuffle else ("not shuffled", "in any")
+    text = f"The images are {name} {often} epoch."
+    yield Alternative(f"images {name}", "deviation", text, {"training.shuffle": shuffle})
+    yield from initial(stated)
+    yield from misprints(stated)
 
 
 def shows(key: str, stated: Settings) -> bool:
@@ -118,67 +117,35 @@ def shows(key: str, stated: Settings) -> bool:
     return needs.get(key, True) and normalised and not (key.startswith("l2_") and training.lam == 0)
 
 
-def setting(key: str, value: Any) -> Callable[[Settings], Changes]:
-    """Return the change of a setting to a value, where it is another."""
-    return lambda stated: {} if config.flatten(config.plain(stated))[key] == value else {key: value}
-
-
-def initial(rows: Mapping[str, Settings]) -> Iterator[Way]:
+def initial(stated: Settings) -> Iterator[Alternative]:
     """Yield other initial weights: of all layers, or of one."""
-    for name, std in {"xavier": "1 / sqrt(d_in)", "he": "sqrt(2 / d_in)"}.items():
-        text = f"The initial weights of each layer have a standard deviation of {std}."
-        yield Way(f"initial weights {name}", "deviation", text, weights(name))
-    for value in STDS:
-        text = f"The initial weights have a standard deviation of {value:g}."
-        yield Way(f"initial weights of {value:g}", "deviation", text, weights(value))
-    layers = max(len(settings.sizes) - 1 for settings in rows.values())
-    for layer, value in itertools.product(range(layers) if layers > 1 else (), STDS):
-        text = f"The initial weights of layer {layer + 1} have a standard deviation of {value:g}."
-        yield Way(f"initial W{layer + 1} of {value:g}", "deviation", text, weights(value, layer))
+    own = stated.network.init
+    stds = deviations_of(stated.sizes, own if isinstance(own, str) else own.std)
+    for name, text in {"xavier": "1 / sqrt(d_in)", "he": "sqrt(2 / d_in)"}.items():
+        if (others := deviations_of(stated.sizes, name)) != stds:
+            says = f"The initial weights of each layer have a standard deviation of {text}."
+            yield Alternative(f"initial weights {name}", "deviation", says, {"network.init": {"std": others}})
+    layers = len(stds)
+    for layer in (None, *(range(layers) if layers > 1 else ())):
+        name, of = ("weights", "") if layer is None else (f"W{layer + 1}", f" of layer {layer + 1}")
+        for value in STDS:
+            others = [value if layer in (None, i) else std for i, std in enumerate(stds)]
+            if others != stds:
+                says = f"The initial weights{of} have a standard deviation of {value:g}."
+                yield Alternative(f"initial {name} of {value:g}", "deviation", says, {"network.init": {"std": others}})
 
 
-def weights(init: str | float, layer: int | None = None) -> Callable[[Settings], Changes]:
-    """Return the change to other initial weights, of one layer or of all."""
-
-    def changes(stated: Settings) -> Changes:
-        own = stated.network.init
-        stds = deviations_of(stated.sizes, own if isinstance(own, str) else own.std)
-        others = deviations_of(stated.sizes, init)
-        new = [other if layer in (None, i) else std for i, (std, other) in enumerate(zip(stds, others, strict=True))]
-        return {} if new == stds else {"network.init": {"std": new}}
-
-    return changes
-
-
-def misprints() -> Iterator[Way]:
-    """Yield the neighbours of a printed lambda and eta: their points shifted."""
-    for places in POWERS:
-        factor = f"{10.0**places:g}"
-        text = f"Lambda is {factor} times the stated one, as if its point were misprinted."
-        yield Way(f"lambda times {factor}", "misprint", text, scaled("training.lambda", 10.0**places))
-    for places in (-1, 1):
-        factor = f"{10.0**places:g}"
-        text = f"Eta is {factor} times the stated one, as if its point were misprinted."
-        yield Way(f"eta times {factor}", "misprint", text, rated(10.0**places))
-
-
-def scaled(key: str, factor: float) -> Callable[[Settings], Changes]:
-    """Return the change of a number by a factor."""
-
-    def changes(stated: Settings) -> Changes:
-        value = config.flatten(config.plain(stated))[key]
-        return {key: float(f"{factor * value:.12g}")} if value else {}
-
-    return changes
-
-
-def rated(factor: float) -> Callable[[Settings], Changes]:
-    """Return the change of the highest, or only, learning rate by a factor."""
-
-    def changes(stated: Settings) -> Changes:
-        schedule = stated.training.schedule
-        name = "eta" if isinstance(schedule, Decay) else "eta_max"
-        value = schedule.eta_max if isinstance(schedule, Cyclic | Anneal) else getattr(schedule, "eta0", 0)
-        return {f"training.schedule.{name}": float(f"{factor * value:.12g}")}
-
-    return changes
+def misprints(stated: Settings) -> Iterator[Alternative]:
+    """Yield the neighbours of a printed lambda and of the highest, or only, eta: their points shifted."""
+    schedule = stated.training.schedule
+    name, eta = ("eta", schedule.eta0) if isinstance(schedule, Decay) else ("eta_max", schedule.eta_max)
+    printed = [
+        ("lambda", "training.lambda", stated.training.lam, POWERS),
+        ("eta", f"training.schedule.{name}", eta, (-1, 1)),
+    ]
+    for name, key, value, powers in printed:
+        for places in powers if value else ():
+            factor = f"{10.0**places:g}"
+            says = f"{name.capitalize()} is {factor} times the stated one, as if its point were misprinted."
+            changes = {key: float(f"{10.0**places * value:.12g}")}
+            yield Alternative(f"{name} times {factor}", "misprint", says, changes)

@@ -6,8 +6,6 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import pairwise
-from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,7 +13,7 @@ import numpy as np
 from cifarnet.causes import likelihood as distributions
 from cifarnet.causes.candidates import Candidate
 from cifarnet.causes.likelihood import FEWEST, FITS, Array, Prediction, Spread, floors, predict, quantity
-from cifarnet.causes.numbers import Number, Problem, key, shortened
+from cifarnet.causes.numbers import Number, Problem, key, shortened, work
 from cifarnet.config import Settings
 
 SEEDS = 3  # of a candidate that may be right
@@ -33,11 +31,7 @@ class Task(NamedTuple):
 
     @property
     def work(self) -> float:
-        """About how long it takes, in weights times images."""
-        s = self.settings
-        measured = s.training.schedule.repeats[0] * (s.evaluation.per_cycle or 1) + 1
-        scored = measured * (s.data.n_train + s.data.n_validation) + 10_000
-        return float(sum(prod(pair) for pair in pairwise(s.sizes))) * (2 * s.updates * s.training.batch_size + scored)
+        return work(self.settings)
 
 
 @dataclass
@@ -66,10 +60,10 @@ class Evidence:
         name = (candidate.name, row, number, short)
         if name not in self.known:
             stated = self.problem.trained[row]
-            settings = candidate.settings(
-                row, shortened(stated, self.short(row)) if short else stated, stated.seed + number
-            )
-            self.known[name] = Task(key(settings), settings, f"{candidate.name}, {row}, seed {settings.seed}")
+            length = shortened(stated, self.short(row)) if short else stated
+            settings = candidate.settings(row, length, stated.seed + number)
+            what = ", ".join(filter(None, [candidate.name, row, f"seed {settings.seed}", "short" * short]))
+            self.known[name] = Task(key(settings), settings, what)
         return self.known[name]
 
     def short(self, row: str) -> int:
@@ -163,10 +157,6 @@ class Evidence:
         found = [(self.prediction(candidate, row), self.reported(row)) for row in self.problem.rows]
         return sum(prediction.log_density(reported) if prediction else -math.inf for prediction, reported in found)
 
-    def explained(self, candidates: Sequence[Candidate]) -> bool:
-        """Return whether all numbers are explained as stated, or by one of these candidates."""
-        return any(self.fits(c) for c in self.finished if c in candidates or c is self.stated)
-
     def fits(self, candidate: Candidate) -> bool:
         """Return whether a candidate explains all numbers: together, as many of them as chance leaves, and narrowly.
 
@@ -175,13 +165,9 @@ class Evidence:
         inside = [within for row in self.problem.rows for within in self.compatible(candidate, row)]
         by_chance = inside.count(False) <= distributions.by_chance(len(inside))
         probable = self.probability(candidate, self.problem.rows) >= FITS
-        return by_chance and probable and self.likelihood(candidate) > self.ignorance
-
-    @cached_property
-    def ignorance(self) -> float:
-        """The logarithm of the likelihood of all numbers where nothing is known."""
         costs = [number.value for number in self.problem.numbers if quantity(number.measure) != "accuracy"]
-        return -sum(math.log(2 * abs(cost) + 1e-9) for cost in costs)
+        ignorance = -sum(math.log(2 * abs(cost) + 1e-9) for cost in costs)
+        return by_chance and probable and self.likelihood(candidate) > ignorance
 
     def compatible(self, candidate: Candidate, row: str) -> list[bool]:
         """Return which numbers of a row are within the interval of one more training."""

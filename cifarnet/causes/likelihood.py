@@ -19,27 +19,24 @@ STRANGE = 50.0  # times the usual variance, or a part of it: a training that is 
 LEVEL = 0.95  # of the intervals
 FITS = 0.01  # probability of such numbers, below which they are not explained
 FEWEST = 3  # samples that can tell whether all vary alike
-MOST = {
-    "accuracy": 60.0,
-    "cost": 6.0,
-    "loss": 6.0,
-}  # degrees of freedom of a usual variance; costs vary as they are high
+MOST = {"accuracy": 60.0, "cost": 6.0, "loss": 6.0}  # degrees of freedom of a usual variance; a high cost varies more
 FLOOR = {"accuracy": 0.001, "cost": 0.002, "loss": 0.002}  # the least deviation: that of a run of equal seeds is none
+STEP = 1e-3  # of numerical derivatives
 GRID = np.linspace(0, math.pi / 2, 4001)
 SINES, COSINES = (np.log(part.clip(1e-300)) for part in (np.sin(GRID), np.cos(GRID)))
 
 
-def beta_below(x: float, a: float, b: float) -> float:
-    """Return the incomplete beta function I_x(a, b) for a and b of at least 1/2: with x = sin^2, it is smooth."""
-    logs = (2 * a - 1) * SINES + (2 * b - 1) * COSINES
+def outside(f: float, p: int, df: float) -> float:
+    """Return the probability that F, of p and df degrees of freedom, is above f; t^2 is F with p = 1.
+
+    It is the incomplete beta function of df / (df + p f), whose integrand is smooth in the angle with this sin^2.
+    """
+    if not math.isfinite(f):
+        return 0.0
+    logs = (df - 1) * SINES + (p - 1) * COSINES
     density = np.exp(logs - logs.max())
     area = np.concatenate([[0], np.cumsum((density[1:] + density[:-1]) / 2)])
-    return float(np.interp(math.asin(math.sqrt(min(max(x, 0.0), 1.0))), GRID, area) / area[-1])
-
-
-def outside(f: float, p: int, df: float) -> float:
-    """Return the probability that F, of p and df degrees of freedom, is above f; t^2 is F with p = 1."""
-    return beta_below(df / (df + p * f), df / 2, p / 2) if math.isfinite(f) else 0.0
+    return float(np.interp(math.asin(math.sqrt(df / (df + p * f))), GRID, area) / area[-1])
 
 
 @cache
@@ -74,14 +71,14 @@ def quantity(measure: str) -> str:
     return measure.partition("@")[0].rpartition("_")[2]
 
 
-def polygamma(order: int, x: float) -> float:
-    """Return the digamma function (order 0) or the trigamma function (order 1): by recurrence, then by its series."""
-    total = 0.0
-    while x < 8:
-        total, x = total + (-1 / x if order == 0 else 1 / x**2), x + 1
-    if order == 0:
-        return total + math.log(x) - 1 / (2 * x) - 1 / (12 * x**2) + 1 / (120 * x**4)
-    return total + 1 / x + 1 / (2 * x**2) + 1 / (6 * x**3) - 1 / (30 * x**5)
+def digamma(x: float) -> float:
+    """Return the first derivative of the logarithm of the gamma function."""
+    return (math.lgamma(x + STEP) - math.lgamma(x - STEP)) / (2 * STEP)
+
+
+def trigamma(x: float) -> float:
+    """Return the second derivative of the logarithm of the gamma function."""
+    return (math.lgamma(x + STEP) - 2 * math.lgamma(x) + math.lgamma(x - STEP)) / STEP**2
 
 
 def spread(samples: Sequence[Array], measures: Sequence[str]) -> Spread:
@@ -91,7 +88,7 @@ def spread(samples: Sequence[Array], measures: Sequence[str]) -> Spread:
     """
     df, least = np.array([len(sample) - 1 for sample in samples]), floors(measures)
     own = np.array([sample.var(axis=0, ddof=1) for sample in samples])  # (k, p)
-    variances, bias = np.maximum(own, least), np.array([polygamma(0, d / 2) - math.log(d / 2) for d in df])
+    variances, bias = np.maximum(own, least), np.array([digamma(d / 2) - math.log(d / 2) for d in df])
     logs = np.where(own < least, -np.inf, np.log(variances) - bias[:, None])
     known = [prior(column, df, MOST[quantity(m)]) for column, m in zip(logs.T, measures, strict=True)]
     usual, worth = (np.array(column) for column in zip(*known, strict=True))
@@ -112,14 +109,14 @@ def prior(logs: Array, df: Array, most: float) -> tuple[float, float]:
     total = min(float(df.sum()), most)
     if len(logs) < FEWEST:
         return float(np.exp(np.average(logs, weights=df))), total
-    excess = float(logs.var(ddof=1) - np.mean([polygamma(1, d / 2) for d in df]))
-    if excess <= polygamma(1, total / 2):
+    excess = float(logs.var(ddof=1) - np.mean([trigamma(d / 2) for d in df]))
+    if excess <= trigamma(total / 2):
         return float(np.exp(np.average(logs, weights=df))), total
     low, high = 0.1, total
     for _ in range(50):  # the d with trigamma(d / 2) = excess
         middle = (low + high) / 2
-        low, high = (middle, high) if polygamma(1, middle / 2) > excess else (low, middle)
-    return float(np.exp(logs.mean() + polygamma(0, low / 2) - math.log(low / 2))), max(low, 1.0)
+        low, high = (middle, high) if trigamma(middle / 2) > excess else (low, middle)
+    return float(np.exp(logs.mean() + digamma(low / 2) - math.log(low / 2))), max(low, 1.0)
 
 
 def by_chance(n: int) -> int:

@@ -9,17 +9,19 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
+from math import prod
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cifarnet.config import Settings
 from cifarnet.errors import ConfigError
 from cifarnet.experiments.pool import Outcome
 from cifarnet.nn.schedules import Cyclic
 from cifarnet.runs import Folder
-from cifarnet.training import Record
 
 MEASURES = tuple(
     f"{split}_{kind}" for split in ("test", "validation", "train") for kind in ("accuracy", "loss", "cost")
@@ -32,7 +34,6 @@ POINTS = 24  # of all curves together: more are no news, as neighbours go togeth
 MEASUREMENTS = 4  # of a training whose numbers are those of its end
 DENSEST = 20  # measurements of a cycle
 CHANCE = 0.1  # accuracy of a network whose cost is not finite: every image gets the first class
-NAMES = {"train": "training"}
 
 
 class Number(NamedTuple):
@@ -59,7 +60,7 @@ def words(measure: str, first: int | None = None) -> str:
     when = f" after {int(float(step)):,} updates" if step not in ("", "0") else " at the start" if step else ""
     if measure.startswith("first."):
         when = f" after {first:,} updates" if first else " at the first measurement"
-    return f"{NAMES.get(split, split)} {kind}{when}"
+    return f"{'training' if split == 'train' else split} {kind}{when}"
 
 
 def distinct(numbers: Sequence[Number]) -> list[Number]:
@@ -124,6 +125,15 @@ def shortened(settings: Settings, updates: int) -> Settings:
     return settings.model_copy(update={"training": training, "evaluation": evaluation})
 
 
+def work(settings: Settings) -> float:
+    """Return about how long a training takes, in weights times images."""
+    schedule = settings.training.schedule
+    measured = schedule.repeats[0] * (settings.evaluation.per_cycle or schedule.measurements) + 1
+    scored = measured * (settings.data.n_train + settings.data.n_validation) + 10_000
+    weights = sum(prod(pair) for pair in pairwise(settings.sizes))
+    return float(weights * (2 * settings.updates * settings.training.batch_size + scored))
+
+
 def first_step(settings: Settings) -> int:
     """Return the step of the first measurement after the start, that of a cycle's evenly spread ones."""
     schedule = settings.training.schedule
@@ -134,29 +144,21 @@ def values(outcome: Outcome, columns: Sequence[str], first: int) -> dict[str, fl
     """Return what a training measured; where its cost was not finite, accuracies at chance."""
     if outcome.status == "diverged":
         return {name: CHANCE if name in MEASURES and "accuracy" in name else math.nan for name in columns}
-    return {name: value(outcome, name, first) for name in columns}
+    rows = [record.row() for record in outcome.records]
+    records = {name: np.array([row[name] for row in rows], float) for name in rows[0]}
+    return {name: value(name, outcome.results, records, first) for name in columns}
 
 
-def value(outcome: Outcome, measure: str, first: int) -> float:
-    name, _, step = measure.removeprefix("first.").partition("@")
-    if step or measure.startswith("first."):
-        return at(outcome.records, name, float(step or first))
-    return float(outcome.results.get(name, math.nan))
+def value(name: str, results: Mapping[str, Any], records: Mapping[str, NDArray[Any]], first: int) -> float:
+    """Return a number, by the name that `Number` has for it, from the results and the columns of a training.
 
-
-def score(record: Record, name: str) -> float:
-    """Return a score of a record."""
-    split, _, kind = name.partition("_")
-    scores = getattr(record, split)
-    return float(getattr(scores, kind)) if scores else math.nan
-
-
-def at(records: Sequence[Record], name: str, step: float) -> float:
-    """Return a score at a step, between two records on the straight line; NaN after the last."""
-    steps = [record.step for record in records]
-    if not steps or step > steps[-1]:
-        return math.nan
-    return float(np.interp(step, steps, [score(record, name) for record in records]))
+    Between two records it is on the straight line; NaN after the last, and where it was not measured.
+    """
+    column, _, step = name.removeprefix("first.").partition("@")
+    if column == name:
+        return float(results.get(name, math.nan))
+    at, known = float(step or first), records.get(column)
+    return math.nan if known is None or at > records["step"][-1] else float(np.interp(at, records["step"], known))
 
 
 def read_curve(path: Path, settings: Settings) -> list[Number]:

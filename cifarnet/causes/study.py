@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -14,13 +15,14 @@ from cifarnet.causes.answer import answer
 from cifarnet.causes.candidates import Candidate, candidates
 from cifarnet.causes.evidence import Task
 from cifarnet.causes.numbers import Number, Problem, distinct, first_step, values
-from cifarnet.causes.race import Race
+from cifarnet.causes.stages import Stages
 from cifarnet.errors import RunError
 from cifarnet.experiments import pool, train
-from cifarnet.experiments.pool import Executor, Outcome
+from cifarnet.experiments.pool import Executor
 from cifarnet.runs import Run
 
 TABLE, PLAN = "trainings.csv", "plan.json"
+Known = Mapping[str, Mapping[str, float]]  # what trainings measured, by their keys
 
 
 class Progress(NamedTuple):
@@ -36,32 +38,27 @@ class Diagnosis:
     """Candidates for numbers that differ, and the run folder that has what they give."""
 
     run: Run
-    race: Race
-
-    @property
-    def problem(self) -> Problem:
-        return self.race.problem
+    stages: Stages
 
 
-def start(problem: Problem, executor: Executor, runs_dir: Path) -> Diagnosis:
-    """Make the run folder of a diagnosis."""
-    problem = Problem(problem.rows, distinct(problem.numbers))
-    settings = next(iter(problem.rows.values()))
-    tried = candidates(problem.trained, [number.measure for number in problem.numbers])
-    plan = {
+def plan_of(problem: Problem, effort: float | None = None) -> dict[str, Any]:
+    """Return plan.json: the rows, their numbers, and what is tried; ``effort`` limits the work (see `Stages`)."""
+    numbers = distinct(problem.numbers)
+    tried = candidates(problem.trained, [number.measure for number in numbers])
+    return {
         "rows": {row: config.plain(stated) for row, stated in problem.rows.items()},
-        "numbers": [number._asdict() for number in problem.numbers],
+        "numbers": [number._asdict() for number in numbers],
         "candidates": [asdict(candidate) for candidate in tried],
+        "effort": effort,
     }
+
+
+def start(problem: Problem, executor: Executor, runs_dir: Path, effort: float | None = None) -> Diagnosis:
+    """Make the run folder of a diagnosis."""
+    settings = next(iter(problem.rows.values()))
+    files = {PLAN: plan_of(problem, effort)}
     dataset = executor.dataset(settings.data)
-    run = train.create(settings, dataset, runs_dir, "diagnose", threads=executor.threads, files={PLAN: plan})
-    return Diagnosis(run, Race(problem, tried, official=is_official(run)))
-
-
-def is_official(run: Run) -> bool:
-    """Return whether others have the very images of a run."""
-    images = run.environment["data"]
-    return bool(images["official"] or images["source"] == "synthetic")
+    return read(train.create(settings, dataset, runs_dir, "diagnose", threads=executor.threads, files=files))
 
 
 def read(run: Run) -> Diagnosis:
@@ -73,10 +70,14 @@ def read(run: Run) -> Diagnosis:
         rows = {row: config.load(stated) for row, stated in plan["rows"].items()}
         problem = Problem(rows, [Number(**number) for number in plan["numbers"]])
         tried = [Candidate(**{**c, "parts": tuple(c["parts"])}) for c in plan["candidates"]]
-        done = {row["key"]: {name: float(row[name] or "nan") for name in problem.columns} for row in table}
+        done: dict[str, Mapping[str, float]] = {}
+        done |= {row["key"]: {name: float(row[name] or "nan") for name in problem.columns} for row in table}
+        effort = plan["effort"] or math.inf
     except (KeyError, TypeError, ValueError) as error:
         raise RunError(f"{run.path}: not a diagnosis that can be read ({str(error)[:150]!r}); make it again") from error
-    return Diagnosis(run, Race(problem, tried, dict(done), is_official(run)))
+    images = run.environment["data"]
+    official = images["official"] or images["source"] == "synthetic"  # others have the very same ones
+    return Diagnosis(run, Stages(problem, tried, done, official, effort=effort))
 
 
 def resume(run: Run, executor: Executor) -> Diagnosis:
@@ -87,7 +88,7 @@ def resume(run: Run, executor: Executor) -> Diagnosis:
         dataset = executor.dataset(run.settings.data)
         if changed := "; ".join(train.contradictions(run, run.settings, dataset)):
             raise RunError(f"{run.path}: cannot go on, as it would become another diagnosis: {changed}; undo that")
-        run.reopen(len(found.race.done), "trainings")
+        run.reopen(len(found.stages.done), "trainings")
     except BaseException:
         run.release()
         raise
@@ -95,19 +96,21 @@ def resume(run: Run, executor: Executor) -> Diagnosis:
 
 
 def execute(
-    diagnosis: Diagnosis, executor: Executor, data_dir: Path | None = None
+    diagnosis: Diagnosis, executor: Executor, data_dir: Path | None = None, known: Known | None = None
 ) -> Generator[Progress | None, None, None]:
     """Do the trainings that are missing, add a row as each ends, and at the end write the answer.
+
+    ``known`` has what is measured of trainings elsewhere, by their keys: these are not done again.
 
     Yields now and then, so that the caller may leave: the running trainings are then stopped, those that ended are
     written, and the run is marked as interrupted.
     """
     run, stop = diagnosis.run, threading.Event()
-    ends = trained(diagnosis, executor, data_dir, stop)
+    ends = trained(diagnosis, executor, data_dir, stop, known or {})
     with pages.page_of(run):
         try:
             yield from ends
-            results = answer(diagnosis.race)
+            results = answer(diagnosis.stages)
             run.write("best.yaml", best(diagnosis, results))
             run.finish("completed", results=results)
         except BaseException as error:
@@ -123,28 +126,38 @@ def execute(
 
 def best(diagnosis: Diagnosis, results: Mapping[str, Any]) -> str:
     """Return the config of the most probable candidate, in the row whose numbers are the strangest as stated."""
-    race, first = diagnosis.race, results["candidates"][0]
-    chosen = next(candidate for candidate in race.tried if candidate.name == first["name"])
-    stated = race.problem.rows[race.hardest]
-    return f"# {first['name']}: {first['says']}\n" + config.dump(chosen.settings(race.hardest, stated, stated.seed))
+    stages, first = diagnosis.stages, results["candidates"][0]
+    chosen = next(candidate for candidate in stages.tried if candidate.name == first["name"])
+    stated = stages.problem.rows[stages.hardest]
+    return f"# {first['name']}: {first['says']}\n" + config.dump(chosen.settings(stages.hardest, stated, stated.seed))
 
 
 def trained(
-    diagnosis: Diagnosis, executor: Executor, data_dir: Path | None, stop: threading.Event
+    diagnosis: Diagnosis, executor: Executor, data_dir: Path | None, stop: threading.Event, known: Known
 ) -> Iterator[Progress | None]:
     """Do the trainings of one stage after the other, and write a row as each ends."""
-    race, fingerprint, work = diagnosis.race, data.fingerprints(data_dir), 0.0
-    while not stop.is_set() and (tasks := race.todo()):
+    stages, fingerprint, work = diagnosis.stages, data.fingerprints(data_dir), 0.0
+    while not stop.is_set() and (tasks := stages.todo()):
+        for task in tasks:
+            found = known.get(task.key, {})
+            if found.keys() >= set(diagnosis.stages.problem.columns):
+                write(
+                    diagnosis, task, "completed", 0.0, {name: found[name] for name in diagnosis.stages.problem.columns}
+                )
+        tasks = [task for task in tasks if task.key not in stages.done]
         left = sum(task.work for task in tasks)
         jobs = [pool.Job(task, task.settings, fingerprint(task.settings.data)) for task in sorted(tasks, key=order)]
         for end in pool.run(jobs, executor, stop):
             if not end or end[1].status == "left":
                 yield None
                 continue
-            task: Task = end[0].key
-            write(diagnosis, task, end[1])
+            task, outcome = end[0].key, end[1]
+            if outcome.status not in ("completed", "diverged"):
+                raise RunError(f"{task.what}: {outcome.status}: {outcome.note}")
+            found = values(outcome, stages.problem.columns, first_step(task.settings))
+            write(diagnosis, task, outcome.status, outcome.seconds, found)
             work, left = work + task.work, left - task.work
-            yield Progress(len(race.done), work / max(work + left, race.expected), task.what)
+            yield Progress(len(stages.done), work / max(work + left, stages.expected), task.what)
 
 
 def order(task: Task) -> tuple[str, str, float]:
@@ -153,11 +166,9 @@ def order(task: Task) -> tuple[str, str, float]:
     return images.model_dump_json(), " ".join(task.settings.deviations.on("inputs")), -task.work
 
 
-def write(diagnosis: Diagnosis, task: Task, outcome: Outcome) -> None:
+def write(diagnosis: Diagnosis, task: Task, status: str, seconds: float, found: Mapping[str, float]) -> None:
     """Add the row of a training."""
-    if outcome.status not in ("completed", "diverged"):
-        raise RunError(f"{task.what}: {outcome.status}: {outcome.note}")
-    found = values(outcome, diagnosis.problem.columns, first_step(task.settings))
-    head = {"key": task.key, "what": task.what, "status": outcome.status, "seconds": outcome.seconds}
-    diagnosis.run.append({**head, **found}, TABLE)
-    diagnosis.race.done[task.key] = found
+    head = {"key": task.key, "what": task.what, "status": status, "seconds": seconds}
+    own = {name: found[name] for name in diagnosis.stages.problem.columns}
+    diagnosis.run.append({**head, **own}, TABLE)
+    diagnosis.stages.done[task.key] = own

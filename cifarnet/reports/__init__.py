@@ -1,6 +1,7 @@
 """The reports: what they print and claim (`spec`), trained again (`jobs`), compared by one rule and shown (`page`).
 
-`compare` has the numbers, `curves` the figures, `claims` the claims, and `statistics` the rule itself.
+`compare` has the numbers, `curves` the figures, `claims` the claims, `statistics` the rule itself, and `reasons` what
+numbers that differ may come from.
 """
 
 from __future__ import annotations
@@ -8,26 +9,19 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from cifarnet import data
 from cifarnet.experiments.pool import Executor
 from cifarnet.reports import jobs
-from cifarnet.reports.jobs import Scope, listing, scope
+from cifarnet.reports.jobs import Progress, Scope, listing, scope
 from cifarnet.reports.page import Report
+from cifarnet.reports.reasons import explain, problem
 from cifarnet.reports.spec import Study, read_studies, read_study
 from cifarnet.reports.statistics import scipy
 
-__all__ = ["Progress", "Report", "Scope", "listing", "read_studies", "read_study", "reproduce", "scope"]
-
-
-class Progress(NamedTuple):
-    """How far the work is: tasks done, of how many, the fraction of the work, and the row whose task ended last."""
-
-    done: int
-    total: int
-    fraction: float
-    name: str
+__all__ = [
+    "Progress", "Report", "Scope", "explain", "listing", "problem", "read_studies", "read_study", "reproduce", "scope",
+]  # fmt: skip
 
 
 def reproduce(

@@ -23,7 +23,6 @@ class Tested(NamedTuple):
     reason: str = ""
     rival: str = ""
     difference: float = math.nan
-    error: float = math.nan
     low: float = math.nan
     high: float = math.nan
     n: int = 0
@@ -53,7 +52,7 @@ def test(study: Study, claim: Claim, results: Results, incomparable: str = "") -
     result = statistics.alike(one, others, claim.margin) if alike else statistics.best(one, others)
     low, high = sorted((sign * result.low, sign * result.high))
     return Tested(claim, "cannot be compared" if incomparable else "undecided", incomparable, rivals[result.rival],
-                  sign * result.difference, result.error, low, high, len(seeds), result=result)  # fmt: skip
+                  sign * result.difference, low, high, len(seeds), result=result)  # fmt: skip
 
 
 def same_network(a: Settings, b: Settings, measure: str) -> bool:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cifarnet import data
+from cifarnet.causes import work
 from cifarnet.config import BATCH_IMAGES, IMAGE_VALUES, Data, Settings
 from cifarnet.errors import ConfigError, RunError
 from cifarnet.experiments import pool
@@ -43,14 +44,19 @@ class Task(NamedTuple):
     @property
     def work(self) -> float:
         """Roughly how long it takes, in weights times images."""
-        s = self.settings
-        weights = sum(prod(pair) for pair in pairwise(s.sizes))
-        if self.check:
-            return 2.0 * weights**2 * len(self.check.methods) * self.check.samples
-        schedule = s.training.schedule
-        measured = schedule.repeats[0] * (s.evaluation.per_cycle or schedule.measurements)
-        scored = s.data.n_validation + (s.data.n_train if s.evaluation.train_cost == "all" else 0)
-        return float(weights * (2 * s.updates * s.training.batch_size + measured * scored))
+        if not self.check:
+            return work(self.settings)
+        weights = sum(prod(pair) for pair in pairwise(self.settings.sizes))
+        return 2.0 * weights**2 * len(self.check.methods) * self.check.samples
+
+
+class Progress(NamedTuple):
+    """How far the work is: what is done, of how many, the fraction of the work, and the row that ended last."""
+
+    done: int
+    total: int
+    fraction: float
+    name: str
 
 
 class Scope(NamedTuple):

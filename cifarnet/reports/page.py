@@ -23,7 +23,7 @@ from cifarnet.reports.printed import Measure, Reported
 from cifarnet.reports.spec import BASES, Exhibit, Row, Study
 from cifarnet.reports.statistics import LEVEL
 from cifarnet.runs import Folder, Run
-from cifarnet.runs.catalog import duration
+from cifarnet.runs.catalog import duration, percent
 
 COLUMNS = ["exhibit", "row", "quantity", "reported", "mean", "std", "n", "95 %", "verdict", "rests on", "remark"]
 CAUSES = "causes.json"  # what cifarnet diagnose found for the numbers that are incompatible, where it was asked
@@ -70,10 +70,16 @@ class Report:
         """Fill the explanation of a number that is incompatible, and add its cause."""
         if entry.verdict != "incompatible":
             return entry
-        reason = self.fill(study, entry.reason)
-        measure = ".".join(entry.quantity.split(" ", 1)) if entry.quantity.startswith("first ") else entry.quantity
-        found = self.causes.get(f"{study.id}/{entry.exhibit}/{entry.row} {measure.replace(' ', '_')}")
+        reason, found = self.fill(study, entry.reason), self.cause_of(entry)
         return entry._replace(reason=" ".join(filter(None, [reason, cause(found, entry.quantity) if found else ""])))
+
+    def cause_of(self, entry: Entry) -> dict[str, Any] | None:
+        """Return what causes.json has of a number."""
+        measure = ".".join(entry.quantity.split(" ", 1)) if entry.quantity.startswith("first ") else entry.quantity
+        found: dict[str, Any] | None = self.causes.get(
+            f"{entry.report}/{entry.exhibit}/{entry.row} {measure.replace(' ', '_')}"
+        )
+        return found
 
     def fill(self, study: Study, text: str) -> str:
         return compare.fill(text, study, self.results, show)
@@ -129,10 +135,12 @@ class Report:
         verdicts = [tested.verdict for found in self.claims.values() for tested in found]
         figures = [c for found in self.curves.values() for _, _, c in found]
         points = [verdict for c in figures for verdict in c.verdicts]
+        differ = [self.cause_of(e) for e in accuracies if e.counts and e.verdict == "incompatible"]
         numbers = compare.count(everything)
-        judged = sum(numbers[name] for name in ("compatible", "incompatible", "not_decidable"))
+        judged = sum(e.counts and not math.isnan(e.low) for e in everything)
         return {
             "accuracies": compare.count(accuracies),
+            "explained": sum(bool(found and found["deviation"]) for found in differ),
             "readings": {basis: compare.count(e for e in accuracies if e.basis == basis) for basis in BASES},
             "firm": compare.count(e for e in accuracies if e.basis in BASES[:FIRM]),
             "numbers": numbers,
@@ -147,6 +155,7 @@ class Report:
             "claims_not_tested": verdicts.count("not tested"),
             "claims": len(verdicts),
             "by_chance": round((1 - LEVEL) * judged, 1),
+            "curves_by_chance": round((1 - LEVEL) * sum(c.n > 1 for c in figures), 1),
             "seeds": max((len(keys) for keys in self.state["rows"].values()), default=0),
         }
 
@@ -157,8 +166,12 @@ class Report:
         head = self.summary()
         a, missing, untested = head["accuracies"], head["claims_not_run"], head["claims_not_tested"]
         judged = a["compatible"] + a["incompatible"] + a["not_decidable"]
-        accuracies = outcome(a["compatible"], judged, "accuracies", "are compatible",
-                             {"not decidable": a["not_decidable"], "not run": a["not_run"]})  # fmt: skip
+        rest = {
+            "under a named deviation": head["explained"],
+            "not decidable": a["not_decidable"],
+            "not run": a["not_run"],
+        }
+        accuracies = outcome(a["compatible"], judged, "accuracies", "are compatible", rest)
         tested = head["claims"] - missing - untested
         claims = outcome(head["claims_hold"], tested, "claims", "hold", {"not tested": untested, "not run": missing})
         return f"{claims}." if self.standalone else f"{accuracies}; {claims}."
@@ -231,8 +244,8 @@ class Report:
     def findings(self, study: Study) -> list[str]:
         """Return what was found, filled, as far as a number has the verdict that it explains."""
         verdicts = [(e.verdict, e.exhibit, f"{e.exhibit}/{e.row}") for e in self.entries[study.id]]
-        shown = [f for f in study.findings if not f.exhibit
-                 or any(f.verdict == verdict and f.exhibit in places for verdict, *places in verdicts)]  # fmt: skip
+        shown = [f for f in study.findings
+                 if any(f.verdict == verdict and f.exhibit in places for verdict, *places in verdicts)]  # fmt: skip
         return [text for finding in shown if (text := self.fill(study, finding.says))]
 
     def section(self, study: Study, exhibit: Exhibit) -> dict[str, Any]:
@@ -283,7 +296,7 @@ def outcome(good: int, total: int, things: str, verb: str, open_: Mapping[str, i
 def cause(found: Mapping[str, Any], quantity: str) -> str:
     """Say under which deviation a number is compatible, or that there is none."""
     if not found["deviation"]:
-        return f"None of {found['tried']} deviations tried makes it compatible."
+        return found.get("says") or f"None of {found['tried']} deviations tried explains it."
     interval = f"{show(found['mean'], quantity)} ({span(found['low'], found['high'], quantity)})"
     return " ".join(filter(None, [f"Compatible under: {found['deviation']}, {interval}.", found.get("says", ""),
                                   f"Again: {found['command']}"]))  # fmt: skip
@@ -299,8 +312,9 @@ def described(found: Compared) -> str:
     outside = [f"{x:g}" for x, v in zip(found.curve.x, found.verdicts, strict=True) if v == "incompatible"]
     if 0 < len(outside) <= FEW:
         words += f"; incompatible at {', '.join(outside)}"
-    inside = "" if math.isnan(found.within) else f"{found.within:.0%} of {len(found.curve.x)} points in the band; "
-    return inside + words
+    if math.isnan(found.within):
+        return words
+    return f"{100 * found.within:.0f} % of {len(found.curve.x)} points in the band; {words}"
 
 
 def show(value: float, quantity: str) -> str:
@@ -308,7 +322,7 @@ def show(value: float, quantity: str) -> str:
     if math.isnan(value):
         return "–"
     if "accuracy" in quantity:
-        return f"{100 * value:.2f} %"
+        return percent(value)
     if "error" in quantity:
         return f"{value:.2e}"
     return f"{value:.1f} s" if quantity == "seconds" else f"{value:.4g}"

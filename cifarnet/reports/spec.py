@@ -133,7 +133,7 @@ class Finding(Setting):
     """What the reproduction found: shown where a number of the exhibit (or row) has the verdict that it explains."""
 
     says: Text
-    exhibit: str = ""
+    exhibit: Text
     verdict: Literal["compatible", "incompatible"] = "incompatible"
 
 
@@ -174,7 +174,7 @@ class Study(Setting):
     assumptions: Annotated[tuple[Assumption, ...], BeforeValidator(lambda v: tuple(map(worded, as_tuple(v))))] = ()
     exhibits: Annotated[Several[Exhibit], Field(min_length=1)]
     claims: Several[Claim] = ()
-    findings: Annotated[tuple[Finding, ...], BeforeValidator(lambda v: tuple(map(worded, as_tuple(v))))] = ()
+    findings: Several[Finding] = ()
     curves: Figures | None = None
     templates: Templates | None = None
     separate: bool = Field(False, alias="apart", description="Left out where a folder of studies is read.")
@@ -203,6 +203,7 @@ class Study(Setting):
         named = {name for claim in self.claims for name in claim.rows}
         named |= {self.templates.row} if self.templates else set()
         named |= {row for text in self.texts for row, _ in FILLED.findall(text)}
+        named |= {finding.exhibit for finding in self.findings} - {exhibit.id for exhibit in self.exhibits}
         if missing := named - known:
             raise ValueError(f"no such row: {', '.join(sorted(missing))}; a row is named exhibit/row")
         return self
@@ -245,7 +246,7 @@ class Study(Setting):
 
 
 def worded(value: Any) -> Any:
-    """Return an assumption or a finding that is a sentence alone as a mapping."""
+    """Return an assumption that is a sentence alone as a mapping."""
     return {"says": value} if isinstance(value, str) else value
 
 
@@ -299,7 +300,7 @@ def read_studies(source: Path | None = None) -> list[Study]:
     path = next((p for p in (source or shipped, shipped / f"{source}.yaml") if p.exists()), None)
     if path is None:
         names = ", ".join(sorted(p.stem for p in shipped.glob("*.yaml")))
-        raise ConfigError(f"--studies {source}: neither a file nor a folder, nor one of {names}")
+        raise ConfigError(f"{source}: neither a file nor a folder, nor one of {names}")
     if path.is_file():
         return [read_study(path)]
     paths = sorted(path.glob("*.yaml"), key=lambda p: (p.stem != "assignment", p.stem))

@@ -127,7 +127,6 @@ class Result(NamedTuple):
 
     rival: int
     difference: float
-    error: float
     low: float
     high: float
     p_for: float
@@ -173,11 +172,10 @@ def alike(first: Sequence[float], others: Sequence[Sequence[float]], margin: flo
 
 
 def described(differences: Sequence[Sequence[float]], rival: int, p_for: float, p_against: float) -> Result:
-    """Add the mean difference from a rival, its standard error and its 95 % interval."""
+    """Add the mean difference from a rival and its 95 % interval."""
     column = differences[rival]
-    error = stdev(column) / math.sqrt(len(column))
-    half = quantile(len(column) - 1) * error
-    return Result(rival, mean(column), error, mean(column) - half, mean(column) + half, p_for, p_against)
+    half = quantile(len(column) - 1) * stdev(column) / math.sqrt(len(column))
+    return Result(rival, mean(column), mean(column) - half, mean(column) + half, p_for, p_against)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -1,0 +1,217 @@
+"""Which trainings a diagnosis needs, stage by stage: each stage leaves out candidates that cannot explain the numbers.
+
+1. The settings as stated, with several seeds in all rows.
+2. Screening: a short training of every candidate in the hardest row, the one whose numbers are strangest as stated.
+3. Full trainings of those that the screening leaves: in the hardest row, then of the nearest in all rows.
+4. More seeds for the most likely.
+5. Where nothing explains the numbers and the effort is not limited: stages 3 and 4 for candidates that take much
+   longer, and for pairs.
+
+`Stages.todo` finds the next trainings from those that are done, so that a stopped diagnosis goes on.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import combinations, islice
+
+import numpy as np
+
+from cifarnet.causes.candidates import Candidate, pair
+from cifarnet.causes.evidence import SEEDS, SHORT, Evidence, Task
+from cifarnet.causes.likelihood import Array, Prediction, predict, quantity
+from cifarnet.causes.numbers import MEASURES
+
+LONG = 5  # times the work as stated: what takes longer is tried where nothing else explains the numbers
+# The effect on a full training is between these times that on a short one; high weights may leave no cost in the end.
+SHRINKS, GROWS = {"accuracy": 0.25, "cost": 0.0, "loss": 0.25}, 1.5
+BEYOND = {"accuracy": 0.04, "cost": 0.5, "loss": 0.5}  # give or take this
+MARGIN = {"accuracy": 0.03, "cost": 0.3, "loss": 0.3}  # a candidate as near to each number as this is kept
+DROPPED = 0.001  # a candidate is kept where a distance like its own has at least this probability
+NEAREST = 4  # candidates that are trained in all rows in any case
+MOST, LEADERS = 8, 4  # candidates that get more seeds; those that get as many as the settings as stated
+CLOSE = 12.0  # logarithm of the ratio to the highest likelihood, beyond which a candidate gets no more seeds
+PAIRS = 8  # pairs that are tried
+SHARE = 1 / 3  # of the effort, where it is limited: for trainings in one row, in all rows, and with more seeds each
+
+
+@dataclass
+class Stages(Evidence):
+    """The stages of a diagnosis; ``effort`` limits its work, so that fewer candidates get to the later stages."""
+
+    effort: float = math.inf
+
+    def todo(self) -> list[Task]:
+        """Return the trainings that are to be done now; none at the end."""
+        for tasks in self.stages():
+            if missing := {task.key: task for task in tasks if task.key not in self.done}:
+                return list(missing.values())
+        return []
+
+    def stages(self) -> Iterator[list[Task]]:
+        """Yield the trainings of each step, which follow from what the steps before it measured."""
+        yield self.tasks([self.stated], self.problem.rows, self.seeds)
+        if self.is_long:
+            tried = [self.stated, *filter(self.is_screened, self.quick)]
+            yield [self.task(candidate, self.hardest, 0, short=True) for candidate in tried]
+        yield from self.full(self.screened)
+        unlimited = math.isinf(self.effort)
+        if unlimited and not self.explained(self.quick):
+            yield from self.full(self.slow)
+        if unlimited and not self.explained(self.candidates):
+            yield from self.full(self.paired)
+
+    def explained(self, candidates: Sequence[Candidate]) -> bool:
+        """Return whether all numbers are explained as stated, or by one of these, whatever was trained after them."""
+        return any(self.fits(c) for c in self.finished if c is self.stated or c in candidates)
+
+    def tasks(self, candidates: Iterable[Candidate], rows: Iterable[str], seeds: int) -> list[Task]:
+        return [self.task(c, row, number) for row in rows for number in range(seeds) for c in candidates]
+
+    def full(self, candidates: Sequence[Candidate]) -> Iterator[list[Task]]:
+        """Yield full trainings of candidates: in one row, in all rows, and with more seeds, of fewer each time.
+
+        Where the settings as stated explain the numbers, few need more seeds.
+        """
+        every = list(self.problem.rows)
+        for rows in ([self.hardest], every):
+            candidates = self.affordable(candidates, rows, 1)
+            yield self.tasks(candidates, rows, 1)
+            candidates = self.kept(candidates, rows)
+        as_stated = self.fits(self.stated)
+        likely = self.affordable(self.likely(candidates, LEADERS if as_stated else MOST), every, SEEDS)
+        yield self.tasks(likely, every, SEEDS)
+        if not as_stated:
+            leaders = self.affordable(self.likely(likely, LEADERS), every, self.seeds)
+            yield self.tasks(leaders, every, self.seeds)
+
+    def affordable(self, candidates: Sequence[Candidate], rows: Sequence[str], seeds: int) -> list[Candidate]:
+        """Return the first candidates, as far as a share of the effort allows, but at least one."""
+        left, found = SHARE * self.effort, list(candidates[:1])
+        for candidate in candidates:
+            work = sum(task.work for task in self.tasks([candidate], rows, seeds))
+            if work <= left:
+                left -= work
+                found.append(candidate)
+        return list(dict.fromkeys(found))
+
+    @cached_property
+    def hardest(self) -> str:
+        """The row whose numbers are the most unlikely as stated, of equal ones the one that takes the least time."""
+        return max(self.problem.rows, key=lambda row: (self.strangeness(row), -self.task(self.stated, row, 0).work))
+
+    def strangeness(self, row: str) -> float:
+        """Return how far the numbers of a row are from those as stated."""
+        found = self.as_stated(row)
+        return round(found.distance(self.reported(row)) / len(found.mean), 1) if found else math.inf
+
+    def as_stated(self, row: str) -> Prediction | None:
+        """Return the prediction of the settings as stated, with the deviation of their own trainings alone."""
+        return predict(*self.given(self.stated, row), self.spread(row, [self.stated]))
+
+    @property
+    def is_long(self) -> bool:
+        """Whether a short training is much shorter than that of the hardest row."""
+        return self.problem.rows[self.hardest].updates >= 3 * SHORT
+
+    def is_screened(self, candidate: Candidate) -> bool:
+        """Return whether a short training says anything of a candidate: not of one that changes the length."""
+        return not any(key.endswith(("_as_epochs", "_as_cycles")) for key in candidate.rows.get(self.hardest, {}))
+
+    @cached_property
+    def expected(self) -> float:
+        """About how much work there is in all, if some of the candidates go on to the end."""
+        stated, others = self.work(self.stated), sum(self.work(c) for c in self.quick)
+        return self.seeds * stated + min(others / len(self.problem.rows) + others / 2, self.effort)
+
+    def work(self, candidate: Candidate) -> float:
+        return sum(self.task(candidate, row, 0).work for row in self.problem.rows)
+
+    @cached_property
+    def quick(self) -> list[Candidate]:
+        """The candidates that take about as long as the settings as stated."""
+        return [c for c in self.candidates[1:] if self.work(c) <= LONG * self.work(self.stated)]
+
+    @property
+    def slow(self) -> list[Candidate]:
+        """The candidates that take much longer."""
+        return [c for c in self.candidates[1:] if c not in self.quick]
+
+    @property
+    def screened(self) -> list[Candidate]:
+        """The candidates that the screening leaves, the most promising first."""
+        if not self.is_long:
+            return self.quick
+        beyond = {c.name: self.beyond(c) for c in self.quick}
+        return sorted((c for c in self.quick if beyond[c.name] <= 1), key=lambda c: beyond[c.name])
+
+    def beyond(self, candidate: Candidate) -> float:
+        """Return how far the strangest number is from where a short training leads: 0 is there, more than 1 too far.
+
+        The effect of a candidate on the full training is taken to be a quarter (of a cost, nothing) to one and a half
+        of that on a short one of the same seed; 4 points of accuracy or .5 of a cost (and 3 deviations) beyond that are
+        too far. It is 1 where there is no short training.
+        """
+        found = self.as_stated(self.hardest) if self.is_screened(candidate) else None
+        if not found:
+            return 1.0
+        needed, deviation = self.reported(self.hardest) - found.mean, np.sqrt(np.diag(found.scale))
+        j = int(np.abs(needed / deviation).argmax())
+        measure = self.problem.of(self.hardest)[j].measure
+        effect = self.effect_of_short(candidate, [measure])[0] if measure in MEASURES else math.nan
+        if not math.isfinite(effect):
+            return 1.0
+        low, high = sorted((SHRINKS[quantity(measure)] * effect, GROWS * effect))
+        distance = max(low - needed[j], needed[j] - high, 0.0)
+        return float(distance / (BEYOND[quantity(measure)] + 3 * deviation[j]))
+
+    def effect_of_short(self, candidate: Candidate, measures: Sequence[str]) -> Array:
+        """Return what a candidate changes in a short training; NaN where it has none."""
+        keys = [self.task(c, self.hardest, 0, short=True).key for c in (self.stated, candidate)]
+        stated, own = (self.done.get(key, dict.fromkeys(MEASURES, math.nan)) for key in keys)
+        return np.array([own[m] - stated[m] if m in MEASURES else 0.0 for m in measures])
+
+    def kept(self, candidates: Sequence[Candidate], rows: Sequence[str]) -> list[Candidate]:
+        """Return the candidates that are likely or near in these rows, and the nearest in any case, these first."""
+        probable = {c.name: self.probability(c, rows) for c in candidates}
+        ranked = sorted(candidates, key=lambda c: -probable[c.name])
+        near = [c for c in ranked if probable[c.name] > DROPPED or all(self.is_near(c, row) for row in rows)]
+        return [c for c in ranked if c in near or c in ranked[:NEAREST]]
+
+    def likely(self, candidates: Sequence[Candidate], most: int) -> list[Candidate]:
+        """Return the candidates of the highest likelihood, the first in any case, others that are not far below it."""
+        known = {c.name: self.likelihood(c) for c in candidates}
+        ranked = sorted(candidates, key=lambda c: -known[c.name])[:most]
+        return [c for c in ranked if known[c.name] >= known[ranked[0].name] - CLOSE]
+
+    def is_near(self, candidate: Candidate, row: str) -> bool:
+        found = self.prediction(candidate, row)
+        margins = np.array([MARGIN[quantity(number.measure)] for number in self.problem.of(row)])
+        return bool(found and (np.abs(found.mean - self.reported(row)) < margins).all())
+
+    @cached_property
+    def paired(self) -> list[Candidate]:
+        """The pairs that would come nearest to the numbers of the hardest row if their effects added up."""
+        measures = [number.measure for number in self.problem.of(self.hardest)]
+        stated = np.nanmean(self.sample(self.stated, self.hardest, measures), axis=0)
+        scale, needed = np.sqrt(self.spread(self.hardest).variance), self.reported(self.hardest) - stated
+        effects = {c.name: self.effect(c, measures, stated) / scale for c in self.quick}
+        singles = [c for c in self.quick if np.isfinite(e := effects[c.name]).all() and np.abs(e).max() > 1]
+
+        def distance(two: tuple[Candidate, Candidate]) -> float:
+            return float(((effects[two[0].name] + effects[two[1].name] - needed / scale) ** 2).sum())
+
+        nearest = (pair(*two, self.problem.rows) for two in sorted(combinations(singles, 2), key=distance))
+        self.pairs = list(islice(filter(None, nearest), PAIRS))
+        return self.pairs
+
+    def effect(self, candidate: Candidate, measures: Sequence[str], stated: Array) -> Array:
+        """Return what a candidate changes in the hardest row, in a full training where there is one."""
+        sample = self.sample(candidate, self.hardest, measures)
+        if not len(sample):
+            return self.effect_of_short(candidate, measures)
+        mean: Array = sample.mean(axis=0) - stated
+        return mean

@@ -1,0 +1,145 @@
+"""What the numbers that are incompatible may come from: a diagnosis of each exhibit that has one, and causes.json."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from cifarnet import causes
+from cifarnet.causes import Diagnosis, Number, Problem
+from cifarnet.causes.numbers import first_step, value
+from cifarnet.experiments import train
+from cifarnet.experiments.pool import Executor
+from cifarnet.reports.jobs import Progress
+from cifarnet.reports.page import CAUSES, Report
+from cifarnet.reports.printed import resolution
+from cifarnet.reports.spec import Exhibit, Row, Study
+from cifarnet.runs import Folder, Run, folders
+
+FOLDER = "diagnoses"  # in the reports' folder
+EFFORT = 3e13  # weights times images of all diagnoses together, about ten minutes on two cores; long rows get more
+Known = dict[str, dict[str, float]]
+
+
+def problem(study: Study, exhibits: Sequence[str], seed: int | None = None) -> Problem:
+    """Return the trainings of exhibits and the numbers that the study prints of their results."""
+    label = ".".join([study.id, *exhibits] if len(exhibits) == 1 else [study.id])
+    rows, numbers = {}, list[Number]()
+    for exhibit in study.exhibits:
+        for row in exhibit.rows if exhibit.id in exhibits else ():
+            if found := list(numbers_of(exhibit, row)):
+                numbers += found
+                more = {"label": label} if seed is None else {"label": label, "seed": seed}
+                rows[f"{exhibit.id}/{row.id}"] = row.settings.model_copy(update=more)
+    return Problem(rows, numbers)
+
+
+def numbers_of(exhibit: Exhibit, row: Row) -> Iterator[Number]:
+    """Yield the numbers of a training that can be compared."""
+    for r in () if row.check or row.alternative else row.reported:
+        if r.measure in causes.MEASURES and not (r.reason or r.bound) and not math.isnan(r.quantity):
+            yield Number(f"{exhibit.id}/{row.id}", row.measured(r), r.quantity, resolution(r.text))
+
+
+def explain(
+    studies: Sequence[Study], folder: Path, executor: Executor, data_dir: Path | None, source: Path | None = None
+) -> Generator[Progress, None, None]:
+    """Diagnose every exhibit with a number that is incompatible, write causes.json, and yield as the work goes on.
+
+    All rows of an exhibit are diagnosed together. What is recorded is not trained again: trainings of the reports, of
+    other diagnoses, and of one that was stopped. ``source`` is where the studies were read from.
+    """
+    report, runs = Report(studies, folder), list(earlier(folder / FOLDER, executor))
+    found, known = dict[str, Any](), dict[str, Mapping[str, float]]()
+    for run in runs:
+        known |= causes.read(run).stages.done
+    todo = [(study, exhibit, problem(study, [exhibit.id], seed)) for study, exhibit, seed in targets(report)]
+    works = [sum(map(causes.work, asked.rows.values())) for _, _, asked in todo]
+    for number, (study, exhibit, asked) in enumerate(todo):
+        effort, name = EFFORT * works[number] / sum(works), f"{study.id}/{exhibit.id}"
+        plan = json.loads(json.dumps(causes.plan_of(asked, effort)))
+        same = next((run for run in runs if run.read_json("plan.json") == plan), None)
+        if not same:
+            diagnosis = causes.start(asked, executor, folder / FOLDER, effort)
+        else:
+            diagnosis = causes.read(same) if same.status == "completed" else causes.resume(same, executor)
+        if diagnosis.run.status != "completed":
+            for step in causes.execute(diagnosis, executor, data_dir, known | trained(report, study, diagnosis)):
+                if step:
+                    yield Progress(number, len(todo), (number + step.fraction) / len(todo), f"{name}, {step.what}")
+        known |= diagnosis.stages.done
+        found |= causes_of(diagnosis, study, command(study, exhibit, source))
+        Folder(folder).write_json(CAUSES, found)
+        yield Progress(number + 1, len(todo), (number + 1) / len(todo), name)
+    Folder(folder).write_json(CAUSES, found)  # also where nothing differs any more
+
+
+def targets(report: Report) -> Iterator[tuple[Study, Exhibit, int]]:
+    """Yield the exhibits with a number that is incompatible and that a training has, and the seed of the first one."""
+    for study in report.studies:
+        differ = {(e.exhibit, e.row) for e in report.entries[study.id] if e.verdict == "incompatible"}
+        for exhibit in study.exhibits:
+            rows = [row for row in exhibit.rows if any(numbers_of(exhibit, row))]
+            runs = [run for row in rows for run in report.runs_of(f"{study.id}/{exhibit.id}/{row.id}")]
+            if any((exhibit.id, row.id) in differ for row in rows):
+                yield study, exhibit, runs[0].settings.seed
+
+
+def earlier(folder: Path, executor: Executor) -> Iterator[Run]:
+    """Yield the diagnoses of a folder that are of the same images and numerics."""
+    for run in map(Run.listed, folders(folder)):
+        if run.kind == "diagnose":
+            dataset = executor.dataset(run.settings.data)
+            if not any(train.contradictions(run, run.settings, dataset)):
+                yield run
+
+
+def trained(report: Report, study: Study, diagnosis: Diagnosis) -> Known:
+    """Return what the report's own trainings measured, as those of the settings as stated."""
+    found, stages = Known(), diagnosis.stages
+    for row in stages.problem.rows:
+        for run in (run for run in report.runs_of(f"{study.id}/{row}") if run.status == "completed"):
+            task = stages.task(stages.stated, row, run.settings.seed - stages.problem.rows[row].seed)
+            parts = {"data", "network", "training", "deviations", "seed"}
+            if run.settings.model_dump(include=parts) == task.settings.model_dump(include=parts):
+                step = first_step(task.settings)
+                found[task.key] = {name: value(name, run.results, run.records, step) for name in stages.problem.columns}
+    return found
+
+
+def command(study: Study, exhibit: Exhibit, source: Path | None) -> str:
+    """Return what repeats a diagnosis."""
+    path = source / f"{study.id}.yaml" if source and source.is_dir() else source or study.id
+    return f"cifarnet diagnose --study {path} --exhibit {exhibit.id}"
+
+
+def causes_of(diagnosis: Diagnosis, study: Study, command: str) -> dict[str, Any]:
+    """Return the causes of an exhibit's numbers, as causes.json has them: what explains all of them together."""
+    results = diagnosis.run.results
+    stated = next(c for c in results["candidates"] if c["kind"] == "as stated")
+    better = [c for c in results["candidates"] if c is not stated and c["fits"]]
+    found = {}
+    for i, number in enumerate(results["reported"]):
+        chosen = next((c for c in better if c["numbers"][i]["compatible"]), None)
+        own: dict[str, Any] = {"tried": results["tried"], "deviation": None, "says": ""}
+        if chosen:
+            at = {name: chosen["numbers"][i][name] for name in ("mean", "low", "high")}
+            says = pattern(chosen, stated, results)
+            own |= {"deviation": chosen["name"], "says": says, **at, "n": chosen["seeds"], "command": command}
+        elif stated["numbers"][i]["compatible"]:
+            own["says"] = "By the deviation of all trainings of its diagnosis it is compatible as stated."
+        found[f"{study.id}/{number['row']} {number['measure']}"] = own
+    return found
+
+
+def pattern(chosen: Mapping[str, Any], stated: Mapping[str, Any], results: Mapping[str, Any]) -> str:
+    """Say what a candidate is, and how many numbers of its exhibit are compatible under it and as stated."""
+    others = [name for name in results["explanations"] if name != chosen["name"]]
+    text = f"{chosen['says']} Of {len(results['reported'])} numbers {chosen['compatible']} are compatible under it, "
+    text += f"{stated['compatible']} as stated."
+    if chosen["name"] in results["explanations"] and others:
+        text += f" As likely: {', '.join(others[:3])}{' and others' if len(others) > 3 else ''}."
+    return text
