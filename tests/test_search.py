@@ -517,6 +517,7 @@ def test_fine_goes_on_from_coarse(run_search, complete, figures):
     grid = lambdas("search.fine={sampling: grid, l_min: -3, l_max: -1}", stage="fine", earlier=coarse)
     assert grid == pytest.approx([values[0], 1e-3, 1e-1])
     assert values[0] not in lambdas("search.fine.include_best=false", stage="fine", earlier=coarse)
+    assert lambdas("search.fine.trials=1", stage="fine", earlier=coarse) == values[:1]  # the best counts as one
 
 
 def test_three_settings_are_drawn_as_lines_from_each_to_the_accuracy():
