@@ -493,6 +493,7 @@ def test_reproduce_report_leaves_a_page_and_its_records(call, answer, tmp_path):
     (tmp_path / "s.yaml").write_text(f"{{id: s, title: S, author: N. N., year: 2021, exhibits: [{exhibit}]}}")
     words = ["reproduce-report", "--studies", "s.yaml", "--scale", "1"]
     assert "1 of 1 to run" in call(*words, "--dry-run").out
+    assert "nothing is recorded in runs/reports" in call(*words, "--redraw", code=2).err
     found = answer(*words)
     [training] = (tmp_path / "runs" / "reports" / "trainings").glob("2*")
     assert files(training) == RUN - {"run.html"} | {"metrics.csv", "model.npz", "confusion-test.csv"}

@@ -12,13 +12,12 @@ import click
 
 from cifarnet.cli.options import RUN, Experiment, Folder, Pooled, WithConfig, command, option
 from cifarnet.cli.output import table, warn_synthetic
-from cifarnet.cli.progress import Stops, advance, bar
+from cifarnet.cli.progress import FRACTION, Stops, advance, bar
 from cifarnet.runs import Run
 
 if TYPE_CHECKING:
     from cifarnet.causes import Number, Problem
 
-BAR = "{desc}{percentage:3.0f}%|{bar}| {elapsed}<{remaining}"
 PRINTED = tuple(f"{split}_{kind}" for split in ("test", "validation", "train") for kind in ("accuracy", "cost", "loss"))
 SHOWN = 8  # candidates
 
@@ -30,9 +29,10 @@ def printed(measure: str) -> Any:
 
 @command("diagnose")
 class Diagnose(WithConfig, Pooled, Experiment):
-    """Find what numbers that differ may come from: a mistake, another setting, or a misprint.
+    """Find what a number that differs may come from.
 
-    Trains the settings as stated and under the deviations of others' programs (configs/README.md), and ranks them.
+    That is a mistake, another setting, or a misprint. Trains the settings as stated and under the deviations of others'
+    programs (configs/README.md), and ranks them.
 
     Examples:
       cifarnet diagnose figure-3 --test-accuracy 38.2%
@@ -64,7 +64,7 @@ class Diagnose(WithConfig, Pooled, Experiment):
         old = Run.find(self.resume, self.runs_dir) if self.resume else None
         problem = None if old else self.problem()
         warn_synthetic(next(iter(problem.rows.values())).data.source if problem else "")
-        bars = bar(1000, "", quiet=self.quiet, bar_format=BAR)
+        bars = bar(1000, "", quiet=self.quiet, bar_format=FRACTION)
         with pool.executor(self.scheduler, self.jobs, self.threads or 1, self.data_dir) as executor, Stops() as stops:
             if old:
                 found = causes.resume(old, executor)

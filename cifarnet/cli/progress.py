@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from cifarnet.training import Record
 
 T = TypeVar("T")
+FRACTION = "{desc}{percentage:3.0f}%|{bar}| {elapsed}<{remaining}"  # a bar of work that is not counted in pieces
 
 
 class Stops:

@@ -8,25 +8,23 @@ from typing import Any
 import click
 
 from cifarnet.cli.options import COUNT, Folder, Pooled, WithData, WithRuns, command, flag, option
-from cifarnet.cli.progress import Stops, advance, bar
+from cifarnet.cli.progress import FRACTION, Stops, advance, bar
 
 SCALE, STUDY = click.FloatRange(0, 1, min_open=True), "STUDY[/EXHIBIT]"
-BAR = "{desc}{percentage:3.0f}%|{bar}| {elapsed}<{remaining}"
 SYNTHETIC = "CIFAR-10 was not found: SYNTHETIC data take its place, shortened, and nothing is compared."
 
 
 @command("reproduce-report")
 class ReproduceReport(Pooled, WithRuns, WithData):
-    """Train all that the reports describe and write a page that compares every number with theirs.
+    """Train what reports describe, compare every number.
 
-    What is recorded is not trained again: stopped and started anew, it goes on. Where CIFAR-10 is not found, synthetic
-    data take its place, shortened to about a minute, and nothing is compared.
+    The page has all of them beside ours. What is recorded is not trained again: stopped and started anew, it goes on.
+    Where CIFAR-10 is not found, synthetic data take its place, shortened to a minute, and nothing is compared.
 
     Examples:
       cifarnet reproduce-report --seeds 1
       cifarnet reproduce-report --only chou-2019 --only yadava/fine
       cifarnet reproduce-report --causes
-      cifarnet reproduce-report --redraw
     """
 
     seeds: int | None = option("--seeds", help="Passes; by default 3 (10 for claims), one if synthetic.", **COUNT)
@@ -43,6 +41,8 @@ class ReproduceReport(Pooled, WithRuns, WithData):
         from cifarnet.experiments import pool
 
         studies, folder, work = reports.read_studies(self.studies), self.runs_dir / "reports", dict[str, Any]()
+        if self.redraw and not folder.is_dir():
+            raise click.UsageError(f"--redraw: nothing is recorded in {folder}; leave it out to train")
         if not self.redraw:
             scope = reports.scope(studies, self.seeds, self.only, self.scale, self.data_dir)
             click.echo(f"{SYNTHETIC}\n" if scope.synthetic else "", err=True, nl=False)
@@ -65,7 +65,7 @@ class ReproduceReport(Pooled, WithRuns, WithData):
 
     def follow(self, stops: Stops, steps: Generator[Any, None, None], unit: str) -> None:
         """Show how the work goes, to its end or to a signal, which ends the command."""
-        with bar(1000, "", quiet=self.quiet, bar_format=BAR) as bars:
+        with bar(1000, "", quiet=self.quiet, bar_format=FRACTION) as bars:
             for step in stops.until(steps):
                 what = f"{step.done} of {step.total} {unit} {step.name} "
                 bars.set_description_str(what, refresh=False)
