@@ -288,10 +288,10 @@ def test_a_damaged_record_is_said_on_the_page_and_the_index_stands(tmp_path):
 def test_a_run_that_is_left_says_so_on_its_page(tmp_path):
     for error, status in ((KeyboardInterrupt, "interrupted"), (ValueError, "failed")):
         run = started(tmp_path, "gradcheck", "left")
-        with pytest.raises(error), pages.page_of(run):
+        with pytest.raises(error), pages.live_page(run):
             raise error
         assert run.status == status and status in (run.path / "run.html").read_text()
-    with pages.page_of(run):
+    with pages.live_page(run):
         pass
     (run.path / "run.json").unlink()
     with pytest.raises(RunError):
@@ -300,7 +300,7 @@ def test_a_run_that_is_left_says_so_on_its_page(tmp_path):
 
 def test_a_page_is_written_anew_while_its_run_goes_on_but_not_all_the_time(tmp_path, monkeypatch):
     run = started(tmp_path, "train", "long")
-    with pages.page_of(run) as refresh:
+    with pages.live_page(run) as refresh:
         refresh()
         assert not (run.path / "run.html").exists(), "two seconds have not passed"
         monkeypatch.setattr(render, "EVERY", 0)

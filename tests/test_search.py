@@ -24,7 +24,6 @@ from cifarnet.experiments.gradients import Check
 from cifarnet.experiments.pool import Job
 from cifarnet.runs import Run
 from cifarnet.search import space, tpe
-from cifarnet.search import study as studies
 from cifarnet.search.design import design
 
 search = sys.modules["cifarnet.search"]  # the room; cifarnet.search is the function
@@ -38,7 +37,7 @@ TINY = (
     "search.final={train: [1], validation: 100, n_s: 3, cycles: 3}",
 )
 LAMBDA = "training.lambda"
-DRAW, SAVE, LOAD = studies.draw, plots.save, pool.data.load
+DRAW, LOAD = plots.draw, pool.data.load
 ETAS = "search.over.training.schedule.eta_max.values=[0.1, 1e30, 0.2, 0.3]"
 
 
@@ -64,8 +63,7 @@ def images(dataset):
 def without_figures():
     """Figures take most of the time of a tiny search."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(studies, "draw", lambda _: None)
-        patch.setattr(plots, "save", lambda *_: None)
+        patch.setattr(plots, "draw", lambda _: [])
         patch.setattr(experiment, "environment", lambda: {"numpy": "any"})
         yield
 
@@ -73,8 +71,7 @@ def without_figures():
 @pytest.fixture
 def figures(monkeypatch):
     """For the tests that look at them."""
-    monkeypatch.setattr(studies, "draw", DRAW)
-    monkeypatch.setattr(plots, "save", SAVE)
+    monkeypatch.setattr(plots, "draw", DRAW)
 
 
 def searched(
@@ -492,11 +489,11 @@ def test_the_final_accuracy_ranks_and_not_the_best_on_the_way():
     assert study.summaries()[0]["status"] == "failed"  # the worst of its seeds
 
 
-def test_a_figure_that_fails_costs_no_search(run_search, monkeypatch, caplog):
-    monkeypatch.setattr(studies, "draw", lambda _: 1 / 0)
+def test_a_figure_that_fails_costs_no_search(run_search, figures, monkeypatch, caplog):
+    monkeypatch.setitem(plots.FIGURES, "search", plots.FIGURES["search"]._replace(draw=lambda _: 1 / 0))
     run, _ = run_search()
     assert run.status == "completed"
-    assert "figure search: division by zero" in caplog.text
+    assert "the figure search could not be drawn: division by zero" in caplog.text
     assert "figure search" in (run.path / "log.txt").read_text()
 
 

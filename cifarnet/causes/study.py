@@ -107,20 +107,17 @@ def execute(
     """
     run, stop = diagnosis.run, threading.Event()
     ends = trained(diagnosis, executor, data_dir, stop, known or {})
-    with pages.page_of(run):
+    with pages.live_page(run):
         try:
             yield from ends
             results = answer(diagnosis.stages)
             run.write("best.yaml", best(diagnosis, results))
             run.finish("completed", results=results)
-        except BaseException as error:
+        except BaseException:
             stop.set()
             with contextlib.suppress(RunError):  # where the folder is the trouble, the first error says so
                 for _ in ends:  # rows of those that ended
                     pass
-                left = isinstance(error, GeneratorExit | KeyboardInterrupt)
-                run.finish("interrupted" if left else "failed", **({} if left else {"error": str(error)}))
-            run.release()
             raise
 
 
@@ -140,10 +137,8 @@ def trained(
     while not stop.is_set() and (tasks := stages.todo()):
         for task in tasks:
             found = known.get(task.key, {})
-            if found.keys() >= set(diagnosis.stages.problem.columns):
-                write(
-                    diagnosis, task, "completed", 0.0, {name: found[name] for name in diagnosis.stages.problem.columns}
-                )
+            if found.keys() >= set(stages.problem.columns):
+                write(diagnosis, task, "completed", 0.0, found)
         tasks = [task for task in tasks if task.key not in stages.done]
         left = sum(task.work for task in tasks)
         jobs = [pool.Job(task, task.settings, fingerprint(task.settings.data)) for task in sorted(tasks, key=order)]
@@ -154,8 +149,8 @@ def trained(
             task, outcome = end[0].key, end[1]
             if outcome.status not in ("completed", "diverged"):
                 raise RunError(f"{task.what}: {outcome.status}: {outcome.note}")
-            found = values(outcome, stages.problem.columns, first_step(task.settings))
-            write(diagnosis, task, outcome.status, outcome.seconds, found)
+            measured = values(outcome, stages.problem.columns, first_step(task.settings))
+            write(diagnosis, task, outcome.status, outcome.seconds, measured)
             work, left = work + task.work, left - task.work
             yield Progress(len(stages.done), work / max(work + left, stages.expected), task.what)
 

@@ -58,7 +58,7 @@ class CodeCheck:
 
     def __iter__(self) -> Generator[Case, None, None]:
         cases = []
-        with pages.page_of(self.run) as refresh, np.errstate(all="ignore"):
+        with pages.live_page(self.run) as refresh, np.errstate(all="ignore"):
             for sizes, (lam, n) in itertools.product(self.student.sizes, CASES):
                 cases.append(case(self.student, point(sizes, lam, n)))
                 refresh()

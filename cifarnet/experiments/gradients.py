@@ -134,7 +134,7 @@ class GradientCheck:
 
     def __iter__(self) -> Generator[Derivative, None, None]:
         rows: list[dict[str, Any]] = []
-        with training.blas_threads(self.threads), pages.page_of(self.run) as refresh:
+        with training.blas_threads(self.threads), pages.live_page(self.run) as refresh:
             for problem in self.problems:
                 for method in self.methods:
                     numerical = []

@@ -86,7 +86,7 @@ class RangeTest:
         """Yield the name of a test, and how many of how many updates are made."""
         curves: dict[str, dict[str, Floats]] = {}
         found: dict[str, dict[str, float]] = {}
-        with training.blas_threads(1), pages.page_of(self.run) as refresh:
+        with training.blas_threads(1), pages.live_page(self.run) as refresh:
             for name, settings in self.tests.items():
                 epoch, points, losses = settings.steps_per_epoch, list[dict[str, float]](), list[float]()
                 with suppress(Diverged):  # there the test ends

@@ -176,7 +176,7 @@ class Training:
         run = self.run
         if run.info["status"] != "running":
             raise RunError(f"{run.path}: {run.info['status']}; resume the run to go on")
-        with training.blas_threads(1), pages.page_of(run) as refresh:
+        with training.blas_threads(1), pages.live_page(run) as refresh:
             try:
                 yield from self._updates(refresh)
                 self._finish()

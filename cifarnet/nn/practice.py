@@ -61,7 +61,7 @@ class Practice:
         return schedule.eta(step, epoch)
 
     def updates(self, schedule: Schedule, epoch: int) -> int:
-        """Return how many updates a training has, with so many in an epoch."""
+        """Return how many updates a training has, with ``epoch`` updates in an epoch."""
         return schedule.updates(epoch)
 
     def chooses(self, ends_epoch: bool, ends_cycle: bool) -> bool:

@@ -38,7 +38,7 @@ def write(run: Run) -> Path:
 
 
 @contextlib.contextmanager
-def page_of(run: Run) -> Iterator[Callable[[], None]]:
+def live_page(run: Run) -> Iterator[Callable[[], None]]:
     """Write the page of a run when the work on it ends, and while it goes on, where what is yielded is called.
 
     That may be called often: it writes every few seconds. A run that is left before its end says so.

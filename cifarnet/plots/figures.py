@@ -65,7 +65,7 @@ def ramps(run: Run) -> tuple[Mapping[str, Mapping[str, style.Floats]], dict[str,
 
 def search(run: Run, axes: Any = None) -> Figure:
     space = run.read_json("plan.json")["space"]
-    return experiments.search(stages(run), {key: "log10" in axis or "lambda" in key for key, axis in space.items()})
+    return experiments.search(stages(run), {k: "log10" in axis or k == "training.lambda" for k, axis in space.items()})
 
 
 def gradient_error(run: Run, axes: Any = None) -> Figure:

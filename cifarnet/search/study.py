@@ -6,7 +6,7 @@ import contextlib
 import logging
 import math
 import threading
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from statistics import fmean, stdev
@@ -22,7 +22,7 @@ from cifarnet.experiments import pool, train
 from cifarnet.experiments.pool import Executor, Job, Outcome
 from cifarnet.runs import FORMATS, Run
 from cifarnet.search import tpe
-from cifarnet.search.space import LAMBDA, Values, is_list, listed, values_at
+from cifarnet.search.space import Values, is_list, listed, values_at
 
 CYCLES, N_S, TRAIN, VALIDATION = "training.schedule.cycles", "training.schedule.n_s", "data.train", "data.validation"
 LOG = logging.getLogger(__name__)
@@ -231,7 +231,7 @@ def execute(
     """
     stop = threading.Event()
     ends = trained(study, run, executor, stop)
-    with pages.page_of(run) as refresh:
+    with pages.live_page(run) as refresh:
         try:
             for end in ends:
                 refresh()
@@ -240,14 +240,11 @@ def execute(
                     trial, outcome = end
                     raise RunError(f"trial {trial.index} {outcome.status}, and --fail-fast was given: {outcome.note}")
             finish(study, run)
-        except BaseException as error:
+        except BaseException:
             stop.set()
             with contextlib.suppress(RunError):  # where the folder is the trouble, the first error says so
                 for _ in ends:  # rows of those that ended
                     pass
-                left = isinstance(error, GeneratorExit | KeyboardInterrupt)
-                run.finish("interrupted" if left else "failed", **({} if left else {"error": str(error)}))
-            run.release()
             raise
 
 
@@ -304,20 +301,8 @@ def finish(study: Study, run: Run) -> None:
             f"# The best of {len(ranked)} trials: {why}.\n"
             + config.dump(study.final_settings(study.values[best["index"]])),
         )
-        warnings: list[str] = []
-        with train.warned(warnings, "figure search"):
-            plots.save(run, {"search": draw(study)}, study.settings.data.source == "synthetic")
-        for warning in warnings:
+        for warning in plots.draw(run):
             run.log(warning)
             LOG.warning(warning)
         results |= {"best": best, "validation_accuracy": accuracy}
     run.finish("completed", results=results)
-
-
-def draw(study: Study) -> Any:
-    """Return the figure of a search, with the trials of the earlier one beside its own."""
-    stages: dict[str, Sequence[Mapping[str, Any]]] = {}
-    if before := study.earlier:
-        stages["earlier search" if before["stage"] == study.stage else before["stage"]] = before["trials"]
-    stages[study.stage] = study.points()
-    return plots.search(stages, {key: bool(axis.log10) or key == LAMBDA for key, axis in study.space.items()})
