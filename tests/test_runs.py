@@ -17,6 +17,7 @@ import pytest
 
 from cifarnet import runs, version
 from cifarnet.api import compare
+from cifarnet.cli.runs import overview
 from cifarnet.config import Settings
 from cifarnet.errors import ConfigError, RunError
 from cifarnet.nn.model import Model
@@ -80,7 +81,7 @@ def test_a_run_records_what_it_is_and_what_it_reached(run):
     info = json.loads((run.path / "run.json").read_text())
     assert [*info] == ["kind", "label", "status", "pid", "host", "started", "settings"]
     assert (info["kind"], info["label"], info["status"], info["pid"]) == ("train", "a-label", "running", os.getpid())
-    assert (Run(run.path).settings, Run(run.path).environment, Run(run.path).threads) == (run.settings, MACHINE, 2)
+    assert (Run(run.path).settings, Run(run.path).environment) == (run.settings, MACHINE)
     run.finish("completed", results={"test_accuracy": 0.5})
     found = Run(run.path)
     assert (found.status, found.results) == ("completed", {"test_accuracy": 0.5})
@@ -419,7 +420,7 @@ def test_a_network_comes_back_and_classifies(run):
     run.write_arrays("model.npz", arrays_of(run))
     run.write_arrays("checkpoints/cycle-1.npz", arrays_of(run))
     assert run.load_model("checkpoints/cycle-1.npz").sizes == run.model.sizes == (4, 3, 10)
-    assert run.predict(np.zeros((2, 3072), np.uint8)) == pytest.approx(np.full((2, 10), 0.1))
+    assert run.model.predict(np.zeros((2, 3072), np.uint8)) == pytest.approx(np.full((2, 10), 0.1))
 
 
 @pytest.mark.parametrize(
@@ -516,6 +517,20 @@ def test_a_list_shows_the_settings_that_differ_and_no_others(make, tmp_path):
     assert [sheet[key].of(found[1]) for key in ("training.lambda", "validation_accuracy")] == [0.1, 1 / 3]
     assert sheet["data.validation"].of(found[0]) == 200
     assert [*catalog.columns(found, "page")][:5] == ["run", "kind", "label", "status", "started"]
+
+
+def test_a_search_is_listed_with_what_did_best_and_its_kind_stays(make, tmp_path, monkeypatch):
+    """Before a trial has ended there is no value of what it tries; kinds that differ are the last to leave a table."""
+    for label, results in (("begun", {}), ("done", {"best": {"index": 1, "lambda": 0.02, "eta_max": 7}})):
+        make(label, kind="search", results=results | {"trials": 3})
+    make("a", 0.001, data={"train": [1, 2], "validation": 200})
+    found = catalog.list_runs(tmp_path / "runs")
+    column = catalog.columns(found, "table")["lambda"]
+    assert [column.cell(run) for run in found] == ["0.001", "0.02", ""]
+    assert found[1].values["training.schedule.eta_max"] == Settings().training.schedule.eta_max
+    monkeypatch.setenv("COLUMNS", "70")
+    heading = overview([[run] for run in found]).splitlines()[0].split()
+    assert heading == ["run", "kind", "lambda", "validation", "test"]
 
 
 def test_short_names_of_keys_tell_them_apart():

@@ -28,7 +28,7 @@ def compare(runs: Sequence[Run]) -> dict[str, Any]:
     environments = [environment(run) for run in runs]
     facts = [{key: run.info.get(key) for key in ("status", "seconds")} | run.scores for run in runs]
     return {
-        "settings": {key: [run.choices.get(key) for run in runs] for key in differing_settings(runs)},
+        "settings": {key: [run.values.get(key) for run in runs] for key in differing_settings(runs)},
         "environment": {key: [one.get(key) for one in environments] for key in differing(environments)},
         "results": {key: [fact.get(key) for fact in facts] for key in dict.fromkeys(k for fact in facts for k in fact)},
         "causes": list(causes(runs)),

@@ -19,7 +19,9 @@ from cifarnet.runs import FORMATS, catalog
 from cifarnet.search import study as studies
 
 if TYPE_CHECKING:
+    import numpy as np
     from matplotlib.figure import Figure
+    from numpy.typing import ArrayLike, NDArray
 
 
 class Run(runs.Run):
@@ -53,6 +55,10 @@ class Run(runs.Run):
         default = config.flatten(config.plain(Settings()))
         keys = [key for key, value in own.items() if value != default.get(key) and not key.startswith("search")]
         return {key: catalog.shown(own[key]) for key in keys}
+
+    def predict(self, images: ArrayLike) -> NDArray[np.float32]:
+        """Return the probabilities of the classes (n, K) of images; see `Model.predict`."""
+        return self.model.predict(images)
 
     @property
     def figures(self) -> list[str]:

@@ -48,7 +48,7 @@ class Predict(WithRuns):
             except DataError as error:
                 unread[file] = str(error)
                 continue
-            p = dict(zip(run.model.classes, run.predict(pixels[None])[0].tolist(), strict=True))
+            p = dict(zip(run.model.classes, run.model.predict(pixels[None])[0].tolist(), strict=True))
             if not self.json:
                 self.show(file, p, first=not seen)
             seen.append((file, pixels, p))

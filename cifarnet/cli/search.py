@@ -64,7 +64,7 @@ class Searching(WithConfig, Pooled, Drawing):
             click.echo(plan(study))
             return
         warn_synthetic(study.settings.data.source)
-        threads = self.threads or (run and run.threads) or 1
+        threads = self.threads or (run and run.environment.get("threads")) or 1
         with pool.executor(self.scheduler, self.jobs, threads, self.data_dir) as executor, Stops() as stops:
             if run:
                 study = resume(run, executor, retry_failed=self.retry_failed, formats=self.formats)

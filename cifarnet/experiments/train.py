@@ -76,7 +76,8 @@ def resume(
     run.take()
     try:
         settings, before = run.settings, run.environment
-        dataset, threads = data.load(settings.data, data_dir), threads or run.threads or training.cores()
+        dataset = data.load(settings.data, data_dir)
+        threads = threads or before.get("threads") or training.cores()
         if found := "; ".join(contradictions(run, settings, dataset)):
             what = f"as it would become another run: {found}; undo that, or train anew"
             raise RunError(f"{run.path}: cannot go on, {what}")

@@ -114,7 +114,7 @@ class Column(NamedTuple):
 COLUMNS = {  # by heading
     "run": Column("run"),
     "age": Column("started", duration, ("table",), keep=2, value=age),
-    "kind": Column("kind", keep=3),
+    "kind": Column("kind", keep=20),
     "label": Column("label", keep=1),
     "status": Column("status", keep=4),
     "started": Column("started", outputs=("csv", "page")),
@@ -256,7 +256,7 @@ def differing(tables: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def differing_settings(runs: Sequence[Run]) -> list[str]:
     """Return the settings that differ between those runs that have recorded theirs."""
-    return differing([run.choices for run in runs if run.choices])
+    return differing([{key: run.values.get(key) for key in run.choices} for run in runs if run.choices])
 
 
 def handles(runs: Sequence[Run]) -> dict[Path, str]:
@@ -273,7 +273,7 @@ def legends(runs: Sequence[Run]) -> list[str]:
     keys = [key for key in differing_settings(runs) if not key.startswith(("label", "search.", "evaluation."))]
     keys = sorted(keys, key=lambda key: (key != "training.lambda", key == "seed"))[:4]  # a legend has room for no more
     symbols = {key: SYMBOLS.get(end := key.rpartition(".")[2], end) for key in keys}
-    values = [{symbols[key]: run.choices[key] for key in keys if run.choices.get(key) is not None} for run in runs]
+    values = [{symbols[key]: run.values[key] for key in keys if run.values.get(key) is not None} for run in runs]
     names = [", ".join(f"{symbol} = {shown(value)}" for symbol, value in found.items()) for found in values]
     short = handles(runs)
     alone = [bool(name) and names.count(name) == 1 for name in names]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # a thousand runs are listed before numpy would be imported
 
     import numpy as np
     from filelock import FileLock
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import NDArray
 
     from cifarnet.config import Settings
     from cifarnet.nn.model import Model
@@ -190,10 +190,19 @@ class Run(Folder):
 
     @cached_property
     def values(self) -> dict[str, Any]:
-        """All that a run is filtered, sorted and shown by; a result named like a setting is ``results.NAME``."""
+        """All that a run is filtered, sorted and shown by; a result named like a setting is ``results.NAME``.
+
+        In place of what a search tries it has the values of its best trial, None before that is known.
+        """
         scores = {f"results.{key}" if key in self.choices else key: value for key, value in self.scores.items()}
         facts = {key: self.info[key] for key in FACTS if key in self.info}
-        return self.choices | scores | facts | {"run": self.name}
+        settings, best = dict(self.choices), self.results.get("best", {})
+        if self.kind == "search":
+            over = [key[12:].rpartition(".")[0] for key in settings if key.startswith("search.over.")]
+            for key in ["training.lambda", *over]:
+                tried = [value for name, value in best.items() if f".{key}".endswith(f".{name}")]
+                settings[key] = tried[0] if tried else settings.get(key) if best else None
+        return settings | scores | facts | {"run": self.name}
 
     def has(self, need: str) -> bool:
         """Return whether it has a ``network`` or a ``checkpoint``, or is a ``search`` or a ``training``."""
@@ -234,12 +243,6 @@ class Run(Folder):
         return self.read_json("environment.json")
 
     @property
-    def threads(self) -> int | None:
-        """How many threads it ran on, if that is recorded."""
-        count: int | None = self.environment.get("threads")
-        return count
-
-    @property
     def notes(self) -> list[str]:
         """The notes, each with its time."""
         there = (self.path / "notes.txt").exists()
@@ -262,10 +265,6 @@ class Run(Folder):
             if model.sizes != self.settings.sizes:
                 raise ValueError(f"its layers are {model.sizes}, and those of config.yaml {self.settings.sizes}")
         return model
-
-    def predict(self, images: ArrayLike) -> NDArray[np.float32]:
-        """Return the probabilities of the classes (n, K) of images; see `Model.predict`."""
-        return self.model.predict(images)
 
     def log(self, text: str) -> None:
         """Add a line to log.txt with the time."""
