@@ -187,7 +187,7 @@ def test_inputs_are_normalised_by_the_statistics_that_a_deviation_has(tiny, rele
         "one_statistic": [(X - train_.mean()) / train_.std() for X in (train_, validation, test)],
     }[name]
     for split, X in zip((found.train, found.validation, found.test), expected, strict=True):
-        np.testing.assert_allclose(split.X, X, atol=1e-5)
+        np.testing.assert_allclose(np.asarray(split.X), X, atol=1e-5)
 
 
 def test_each_file_has_its_statistics_where_images_are_held_out(tiny, release):

@@ -98,8 +98,9 @@ def each_block(
         buffers, product = Buffers(sizes, BLOCK, dtype), Product(sizes, dtype)
         layers = [views(theta, sizes) for theta in thetas]
         for i, block in left:
+            inputs = X[block]
             for j, (Ws, bs) in enumerate(layers):
-                Z = product(X[block], Ws[0], buffers.values[0][: block.stop - block.start])
+                Z = product(inputs, Ws[0], buffers.values[0][: block.stop - block.start])
                 use(j, i, activate(Ws, bs, Z, buffers)[-1])
 
     with ThreadPoolExecutor(threads) as pool:
