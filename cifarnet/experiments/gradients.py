@@ -30,7 +30,7 @@ SQUARE = (10, 10)  # hidden layers with square weight matrices, in which a missi
 BIAS = 0.1  # standard deviation; at biases of 0 an L2 term on them does not show
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Problem:
     """The cost of a network on a batch of images as a function of theta, in float64.
 

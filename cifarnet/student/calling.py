@@ -124,7 +124,7 @@ class Session:
 
     def prepare(self, problem: Problem) -> Values:
         """Return the values at a point; the object gets its parameters, and the forward pass is made."""
-        student, v = self.student, forms.values(problem, self.student.layout)
+        student, v = self.student, dict(forms.values(problem, self.student.layout))
         vars(self.module).update({name: copy.deepcopy(v[key]) for name, key in student.globals.items()})
         if owner := student.gradient.found.owner:
             if self.made is None:
@@ -286,8 +286,8 @@ def progress(code: Code, target: Found, error: BaseException) -> int:
     """Return how far a call came: its line of the function, 0 if it was not reached."""
     if isinstance(error, Unfit):
         return 1_000_000 if "returns" in str(error) else 0
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if code.is_own(f.filename)]
-    return max([f.lineno or 0 for f in frames if f.name == target.name], default=1)
+    lines = [(frame.f_code, line) for frame, line in traceback.walk_tb(error.__traceback__)]
+    return max([n for f, n in lines if f.co_name == target.name and code.is_own(f.co_filename)], default=1)
 
 
 def deeper(student: Student) -> Student:

@@ -7,6 +7,7 @@ import itertools
 import re
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -123,8 +124,9 @@ def bindings(function: Callable[..., Any], method: bool, layers: int) -> Iterato
     return (dict(zip(known, choice, strict=True)) for choice in itertools.product(*known.values()))
 
 
-def values(problem: Problem, layout: Layout) -> Values:
-    """Return all that a function may be given at a point, by keys; the arrays are new."""
+@lru_cache(len(LAYOUTS))  # one problem is tried in hundreds of ways
+def values(problem: Problem, layout: Layout) -> Mapping[str, Any]:
+    """Return all that a function may be given at a point, by keys; it gets copies."""
     sizes, (X, y) = problem.settings.sizes, problem.images
     columns, layers = layout.images == "d x n", len(sizes) - 1
     onehot = np.eye(sizes[-1])[y]
