@@ -144,7 +144,7 @@ def explain(answers: Sequence[tuple[Pass, Answer]], count: int) -> Iterator[list
     every += [replace(m, layer=layer) for m in every if SCOPED.issuperset(m.changes) for layer in layers]
     hard = sorted(answers, key=lambda each: (each[0].n > 1) + (each[0].problem.settings.training.lam > 0), reverse=True)
     for chosen in itertools.combinations(every, count):
-        if all(answer.farthest(gradient(p, chosen)) <= SAME for p, answer in hard):
+        if all(answer.is_near(gradient(p, chosen), SAME) for p, answer in hard):
             yield list(chosen)
 
 
@@ -185,7 +185,7 @@ def notes(student: Student) -> list[str]:
     answer = Session(student).gradient(problem)
     if (
         answer.farthest(ours(problem)) > TOLERANCE
-        and answer.farthest(gradient(passes(problem), [mistakes.AT_ZERO])) <= SAME
+        and answer.is_near(gradient(passes(problem), [mistakes.AT_ZERO]), SAME)
     ):
         return [f"{mistakes.AT_ZERO}: {mistakes.AT_ZERO.right}."]
     return []
