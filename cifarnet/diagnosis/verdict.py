@@ -182,11 +182,8 @@ def notes(student: Student) -> list[str]:
     problem = point(student.sizes[0])
     Ws, bs = views(problem.theta, problem.settings.sizes)
     Ws[0][:, 0] = bs[0][0] = 0
-    answer = Session(student).gradient(problem)
-    if (
-        answer.farthest(ours(problem)) > TOLERANCE
-        and answer.is_near(gradient(passes(problem), [mistakes.AT_ZERO]), SAME)
-    ):
+    answer, one_at_zero = Session(student).gradient(problem), gradient(passes(problem), [mistakes.AT_ZERO])
+    if not answer.is_near(ours(problem), TOLERANCE) and answer.is_near(one_at_zero, SAME):
         return [f"{mistakes.AT_ZERO}: {mistakes.AT_ZERO.right}."]
     return []
 
