@@ -321,8 +321,8 @@ def test_causes_of_a_report_are_found_over_the_rows_and_stand_on_the_page(report
     assert result.exit_code == 0
     folder = tmp_path / "runs" / "reports"
     found = json.loads((folder / "causes.json").read_text())
-    assert {name.rpartition(" ")[0] for name in found} == {"seventh/table/a", "seventh/table/b"}
-    cost = found["seventh/table/a train_cost"]
+    assert {name.partition(" ")[0] for name in found} == {"seventh/table/a", "seventh/table/b"}
+    cost = found["seventh/table/a train cost"]
     assert cost["deviation"] in ("l2_missing", "l2_per_image")
     assert cost["low"] < cost["mean"] < cost["high"] and cost["tried"] > 5
     assert cost["command"] == f"cifarnet diagnose --study {tmp_path / 'seventh.yaml'} --exhibit table"

@@ -9,10 +9,11 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from cifarnet.config import Settings
+from cifarnet.causes.evidence import IMAGES
+from cifarnet.config import BATCH_IMAGES, Settings
 from cifarnet.reports import curves, statistics
 from cifarnet.reports.printed import Number, Reported, resolution
-from cifarnet.reports.spec import FILLED, Exhibit, Row, Study
+from cifarnet.reports.spec import Exhibit, Row, Study
 
 Verdict = Literal["compatible", "incompatible", "not decidable", "cannot be compared", "setting", "not run"]
 # The widest interval that decides anything: 5 percentage points, 0.2 of a cost that starts near 2.3, a factor of 100 of
@@ -25,7 +26,7 @@ COUNTED: dict[str, Verdict] = {
 }  # fmt: skip
 
 Results = Callable[[str], Sequence[Mapping[str, float]]]  # STUDY/EXHIBIT/ROW -> the measures of each seed
-Show = Callable[[float, str], str]
+Values = Mapping[str, Sequence[float]]  # ours of every row of an exhibit, one a seed
 
 
 class Entry(NamedTuple):
@@ -64,8 +65,11 @@ def count(entries: Iterable[Entry]) -> dict[str, int]:
     return {name: counted.count(verdict) for name, verdict in COUNTED.items()}
 
 
-def entries(study: Study, results: Results, incomparable: str = "") -> list[Entry]:
-    """Return every number of a report; ``incomparable`` is why none can be compared, such as synthetic data."""
+def entries(study: Study, results: Results, incomparable: str = "", official: bool = True) -> list[Entry]:
+    """Return every number of a report; ``incomparable`` is why none can be compared, such as synthetic data.
+
+    ``official`` is whether our images are those of the release, byte for byte.
+    """
     found: list[Entry] = []
     measured: list[tuple[int, Row, Reported]] = []
     for exhibit in study.exhibits:
@@ -76,7 +80,7 @@ def entries(study: Study, results: Results, incomparable: str = "") -> list[Entr
             for number in row.reported:
                 measured.append((len(found), row, number))
                 values = {name: finite(ran, row.measured(number)) for name, ran in rows.items()}
-                found.append(compare(study, exhibit, row, number, values, incomparable))
+                found.append(compare(study, exhibit, row, number, values, incomparable, official))
         found += [entry(study, exhibit, None, remark, remark.what, reason=remark.reason) for remark in exhibit.other]
     for index in repetitions(measured):
         found[index] = found[index]._replace(counts=False)
@@ -118,16 +122,11 @@ def entry(study: Study, exhibit: Exhibit, row: Row | None, number: Number, what:
 
 
 def compare(
-    study: Study,
-    exhibit: Exhibit,
-    row: Row,
-    number: Reported,
-    values: Mapping[str, Sequence[float]],
-    incomparable: str = "",
+    study: Study, exhibit: Exhibit, row: Row, number: Reported, values: Values, why: str = "", official: bool = True
 ) -> Entry:
-    """Return the entry of a reported result; ``values`` are ours of every row of the exhibit, one a seed."""
+    """Return the entry of a reported result; ``why`` says why it cannot be compared, if it cannot."""
     words = ["first" * (number.at == "first"), number.measure.replace("_", " "), number.parameter, number.method]
-    reason = number.reason or ("no number to compare with" if math.isnan(number.quantity) else incomparable)
+    reason = number.reason or ("no number to compare with" if math.isnan(number.quantity) else why)
     basis, ours = study.basis(exhibit.id, row.id), values[row.id]
     found = entry(study, exhibit, row, number, " ".join(filter(None, words)), reason=reason, basis=basis)
     if not ours:
@@ -136,7 +135,7 @@ def compare(
     found = found._replace(mean=mean(ours), std=std, n=len(ours), difference=mean(ours) - number.quantity)
     if reason:
         return found
-    low, high = limits(exhibit, row, number, values)
+    low, high = limits(exhibit, row, number, values, official)
     verdict = judge(number, low, high)
     if verdict == "not decidable":
         note = "one training has no spread" if len(ours) == 1 else "the interval is too wide to say"
@@ -147,7 +146,7 @@ def compare(
     return found._replace(low=low, high=high, verdict=verdict, reason=note)
 
 
-def limits(exhibit: Exhibit, row: Row, number: Reported, values: Mapping[str, Sequence[float]]) -> tuple[float, float]:
+def limits(exhibit: Exhibit, row: Row, number: Reported, values: Values, official: bool) -> tuple[float, float]:
     """Return the prediction interval for a reported number: the rule that the page states."""
     own = values[row.id]
     others = [values[r.id] for r in exhibit.rows if r is not row and not r.alternative and values[r.id]]
@@ -157,10 +156,13 @@ def limits(exhibit: Exhibit, row: Row, number: Reported, values: Mapping[str, Se
         wide = math.log10(1 + half / number.quantity)
         low, high = statistics.interval(rows[0], statistics.spread(rows), rounding=wide)
         return 10.0**low, 10.0**high
-    extra = binomial(row.settings, number.measure, mean(own), exhibit.held_out)
+    extra = other_images(row.settings, number.measure, mean(own), exhibit.held_out, official)
     if number.best:
         return statistics.interval_of_best([own, *others], number.best, trials(exhibit), extra, half)
-    return statistics.interval(own, statistics.spread([own, *others]), extra, half)
+    spread = statistics.spread([own, *others])
+    if kind == "accuracy":  # seeds of equal counts do not show that others have them too
+        spread = spread._replace(std=max(spread.std, step(row.settings, number.measure) / math.sqrt(12)))
+    return statistics.interval(own, spread, extra, half)
 
 
 def trials(exhibit: Exhibit) -> int:
@@ -168,15 +170,23 @@ def trials(exhibit: Exhibit) -> int:
     return exhibit.trials or sum(not row.alternative for row in exhibit.rows)
 
 
-def binomial(settings: Settings, measure: str, p: float, held_out: str) -> float:
-    """Return the variance between two sets of held-out images, where the report's are not those here.
+def step(settings: Settings, measure: str) -> float:
+    """Return the least difference of two accuracies: that of one image."""
+    images = {"train": settings.data.n_train, "validation": settings.data.n_validation, "test": BATCH_IMAGES}
+    return 1 / images[measure.partition("_")[0]]
 
-    Each has that of p (1 - p) / n. Where ours are drawn anew for each seed, the spread of the seeds has it already.
+
+def other_images(settings: Settings, measure: str, p: float, held_out: str, official: bool) -> float:
+    """Return the variance of a measure between the report's images and ours.
+
+    Two sets of held-out images have that of p (1 - p) / n each. Where ours are drawn anew for each seed, the spread of
+    the seeds has it already. Images that are not the ``official`` bytes move every accuracy.
     """
-    n = settings.data.validation
-    if measure != "validation_accuracy" or held_out == "ours" or not isinstance(n, int):
-        return 0.0
-    return 0.0 if settings.data.holdout_seed is not None else 2 * p * (1 - p) / n
+    n, drawn_once = settings.data.validation, settings.data.holdout_seed is None
+    found = 0.0 if official or not measure.endswith("accuracy") else IMAGES**2
+    if measure == "validation_accuracy" and held_out != "ours" and isinstance(n, int) and drawn_once:
+        found += 2 * p * (1 - p) / n
+    return found
 
 
 def judge(number: Reported, low: float, high: float) -> Verdict:
@@ -198,13 +208,3 @@ def points(study: Study, exhibit: Exhibit, row: Row, found: curves.Compared) -> 
         what = f"{curve.column.replace('_', ' ')} at {exhibit.x} {x:g}"
         yield Entry(study.id, exhibit.id, row.id, exhibit.place, what, f"{y:g}", y, mean_, std, found.n, low, high,
                     mean_ - y, verdict, "read off a figure", basis, False)  # fmt: skip
-
-
-def fill(text: str, study: Study, results: Results, show: Show) -> str:
-    """Return an explanation with our means in the places of {EXHIBIT/ROW MEASURE}; nothing where one is not there."""
-    for row, measure in set(FILLED.findall(text)):
-        values = finite(results(f"{study.id}/{row}"), measure)
-        if not values:
-            return ""
-        text = text.replace(f"{{{row} {measure}}}", show(mean(values), measure))
-    return text

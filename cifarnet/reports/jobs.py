@@ -29,7 +29,7 @@ from cifarnet.training import NUMERICS, blas_threads, cores
 
 Fingerprint = Callable[[Data], str]
 QUICK = 0.02  # scale of a first look on synthetic data: about a minute
-PACE = 5e10  # weights times images a second and core, for an estimate before anything is recorded
+PACE = 5e10  # weights times images a second and core, for an estimate
 
 
 class Task(NamedTuple):
@@ -257,7 +257,6 @@ def listing(studies: Sequence[Study], scope: Scope, folder: Path, data_dir: Path
         ran = f"recorded in {done[task.key].path.name}" if task.key in done else None
         state = ran or "to run: no record of these settings and data"
         yield f"{task.users[0]}, seed {task.settings.seed} (for {len(task.users)} rows): {state}"
-    known, left = [t for t in tasks if t.key in done], [t for t in tasks if t.key not in done]
-    pace = sum(done[t.key].info["seconds"] for t in known) / sum(t.work for t in known) if known else 1 / PACE
-    minutes = sum(t.work for t in left) * pace / cores() / 60
-    yield f"{len(left)} of {len(tasks)} to run, about {minutes:.1f} minutes"
+    left = [t for t in tasks if t.key not in done]
+    minutes = sum(t.work for t in left) / PACE / cores() / 60
+    yield f"{len(left)} of {len(tasks)} to run, about {minutes:.1f} minutes on an idle machine"

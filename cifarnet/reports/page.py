@@ -8,6 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from cifarnet.reports.compare import USEFUL, Entry
 from cifarnet.reports.curves import Compared, Curve, Templates
 from cifarnet.reports.figures import figure, over_lambda
 from cifarnet.reports.printed import Measure, Reported
-from cifarnet.reports.spec import BASES, Exhibit, Row, Study
+from cifarnet.reports.spec import BASES, FILLED, Exhibit, Row, Study
 from cifarnet.reports.statistics import LEVEL
 from cifarnet.runs import Folder, Run
 from cifarnet.runs.catalog import duration, percent
@@ -58,12 +59,13 @@ class Report:
 
     @cached_property
     def causes(self) -> dict[str, Any]:
-        """What explains numbers, by "STUDY/EXHIBIT/ROW MEASURE"; see ``diagnose``."""
+        """What explains numbers, by "STUDY/EXHIBIT/ROW QUANTITY", as entries have it."""
         return Folder(self.folder).read_json(CAUSES) if (self.folder / CAUSES).exists() else {}
 
     @cached_property
     def entries(self) -> dict[str, list[Entry]]:
-        return {s.id: [self.explained(s, e) for e in compare.entries(s, self.results, self.incomparable)]
+        official = self.official or self.state["synthetic"]
+        return {s.id: [self.explained(s, e) for e in compare.entries(s, self.results, self.incomparable, official)]
                 for s in self.studies}  # fmt: skip
 
     def explained(self, study: Study, entry: Entry) -> Entry:
@@ -75,14 +77,17 @@ class Report:
 
     def cause_of(self, entry: Entry) -> dict[str, Any] | None:
         """Return what causes.json has of a number."""
-        measure = ".".join(entry.quantity.split(" ", 1)) if entry.quantity.startswith("first ") else entry.quantity
-        found: dict[str, Any] | None = self.causes.get(
-            f"{entry.report}/{entry.exhibit}/{entry.row} {measure.replace(' ', '_')}"
-        )
+        found: dict[str, Any] | None = self.causes.get(f"{entry.report}/{entry.exhibit}/{entry.row} {entry.quantity}")
         return found
 
     def fill(self, study: Study, text: str) -> str:
-        return compare.fill(text, study, self.results, show)
+        """Return an explanation with our means in the places of {EXHIBIT/ROW MEASURE}; nothing where one is missing."""
+        for row, measure in set(FILLED.findall(text)):
+            values = compare.finite(self.results(f"{study.id}/{row}"), measure)
+            if not values:
+                return ""
+            text = text.replace(f"{{{row} {measure}}}", show(fmean(values), measure))
+        return text
 
     @cached_property
     def claims(self) -> dict[str, list[Tested]]:
@@ -105,7 +110,7 @@ class Report:
         runs = [] if self.incomparable else self.runs_of(f"{study.id}/{exhibit.id}/{row.id}")
         reading = study.curves.reading.get(curve.measure, 0.0) if study.curves else 0.0
         p = float(curve.y[-1]) if curve.measure == "accuracy" else 0.0
-        extra = compare.binomial(row.settings, curve.column, p, exhibit.held_out)
+        extra = compare.other_images(row.settings, curve.column, p, exhibit.held_out, self.official)
         useful = USEFUL.get(curve.measure, math.inf)
         return curves.compare(curve, runs, exhibit.x, reading, extra, useful)
 
@@ -261,21 +266,16 @@ class Report:
             known = [c for _, r, c in self.curves[study.id] if r is row]
             shapes += [(row, c) for c in known]
             if not row.check and not row.alternative:
-                found_templates = self.templates(study, exhibit, row)
-                shown = figure(exhibit, row, runs, known, found_templates)
+                reported = None if self.incomparable else study.templates_of(f"{exhibit.id}/{row.id}")
+                own = None if reported is None else curves.compare_templates(reported, runs)
+                shown = figure(exhibit, row, runs, known, own)
                 figures += [shown] if shown else []
-                templates = found_templates or templates
+                templates = templates or own
         if search and (chart := over_lambda(lines)):
             figures.append({"caption": "Every trial of the search", "charts": [chart], "images": []})
         settings = [e for e in entries if not (e.is_result and e.row)]
         return {"exhibit": exhibit, "lines": lines, "settings": settings, "figures": figures, "curves": shapes,
                 "templates": templates}  # fmt: skip
-
-    def templates(self, study: Study, exhibit: Exhibit, row: Row) -> Templates | None:
-        """Return the report's class templates of a row beside ours, where there are both."""
-        reported = study.templates_of(f"{exhibit.id}/{row.id}")
-        runs = [] if self.incomparable else self.runs_of(f"{study.id}/{exhibit.id}/{row.id}")
-        return None if reported is None else curves.compare_templates(reported, runs)
 
     def unreported(self, study: Study, exhibit: Exhibit, row: Row, name: str) -> Entry:
         """Return ours of a trial that the report gives no number of."""

@@ -131,7 +131,8 @@ def causes_of(diagnosis: Diagnosis, study: Study, command: str) -> dict[str, Any
             own |= {"deviation": chosen["name"], "says": says, **at, "n": chosen["seeds"], "command": command}
         elif stated["numbers"][i]["compatible"]:
             own["says"] = "By the deviation of all trainings of its diagnosis it is compatible as stated."
-        found[f"{study.id}/{number['row']} {number['measure']}"] = own
+        quantity = number["measure"].replace(".", " ").replace("_", " ")
+        found[f"{study.id}/{number['row']} {quantity}"] = own
     return found
 
 
