@@ -2,7 +2,6 @@
 
 import os
 import shutil
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,6 @@ from threadpoolctl import threadpool_limits
 from cifarnet.config import Settings
 from cifarnet.data import Dataset, Split
 from cifarnet.data.cifar10 import Batch, Cifar10, digest
-from cifarnet.data.synthetic import Synthetic
 
 QUIET_CHROMIUM = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
@@ -27,14 +25,6 @@ hypothesis.load_profile("busy")
 def one_thread():
     """BLAS threads that wait for each other spin, and the tests may share the machine."""
     with threadpool_limits(1):
-        yield
-
-
-@pytest.fixture(scope="session", autouse=True)
-def synthetic_once():
-    """Drawing 10,000 synthetic images takes longer than most tests: each batch is drawn once in a process."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Synthetic, "read", cache(Synthetic.read))
         yield
 
 

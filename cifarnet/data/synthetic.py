@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import ClassVar
 
 import numpy as np
@@ -28,27 +29,33 @@ class Synthetic:
         return Cifar10.classes
 
     def read(self, batch: str) -> Batch:
-        """Draw one of `batches`: 1,000 images of each class.
+        """Return one of `batches`: 1,000 images of each class."""
+        return draw(list(self.batches).index(batch))
 
-        All numbers are whole and below 2^24: the float32 product is exact on every machine, with any number of threads.
-        """
-        n = 3 * WAVES * WAVES
-        frequency = np.add.outer(np.arange(WAVES), np.arange(WAVES)).ravel()
-        fall = np.tile(1 / (1 + frequency), 3)  # natural images: less amplitude at higher frequencies
-        common = np.random.default_rng(10)
-        signed, plain = common.integers(-SIGNED, SIGNED + 1, (10, n)), common.integers(-PLAIN, PLAIN + 1, (10, n))
-        rng = np.random.default_rng([10, list(self.batches).index(batch)])
-        y = rng.permutation(np.arange(BATCH_IMAGES) % 10).astype(np.uint8)
-        sign = rng.choice([-1, 1], (BATCH_IMAGES, 1))
-        noise = rng.integers(-NOISE, NOISE + 1, (4, BATCH_IMAGES, n)).sum(axis=0) // 2  # nearly normal
-        weights = np.rint((sign * signed[y] + plain[y] + noise) * fall).astype(np.float32)  # (images, patterns)
-        pictures = patterns()
-        pixels = np.empty((BATCH_IMAGES, IMAGE_VALUES), np.uint8)
-        for i in range(0, BATCH_IMAGES, BLOCK):
-            light = (weights[i : i + BLOCK] @ pictures).astype(np.int32) >> 6
-            light += rng.integers(112, 144, light.shape, dtype=np.uint8)  # brightness, and grain
-            pixels[i : i + BLOCK] = np.clip(light, 0, 255, out=light)
-        return Batch(y, pixels, digest(y, pixels), official=False)
+
+@cache  # drawing takes longer than most that is done with it
+def draw(number: int) -> Batch:
+    """Draw a batch.
+
+    All numbers are whole and below 2^24: the float32 product is exact on every machine, with any number of threads.
+    """
+    n = 3 * WAVES * WAVES
+    frequency = np.add.outer(np.arange(WAVES), np.arange(WAVES)).ravel()
+    fall = np.tile(1 / (1 + frequency), 3)  # natural images: less amplitude at higher frequencies
+    common = np.random.default_rng(10)
+    signed, plain = common.integers(-SIGNED, SIGNED + 1, (10, n)), common.integers(-PLAIN, PLAIN + 1, (10, n))
+    rng = np.random.default_rng([10, number])
+    y = rng.permutation(np.arange(BATCH_IMAGES) % 10).astype(np.uint8)
+    sign = rng.choice([-1, 1], (BATCH_IMAGES, 1))
+    noise = rng.integers(-NOISE, NOISE + 1, (4, BATCH_IMAGES, n)).sum(axis=0) // 2  # nearly normal
+    weights = np.rint((sign * signed[y] + plain[y] + noise) * fall).astype(np.float32)  # (images, patterns)
+    pictures = patterns()
+    pixels = np.empty((BATCH_IMAGES, IMAGE_VALUES), np.uint8)
+    for i in range(0, BATCH_IMAGES, BLOCK):
+        light = (weights[i : i + BLOCK] @ pictures).astype(np.int32) >> 6
+        light += rng.integers(112, 144, light.shape, dtype=np.uint8)  # brightness, and grain
+        pixels[i : i + BLOCK] = np.clip(light, 0, 255, out=light)
+    return Batch(y, pixels, digest(y, pixels), official=False)
 
 
 def patterns() -> npt.NDArray[np.float32]:

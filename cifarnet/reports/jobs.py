@@ -28,7 +28,7 @@ from cifarnet.runs import Folder, Run, environment, folders
 from cifarnet.training import NUMERICS, blas_threads, cores
 
 Fingerprint = Callable[[Data], str]
-QUICK = 0.02  # scale of a first look on synthetic data: about a minute
+QUICK, FEW = 0.02, 2000  # scale of a first look on synthetic data, and its training images: half a minute
 PACE = 5e10  # weights times images a second and core, for an estimate
 
 
@@ -87,7 +87,8 @@ class Scope(NamedTuple):
         spread has the choice of them in it.
         """
         seed = number + (row.settings.seed if "seed" in row.settings.model_fields_set else 0)
-        images: dict[str, Any] = {"source": "synthetic"} if self.synthetic else {}
+        few = min(row.settings.data.limit or FEW, FEW)
+        images: dict[str, Any] = {"source": "synthetic", "limit": few} if self.synthetic else {}
         if (holdout := row.settings.data.holdout_seed) is not None:
             images["holdout_seed"] = holdout + number
         settings = changed(scaled(row, self.scale), data=images)
