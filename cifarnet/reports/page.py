@@ -64,9 +64,8 @@ class Report:
 
     @cached_property
     def entries(self) -> dict[str, list[Entry]]:
-        official = self.official or self.state["synthetic"]
-        return {s.id: [self.explained(s, e) for e in compare.entries(s, self.results, self.incomparable, official)]
-                for s in self.studies}  # fmt: skip
+        given = self.results, self.incomparable, self.official
+        return {s.id: [self.explained(s, e) for e in compare.entries(s, *given)] for s in self.studies}
 
     def explained(self, study: Study, entry: Entry) -> Entry:
         """Fill the explanation of a number that is incompatible, and add its cause."""
