@@ -420,7 +420,7 @@ def test_contradictions_are_reported_once_every_value_is_right(write):
         ("data.validation=0", "must be a number of images to hold out, at least 1, or a list of batches 1 to 5"),
         ("data.limit=1", "training.batch_size = 100: must be at most 1, the number of training images"),
         ("search.over.seed={linear: [1, 2], values: [1]}", "must have one of log10, linear and values"),
-        ("search.over=5", "search.over = 5: must be dotted keys of numbers"),
+        ("search.over=5", "search.over = 5: must be keys with an axis each"),
         ("search.fine.l_min=1", "search.fine.l_min = 1.0: must be given together with l_max, or neither of them"),
         ("search.coarse.l_min=1", "search.coarse.l_min = 1.0: must be at most l_max, which is -1"),
         *((f"label={x}", "must be text of 1 to 64 letters") for x in ["a/b", "../../etc", '"a\\nb"', "5", "Föö"]),

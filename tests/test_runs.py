@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 import filelock
@@ -407,7 +407,7 @@ def test_a_damaged_folder_is_listed_as_unreadable(make, tmp_path):
     found = catalog.list_runs(tmp_path / "runs")
     assert sorted(run.status for run in found) == ["completed", *["unreadable"] * 4]
     table = catalog.columns(found, "table")
-    assert [table[name].cell(found[0]) for name in ("status", "age", "label", "test")] == ["unreadable", "?", "", ""]
+    assert [table[name].cell(found[0]) for name in ("status", "label", "test")] == ["unreadable", "", ""]
 
 
 def arrays_of(run):
@@ -504,7 +504,7 @@ def test_a_list_shows_the_settings_that_differ_and_no_others(make, tmp_path):
     found = catalog.list_runs(tmp_path / "runs")
     table = catalog.columns(found, "table")
     settings = ["lambda", "split"]
-    assert [*table] == ["run", "age", "kind", "label", "status", *settings, "validation", "test", "time"]
+    assert [*table] == ["run", "kind", "label", "status", *settings, "validation", "test", "time"]
     row = {heading: column.cell(found[0]) for heading, column in table.items()}
     assert (row["label"], row["lambda"], row["validation"], row["split"]) == (
         "b",
@@ -650,14 +650,6 @@ def test_the_best_runs_and_the_shortest_names(four):
 )
 def test_times_have_the_units_that_matter(seconds, text):
     assert catalog.duration(seconds) == text
-
-
-def test_a_clock_that_was_wrong_gives_no_age(run):
-    for days, shown in ((-1.5, "1 d 12 h"), (4000, "?")):
-        run.update(started=(datetime.now().astimezone() + timedelta(days=days)).isoformat())
-        assert catalog.COLUMNS["age"].cell(run) == shown
-    run.update(started="nonsense")
-    assert catalog.COLUMNS["age"].cell(run) == "?"
 
 
 def test_git_is_asked_about_our_own_clone(tmp_path, monkeypatch):

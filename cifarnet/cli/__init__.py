@@ -1,5 +1,6 @@
 """The command line. Commands import what they need when they run, so that help imports click and little else."""
 
+import difflib
 import importlib
 import os
 import signal
@@ -81,6 +82,9 @@ def main() -> NoReturn:
         code = cli.main(prog_name="cifarnet", standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
     except click.ClickException as error:
+        if isinstance(error, click.NoSuchOption):
+            near = difflib.get_close_matches(error.option_name, error.possibilities or (), 1, 0.7)
+            error = click.NoSuchOption(error.option_name, possibilities=near, ctx=error.ctx)
         error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):

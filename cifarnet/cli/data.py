@@ -44,13 +44,8 @@ class Download(WithData):
             advance(shown, done, total, f"{done / 1e6:.0f} of {total / 1e6:.0f} MB")
 
         with bar(None, "B", unit_scale=True, desc="cifar-10") as shown:
-            release = download(
-                self.data_dir,
-                self.mirrors or MIRRORS,
-                force=self.force,
-                progress=progress,
-                say=partial(click.echo, err=True),
-            )
+            say, mirrors = partial(click.echo, err=True), self.mirrors or MIRRORS
+            release = download(self.data_dir, mirrors, force=self.force, progress=progress, say=say)
         answer = {"folder": str(release.path), "format": release.format}
         self.answer(answer, f"CIFAR-10 is in {release.path}")
 

@@ -39,26 +39,21 @@ class Evaluate(Drawing):
         from cifarnet import training
         from cifarnet.experiments.evaluate import evaluate
 
+        self.say("Evaluating ...")
         need = "checkpoint" if self.checkpoint or self.ensemble else "network"
         runs = [self.find(name, need) for name in self.names or ("latest",)]
-        found = evaluate(
-            runs,
-            self.split,
-            self.data_dir,
-            self.threads or training.cores(),
-            checkpoint=self.checkpoint,
-            cycles=self.ensemble == "cycles",
-            flips=self.flips,
-            shifts=self.shifts,
-            formats=self.formats,
-        )
+        how: dict[str, Any] = {"checkpoint": self.checkpoint, "cycles": self.ensemble == "cycles", "flips": self.flips}
+        how |= {"shifts": self.shifts, "formats": self.formats}
+        found = evaluate(runs, self.split, self.data_dir, self.threads or training.cores(), **how)
         warn_synthetic(found.source)
         if not found.same_data and not self.quiet:
             warn(f"these are not the images that {' and '.join(run.name for run in runs)} was trained with")
         path, kinds = runs[0].path, ["confusion", "mistakes", *(["members"] if "members" in found.summary else [])]
         figures = ", ".join(f"{kind}-{found.name}.{self.formats[0]}" for kind in kinds)
         last = [] if found.warnings else [f"\nFigures: {path}/figures/{figures}"]
-        what = f"{path}, {found.summary['n']:,} {self.split} images"
+        what = f"{path}, {self.checkpoint}" if self.checkpoint else str(path)
+        what = f"{len(members)} networks as one" if (members := found.summary.get("members")) else what
+        what += f", {found.summary['n']:,} {self.split} images"
         self.answer(found.summary, *lines(what, found.summary), *last)
         warn(*found.warnings)
 
@@ -69,7 +64,7 @@ def lines(what: str, summary: dict[str, Any]) -> Iterator[str]:
 
     from cifarnet.training.evaluation import MEASURES
 
-    yield f"{what}: accuracy {percent(summary['accuracy'])}, loss {summary['loss']:.4f}\n"
+    yield f"{what}:\naccuracy {percent(summary['accuracy'])}, loss {summary['loss']:.4f}\n"
     if "members" in summary:
         rows = [
             [member["name"], *map(percent, (member["accuracy"], *list(so_far.values())[1:]))]

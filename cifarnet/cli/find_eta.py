@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import click
 
 from cifarnet.cli.options import KNOBS, POSITIVE, Drawing, WithConfig, command, hidden_layers, option
-from cifarnet.cli.output import warn, warn_synthetic
+from cifarnet.cli.output import warn, warn_synthetic, wrapped
 from cifarnet.cli.progress import bar
 
 LAMBDA, SCALE = "training.lambda=", click.Choice(["linear", "log"])
@@ -42,15 +42,10 @@ class FindEta(WithConfig, Drawing):
         words = [word for word in self.overrides if word.startswith(LAMBDA)] + [LAMBDA + x for x in self.lambdas]
         lambdas = [self.resolve({"--lambda": word}).settings.training.lam for word in words]
         warn_synthetic(settings.data.source)
-        test = range_test.start(
-            settings,
-            Ramp(eta_min=self.low, eta_max=self.high, epochs=self.epochs, log=self.scale == "log"),
-            hidden=[self.resolve({"--hidden": hidden_layers(nodes)}).settings.network.hidden for nodes in self.hidden],
-            lambdas=list(dict.fromkeys(lambdas)),
-            threads=self.threads,
-            formats=self.formats,
-            **self.where,
-        )
+        hidden = [self.resolve({"--hidden": hidden_layers(nodes)}).settings.network.hidden for nodes in self.hidden]
+        ramp = Ramp(eta_min=self.low, eta_max=self.high, epochs=self.epochs, log=self.scale == "log")
+        how = {"threads": self.threads, "formats": self.formats, **self.where}
+        test = range_test.start(settings, ramp, hidden=hidden, lambdas=list(dict.fromkeys(lambdas)), **how)
         with bar(None, "update", quiet=self.quiet) as shown:
             for name, step, updates in test:
                 if step == 0:
@@ -63,6 +58,6 @@ class FindEta(WithConfig, Drawing):
         warn(*test.warnings)
         path, results = test.run.path, test.run.results
         flags = {name: " ".join(f"--set {k}={v:g}" for k, v in pair.items()) for name, pair in results["found"].items()}
-        text = [*(f"{name}: {words}" for name, words in flags.items()), results["rule"]]
-        figure = f"Figure: {path}/figures/range-test.{self.formats[0]}; configs: {path}/*-lambda-*.yaml"
-        self.answer({"run": str(path)} | results, *text, figure)
+        text = [str(path), *(f"{name}: {words}" for name, words in flags.items()), wrapped(results["rule"])]
+        steps = self.next_steps(test.run, f"cifarnet train --config {path}/{next(iter(flags))}.yaml")
+        self.answer({"run": str(path)} | results, *text, *steps)

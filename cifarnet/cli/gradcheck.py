@@ -84,16 +84,10 @@ class Gradcheck(WithConfig, Experiment):
 
         settings = self.resolve({"--dims": f"data.dims={3072 if self.all_inputs else self.dims}"}).settings
         warn_synthetic(settings.data.source)
-        check = gradients.check(
-            settings,
-            lambdas=None if self.lam is None else [self.lam],
-            methods=[method.replace("centered", "centred") for method in self.methods],
-            samples=self.samples,
-            random_samples=self.random_samples,
-            step=self.step,
-            threads=self.threads or 1,  # the products are small
-            **self.where,
-        )
+        methods = [method.replace("centered", "centred") for method in self.methods]
+        how = {"samples": self.samples, "random_samples": self.random_samples, "step": self.step, **self.where}
+        lambdas, threads = None if self.lam is None else [self.lam], self.threads or 1  # the products are small
+        check = gradients.check(settings, lambdas=lambdas, methods=methods, threads=threads, **how)
         self.follow(check, "derivative")
         cells = [[row[key] for key in COLUMNS] for row in check.run.results["parameters"]]
         headings = [HEADINGS.get(key, key.removesuffix("_error").replace("_", "\n")) for key in COLUMNS]
@@ -108,6 +102,6 @@ class Gradcheck(WithConfig, Experiment):
     def report(self, run: Run, *text: str, wrong: str) -> None:
         results = run.results
         verdict = f"{'passed' if results['passed'] else 'FAILED'}; {run.path}"
-        self.answer({"run": str(run.path)} | results, *text, verdict)
+        self.answer({"run": str(run.path)} | results, *text, verdict, *self.next_steps(run))
         if not results["passed"]:
             raise GradientCheckFailed(wrong)

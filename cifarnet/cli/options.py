@@ -6,6 +6,7 @@ import inspect
 import json
 import logging
 import os
+import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -37,6 +38,7 @@ KNOBS = {  # the course's settings, which have an option of their own
     "--eta-min": "training.schedule.eta_min",
     "--eta-max": "training.schedule.eta_max",
 }
+OPEN = {"darwin": "open", "win32": "start"}  # the word for it, elsewhere xdg-open
 LETTERS = {"integer": "N", "number": "X", "array": "N,N,...", "string": "TEXT"}  # for values of these types
 BOUNDS = {"minimum": ">=", "exclusiveMinimum": ">"}
 
@@ -195,6 +197,12 @@ class Experiment(WithRuns, WithData):
     def where(self) -> dict[str, Any]:
         """The folders of runs and data."""
         return {"runs_dir": self.runs_dir, "data_dir": self.data_dir}
+
+    def next_steps(self, run: Run, command: str = "") -> list[str]:
+        """Return what to open after a run, and what to call."""
+        page = shlex.quote(str(run.path / "run.html"))
+        steps = [f"Open it: {OPEN.get(sys.platform, 'xdg-open')} {page}", *([f"Next: {command}"] if command else [])]
+        return [] if self.quiet else steps
 
     def say(self, text: str) -> None:
         """Say on a terminal what is going on where no bar shows it."""

@@ -2,7 +2,9 @@
 
 import shutil
 import sys
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import zip_longest
 from typing import Any
 
 import click
@@ -34,7 +36,7 @@ def table(rows: Iterable[Sequence[Any]], headers: Sequence[str], *, keep: int | 
             return text + (f"\nToo narrow for {left}: --json has all" if left else "")
     names = [" ".join(header.split()) for header in headers]
     cells = [line.split("\t") for line in tabulate(rows, tablefmt="tsv", **look).splitlines()]  # as in the table
-    blocks = [[(name, cell.strip()) for name, cell in zip(names, row, strict=True)] for row in cells]
+    blocks = [[(name, cell.strip()) for name, cell in zip_longest(names, row, fillvalue="")] for row in cells]
     return "\n\n".join(tabulate(block, tablefmt="plain", disable_numparse=True) for block in blocks)
 
 
@@ -43,6 +45,11 @@ def aligned(facts: Mapping[str, str]) -> str:
     from tabulate import tabulate
 
     return tabulate([fact for fact in facts.items() if fact[1]], tablefmt="plain", disable_numparse=True)
+
+
+def wrapped(text: str) -> str:
+    """Break a sentence where the terminal ends."""
+    return textwrap.fill(text, shutil.get_terminal_size().columns, break_long_words=False, break_on_hyphens=False)
 
 
 def fits(text: str, *, always: bool = False) -> bool:

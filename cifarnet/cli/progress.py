@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from cifarnet.training import Record
 
 T = TypeVar("T")
-FRACTION = "{desc}{percentage:3.0f}%|{bar}| {elapsed}<{remaining}"  # a bar of work that is not counted in pieces
+FRACTION = "{desc}{percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"  # no counts, so that 80 columns suffice
 
 
 class Stops:
@@ -77,14 +77,14 @@ def follow(records: Iterable[Record], updates: int, *, quiet: bool, last: Callab
 
     After the last update, ``last`` says what is done beside the training.
     """
-    with bar(updates, "update", quiet=quiet) as shown:
+    with bar(updates, "update", quiet=quiet, bar_format=FRACTION) as shown:
         for r in records:
             shown.update(r.step - shown.n)
             if r.train and r.validation:
                 accuracy = f"validation accuracy {percent(r.validation.accuracy)}"
-                shown.set_postfix_str(f"cycle {r.cycle}, eta {r.eta:.2g}, cost {r.train.cost:.3f}, {accuracy}")
+                shown.set_postfix_str(f"{accuracy}, cost {r.train.cost:.4g}, cycle {r.cycle}")
                 if shown.disable and not quiet:
-                    line = f"step {r.step:6d}  cycle {r.cycle}  eta {r.eta:8.2e}  cost {r.train.cost:.4f}  {accuracy}"
+                    line = f"step {r.step:6d}  cycle {r.cycle}  eta {r.eta:8.2e}  cost {r.train.cost:#.5g}  {accuracy}"
                     click.echo(line, err=True)
             if r.step == updates:
                 shown.close()

@@ -10,7 +10,7 @@ import click
 
 from cifarnet.cli.completion import value_names
 from cifarnet.cli.options import FORMAT, RUN, RUN_OR_LATEST, WithRuns, argument, command, flag, option
-from cifarnet.cli.output import aligned, fits, table, warn
+from cifarnet.cli.output import aligned, fits, table, warn, wrapped
 from cifarnet.errors import RunError
 from cifarnet.runs import Folder, Run, catalog
 from cifarnet.runs.catalog import duration, measured, shown
@@ -22,7 +22,7 @@ COLOURS = {"completed": "green", "running": "blue", "interrupted": "yellow", "st
 
 @click.group()
 def runs() -> None:
-    """The runs so far: list, show, compare, note, remove.
+    """The runs so far: list, show, compare, note, and rm removes.
 
     RUN is a run folder, the beginning of its name that no other has, or latest.
 
@@ -104,13 +104,13 @@ def overview(groups: Sequence[Sequence[Run]], form: str = "") -> str:
     keep = {heading: (heading not in alike, c.keep) for heading, c in columns.items() if c.keep is not None}
     left, expendable = list[str](), sorted(reversed(keep), key=lambda heading: keep[heading])
     if form:
-        cells = {heading: column for heading, column in cells.items() if heading != "age" and heading not in alike}
+        cells = {heading: column for heading, column in cells.items() if heading not in alike}
     while True:
         align = ["right" if heading == "runs" or columns[heading].number else "left" for heading in cells]
         text = tabulate(cells, "keys", form or "simple", disable_numparse=True, colalign=align)
         if form or not expendable or fits(text, always=True):
-            left = [heading for heading in left if heading not in {"age", *alike}]
-            return text + (f"\nToo narrow for {', '.join(left)}: --csv has all" if left else "")
+            left = [heading for heading in left if heading not in alike]
+            return text + "\n" + wrapped(f"Too narrow for {', '.join(left)}: --csv has all") if left else text
         left.append(expendable.pop(0))
         del cells[left[-1]]
 

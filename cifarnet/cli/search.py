@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cifarnet.cli.options import COUNT, KNOBS, RUN, Drawing, Pooled, WithConfig, argument, command, flag, option
-from cifarnet.cli.output import table, warn_synthetic
+from cifarnet.cli.output import table, warn_synthetic, wrapped
 from cifarnet.cli.progress import Stops, bar
 from cifarnet.errors import Diverged, RunError
 from cifarnet.runs import Run
@@ -72,7 +72,11 @@ class Searching(WithConfig, Pooled, Drawing):
                 run = start(study, executor, self.runs_dir, formats=self.formats)
             ended = stops.until(execute(study, run, executor, fail_fast=self.fail_fast))
             with bar(study.total, "trial", quiet=self.quiet, initial=len(study.rows)) as shown:
-                for trial, outcome in filter(None, ended):
+                for end in ended:
+                    shown.refresh()  # the time goes on between two trials
+                    if end is None:
+                        continue
+                    trial, outcome = end
                     if not self.quiet or outcome.status != "completed":
                         shown.write(line(study, trial, outcome), file=sys.stderr)
                     shown.update()
@@ -138,9 +142,9 @@ class Searching(WithConfig, Pooled, Drawing):
         rows = [[ranked.index(trial) + 1, trial["index"], *row] for trial, row in zip(chosen, cells, strict=True)]
         headers = ["rank", "trial", *(HEADERS.get(name, name) for name in formats)]
         text = table(rows, headers, disable_numparse=True, colalign=["right"] * len(headers) if rows else None)
-        last = f"{run.path}/figures/search.{run.formats[0]} shows all, {run.path}/best.yaml is the final training"
+        last = f"The final training: {run.path}/best.yaml"
         by_value = {"by": chosen} if self.by else {}
-        self.answer(answer | by_value, text, f"Each: {describe(study)}", last, f"Next: {command}")
+        self.answer(answer | by_value, text, wrapped(f"Each: {describe(study)}"), last, *self.next_steps(run, command))
 
 
 @command("search-lambda")

@@ -17,14 +17,13 @@ from cifarnet.cli.output import table, warn, warn_synthetic
 from cifarnet.cli.progress import Stops, follow
 from cifarnet.errors import RunError
 from cifarnet.runs import Run
-from cifarnet.runs.catalog import duration, mean_std, percent, spread
+from cifarnet.runs.catalog import duration, handles, mean_std, percent, spread
 
 if TYPE_CHECKING:
     from cifarnet.config import Settings
 
 SPLITS = ("train", "validation", "test")
 ACCURACIES = tuple(f"{split}_accuracy" for split in SPLITS)
-OPEN = {"darwin": "open", "win32": "start"}  # the word for it, elsewhere xdg-open
 
 
 @command("train")
@@ -106,26 +105,22 @@ class Train(WithConfig, Drawing):
         found = reached(run)
         text = "training {}, validation {}, test {}".format(*(percent(found[name]) for name in ACCURACIES))
         text = f"{found['updates']:,} updates in {found['seconds']:.1f} s; accuracy: {text}"
-        self.answer(found, str(run.path), text, *self.next_steps(run, f"evaluate {run.path}"))
+        self.answer(found, str(run.path), text, *self.next_steps(run, f"cifarnet evaluate {run.path}"))
 
     def compare(self, runs: Sequence[Run]) -> None:
         """Show the trainings of several seeds, and mean and standard deviation over them."""
         found = [reached(run) for run in runs]
         numbers = [key for key, value in found[0].items() if isinstance(value, float)]
         means = {key: mean_std([one[key] for one in found]) for key in numbers}
-        rows = [[o["run"], o["seed"], *(percent(o[a]) for a in ACCURACIES), duration(o["seconds"])] for o in found]
+        names = handles(runs).values()
+        rows = [[name, o["seed"], *(percent(o[a]) for a in ACCURACIES), duration(o["seconds"])]
+                for name, o in zip(names, found, strict=True)]  # fmt: skip
         over = [spread([one[name] for one in found]) for name in ACCURACIES]
-        rows.append(["mean and deviation", "", *over, duration(means["seconds"][0])])
+        rows.append(["mean ± std", "", *over, duration(means["seconds"][0])])
         text = table(rows, ["run", "seed", *SPLITS, "time"], disable_numparse=True, colalign=["left", *["right"] * 5])
         where = "" if str(self.runs_dir) == "runs" else f" --runs-dir {shlex.quote(str(self.runs_dir))}"
         answer = {"runs": found} | {name: {k: m[i] for k, m in means.items()} for i, name in enumerate(("mean", "std"))}
-        self.answer(answer, text, *self.next_steps(runs[-1], f"runs list --by seed{where}"))
-
-    def next_steps(self, run: Run, command: str) -> list[str]:
-        if self.quiet:
-            return []
-        page = shlex.quote(str(run.path / "run.html"))
-        return [f"Open it: {OPEN.get(sys.platform, 'xdg-open')} {page}", f"Next: cifarnet {command}"]
+        self.answer(answer, text, *self.next_steps(runs[-1], f"cifarnet runs list --by seed{where}"))
 
 
 def reached(run: Run) -> dict[str, Any]:

@@ -97,7 +97,7 @@ class Search(Setting):
         {},
         description="For `search`: what to try, by dotted key; each has log10: [low, high] (10^l, l from low to high), "
         "linear: [low, high], or values: [...].",
-        json_schema_extra=message("must be dotted keys of numbers, such as network.hidden: {values: [50, 100]}"),
+        json_schema_extra=message("must be keys with an axis each, such as training.lambda: {log10: [-5, -1]}"),
     )
     coarse: Coarse = Coarse()
     fine: Fine = Fine()

@@ -6,8 +6,7 @@ import difflib
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from operator import eq, ge, gt, le, lt, ne
 from pathlib import Path
 from statistics import fmean, stdev
@@ -22,7 +21,7 @@ COMPARISONS = {"<=": le, ">=": ge, "!=": ne, "==": eq, "=": eq, "<": lt, ">": gt
 SYMBOLS = {"lambda": "λ", "eta": "η", "eta_min": "η_min", "eta_max": "η_max"}  # as figures have them
 FIRST = [  # settings as lists show them, before all others; where there is no room, the last go first
     *("training.lambda", "training.schedule.n_s", "network.hidden", "training.schedule.eta_max"),
-    *("training.schedule.eta_min", "training.schedule.eta", "seed", "data.source", "split"),
+    *("training.schedule.eta_min", "training.schedule.eta", "data.limit", "seed", "data.source", "split"),
 ]
 SPLIT = ("data.train", "data.validation")  # one column
 CONDITION = re.compile(r"([^<>=!~]+?)\s*(<=|>=|!=|==|=|<|>)\s*([^<>=!~\s].*)")
@@ -54,6 +53,13 @@ def shown(value: Any) -> str:
     return value if isinstance(value, str) else f"{value:g}" if isinstance(value, float) else json.dumps(value)
 
 
+def brief(value: Any) -> str:
+    """Return a setting as lists and legends have room for it: three digits, and layers such as 50, 30; 0 for none."""
+    if isinstance(value, list):
+        return ", ".join(map(brief, value)) or "0"
+    return f"{value:.3g}" if isinstance(value, float) else shown(value)
+
+
 def duration(seconds: float) -> str:
     """Return a time in the two units that matter, such as 3 min 20 s; ``?`` for one that cannot be."""
     if not 0 <= seconds < float("inf"):
@@ -63,14 +69,6 @@ def duration(seconds: float) -> str:
             count, rest = divmod(int(seconds), size)
             return f"{count} {unit} {rest // part} {smaller}"
     return f"{seconds:.1f} s"
-
-
-def age(run: Run) -> float:
-    """Return the seconds since a run was started; NaN where that is not known."""
-    try:
-        return (datetime.now(UTC) - datetime.fromisoformat(run.info["started"])).total_seconds()
-    except (KeyError, TypeError, ValueError):
-        return float("nan")
 
 
 def split(run: Run) -> str | None:
@@ -113,9 +111,8 @@ class Column(NamedTuple):
 
 COLUMNS = {  # by heading
     "run": Column("run"),
-    "age": Column("started", duration, ("table",), keep=2, value=age),
     "kind": Column("kind", keep=20),
-    "label": Column("label", keep=1),
+    "label": Column("label", keep=len(FIRST) + 3),
     "status": Column("status", keep=4),
     "started": Column("started", outputs=("csv", "page")),
     "seconds": Column("seconds", outputs=("csv",)),
@@ -134,10 +131,11 @@ def columns(runs: Sequence[Run], output: str) -> dict[str, Column]:
     keys = found if output == "csv" else [*dict.fromkeys("split" if key in SPLIT else key for key in found)]
     keys.sort(key=lambda key: FIRST.index(key) if key in FIRST else len(FIRST))
     ends = [key.rpartition(".")[2] for key in keys]
-    names = [end if [*ends, *COLUMNS].count(end) == 1 else key for key, end in zip(keys, ends, strict=True)]
+    names = [end if (key in FIRST or ends.count(end) == 1) and end not in COLUMNS else key
+             for key, end in zip(keys, ends, strict=True)]  # fmt: skip
     keep = {key: 6 + len(FIRST) - i for i, key in enumerate(FIRST)}
     settings = {
-        name: Column(key, number=True, keep=keep.get(key, 0), value=split if key == "split" else None)
+        name: Column(key, brief, number=True, keep=keep.get(key, 0), value=split if key == "split" else None)
         for key, name in zip(keys, names, strict=True)
     }
     here = {heading: column for heading, column in COLUMNS.items() if output in column.outputs}
@@ -146,12 +144,13 @@ def columns(runs: Sequence[Run], output: str) -> dict[str, Column]:
 
 
 def fold(runs: Sequence[Run], key: str) -> list[list[Run]]:
-    """Group runs that differ in one setting alone, such as the seed, in the order of their first ones."""
-    groups: dict[str, list[Run]] = {}
+    """Group trainings that differ in one setting alone, such as the seed; of equal ones the first stands for all."""
+    groups: dict[str, dict[str, Run]] = {}
     for run in runs:
         others = {name: value for name, value in run.choices.items() if name not in (key, "label")}
-        groups.setdefault(json.dumps([run.kind, run.status, others or run.name]), []).append(run)
-    return list(groups.values())
+        group = groups.setdefault(json.dumps([run.status, others if run.kind == "train" else run.name]), {})
+        group.setdefault(shown(run.choices.get(key)), run)
+    return [list(group.values()) for group in groups.values()]
 
 
 def folded(group: Sequence[Run], columns: Mapping[str, Column]) -> dict[str, Any]:
@@ -193,6 +192,7 @@ def parse(condition: str, runs: Sequence[Run]) -> Callable[[Run], bool]:
     if not match:
         raise ConfigError(f"--filter {condition!r} is not KEY, one of < <= = != >= >, VALUE: such as lambda<=0.01")
     key, compare, text = full_key(match[1], runs, "--filter"), COMPARISONS[match[2]], match[3]
+    text += " %" if key.endswith("accuracy") and (number(text) or 0) > 1 else ""
     known = [value for run in runs if (value := run.values.get(key)) is not None]
     if (wanted := number(text)) is None and text != "null" and known and all(map(is_number, known)):
         raise ConfigError(f"--filter {condition!r}: {key} is a number such as {shown(known[0])}, and {text!r} is none")
@@ -266,18 +266,20 @@ def handles(runs: Sequence[Run]) -> dict[Path, str]:
 
 
 def legends(runs: Sequence[Run]) -> list[str]:
-    """Return the names of runs in a figure: what differs between them, such as λ = 0.01, n_s = 800.
-
-    Where that tells two of them not from each other, the shortest name goes before it.
-    """
-    keys = [key for key in differing_settings(runs) if not key.startswith(("label", "search.", "evaluation."))]
-    keys = sorted(keys, key=lambda key: (key != "training.lambda", key == "seed"))[:4]  # a legend has room for no more
-    symbols = {key: SYMBOLS.get(end := key.rpartition(".")[2], end) for key in keys}
-    values = [{symbols[key]: run.values[key] for key in keys if run.values.get(key) is not None} for run in runs]
-    names = [", ".join(f"{symbol} = {shown(value)}" for symbol, value in found.items()) for found in values]
-    short = handles(runs)
-    alone = [bool(name) and names.count(name) == 1 for name in names]
+    """Return names of runs for a figure: as much of what differs as tells them apart, or their short names before."""
+    differ = [key for key in differing_settings(runs) if not key.startswith(("label", "search.", "evaluation."))]
+    differ.sort(key=lambda key: FIRST.index(key) if key in FIRST else len(FIRST) - 2)  # the seed comes late
+    texts = [[", ".join(named(run, differ[:count])) for run in runs] for count in range(len(differ) + 1)]
+    names = next((names for names in texts if len(set(names)) == len(runs)), texts[:5][-1])
+    alone, short = [bool(name) and names.count(name) == 1 for name in names], handles(runs)
     return [n if one else f"{short[run.path]} {n}".strip() for run, n, one in zip(runs, names, alone, strict=True)]
+
+
+def named(run: Run, keys: Iterable[str]) -> Iterator[str]:
+    """Yield settings that a run has as a legend has them, such as λ = 0.01."""
+    for key in keys:
+        if (value := run.values.get(key)) is not None:
+            yield f"{SYMBOLS.get(end := key.rpartition('.')[2], end)} = {brief(value)}"
 
 
 def environment(run: Run) -> dict[str, Any]:

@@ -38,6 +38,7 @@ FIELDS = {"kind": str, "label": str, "status": str, "settings": dict, "results":
 STATUSES = ("running", "completed", "interrupted", "diverged", "failed")
 STOPPED = {"interrupted": "was interrupted", "stale": "was killed", "failed": "has failed", "diverged": "has diverged"}
 KINDS = {"train": "training", "gradcheck": "gradient check", "find-eta": "range test", "diagnose": "diagnosis"}
+LENGTH = ("training.schedule.n_s", "training.schedule.cycles")
 HOLDS = {"network": "model.npz", "checkpoint": "checkpoints/*.npz"}  # what runs have in files
 
 
@@ -192,16 +193,16 @@ class Run(Folder):
     def values(self) -> dict[str, Any]:
         """All that a run is filtered, sorted and shown by; a result named like a setting is ``results.NAME``.
 
-        In place of what a search tries it has the values of its best trial, None before that is known.
+        In place of what a search tries it has the values of its best trial, and no length, as its stages have theirs.
         """
         scores = {f"results.{key}" if key in self.choices else key: value for key, value in self.scores.items()}
         facts = {key: self.info[key] for key in FACTS if key in self.info}
         settings, best = dict(self.choices), self.results.get("best", {})
         if self.kind == "search":
             over = [key[12:].rpartition(".")[0] for key in settings if key.startswith("search.over.")]
-            for key in ["training.lambda", *over]:
+            for key in [*LENGTH, "training.lambda", *over]:
                 tried = [value for name, value in best.items() if f".{key}".endswith(f".{name}")]
-                settings[key] = tried[0] if tried else settings.get(key) if best else None
+                settings[key] = tried[0] if tried else settings.get(key) if best and key not in LENGTH else None
         return settings | scores | facts | {"run": self.name}
 
     def has(self, need: str) -> bool:
