@@ -34,10 +34,10 @@ def index(runs: Sequence[Run]) -> dict[str, Any]:
             "name": handles[run.path],
             "label": run.label,
             "folder": quote(os.fsencode(run.name)),
-            "spark": spark(curves[handles[run.path]]),
+            "spark": charts.sparkline(thinned(own, SPARK)["validation accuracy"] / 100) if own else "",
             "cells": [cell(known[heading], run) for heading in order],
         }
-        for run in runs
+        for run, own in zip(runs, curves.values(), strict=True)
     ]
     return {
         "title": f"{len(runs):,} run{'s' if len(runs) != 1 else ''}",
@@ -50,11 +50,6 @@ def index(runs: Sequence[Run]) -> dict[str, Any]:
             if table
         },
     }
-
-
-def spark(curves: dict[str, Floats]) -> str:
-    """Draw the validation accuracy in a line of text."""
-    return charts.sparkline(thinned(curves, SPARK)["validation accuracy"] / 100) if curves else ""
 
 
 def cell(column: catalog.Column, run: Run) -> Cell:

@@ -14,7 +14,7 @@ from cifarnet.errors import CifarnetError
 from cifarnet.plots.experiments import zero_at
 from cifarnet.plots.figures import eta_of, ramps
 from cifarnet.plots.lines import PANELS
-from cifarnet.plots.style import PALETTE, Floats, Ints
+from cifarnet.plots.style import PALETTE, Floats
 from cifarnet.runs import Run
 from cifarnet.runs.catalog import duration, percent
 from cifarnet.runs.trials import short, standings
@@ -99,12 +99,13 @@ def curves(run: Run, records: Mapping[str, Floats]) -> list[plots.Chart | None]:
         )
         for name, label in PANELS.items()
     ]
-    steps, etas = corners(*eta_of(run, 4 * POINTS))
-    rate = plots.Series("learning rate", steps.astype(float), etas)
+    steps, etas = eta_of(run, 4 * POINTS)
+    so_far = steps <= (records["step"][-1] if run.status in STOPPED else steps[-1])
+    rate = plots.Series("learning rate", *corners(steps[so_far].astype(float), etas[so_far]))
     return [*found, plots.chart("learning rate η", "update step", [rate], marks=ends)]
 
 
-def corners(x: Ints, y: Floats) -> tuple[Ints, Floats]:
+def corners(x: Floats, y: Floats) -> tuple[Floats, Floats]:
     """Return some points of a line, evenly spread, and those where it has a corner, unless it is curved all along."""
     slopes = np.diff(y) / np.maximum(np.diff(x), 1)
     bends = np.flatnonzero(np.abs(np.diff(slopes)) > 1e-6 * np.abs(slopes).max(initial=1e-30)) + 1
@@ -169,7 +170,7 @@ def trials(run: Run, plan: Mapping[str, Any], done: Sequence[Mapping[str, Any]],
     }
     rows = []
     for trial in [*done, *rest]:
-        how = status.get(trial["index"], "missing")
+        how = status.get(trial["index"], "waiting" if run.status == "running" else "missing")
         values = [Cell(f"{trial['values'][key]:.5g}") for key in names]
         results = [Cell(show(trial) if "accuracy" in trial else "") for show in measures.values()]
         rows.append([Cell(str(trial["index"])), *values, *results, Cell(how, look=how)])

@@ -179,9 +179,10 @@ function test(word, names) {
   const [, name, sign, text] = word.match(/^(.+?)(<=|>=|!=|=|<|>)(.+)$/) ?? [];
   const column = names.indexOf(name);
   if (column < 0) return row => row.textContent.toLowerCase().includes(word);
-  const number = Number(text.replace("%", "")), wanted = Number.isNaN(number) ? text : number;
+  const number = Number(text.replace("%", "")), given = Number.isNaN(number) ? text : number;
   return row => {
-    const value = valueOf(row.cells[column]);
+    const value = valueOf(row.cells[column]), percent = row.cells[column].textContent.includes("%");
+    const wanted = percent && given <= 1 && !text.includes("%") ? 100 * given : given;
     return value !== null && typeof value === typeof wanted && COMPARE[sign](value, wanted);
   };
 }
@@ -204,8 +205,9 @@ function overlaid(figure) {
     const rows = [...table.tBodies[0].rows].filter(row => row.querySelector("input")?.checked);
     const settings = all("thead th", table).map((th, i) => [th.textContent.trim(), i, "setting" in th.dataset])
       .filter(([, i, is]) => is && new Set(rows.map(row => row.cells[i].textContent)).size > 1);
-    const names = rows.map(row => settings.slice(0, 5).map(([name, i]) =>
-      `${name.replace("lambda", "λ").replace("eta", "η")} = ${row.cells[i].textContent.trim()}`).join(", "));
+    const named = count => rows.map(row => settings.slice(0, count).filter(([, i]) => row.cells[i].textContent.trim())
+      .map(([name, i]) => `${name.replace("lambda", "λ").replace("eta", "η")} = ${row.cells[i].textContent.trim()}`).join(", "));
+    const names = named(settings.findIndex((_, i) => new Set(named(i + 1)).size === rows.length) + 1 || 5);
     const thinner = Math.min(0.5, 3 / rows.length);  // of lines that lie on each other, both are seen
     const series = rows.map((row, k) => {
       const {step, ...columns} = curves[row.dataset.run], alone = names.filter(name => name === names[k]).length === 1;

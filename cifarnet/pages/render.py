@@ -97,6 +97,8 @@ def template(name: str) -> Template:
 def reported(text: str, quantity: str) -> str:
     """Return an accuracy of a report as ours are written, to the digits that it prints: .4586 as 45.86 %."""
     number = re.fullmatch(r"\d*\.?(\d*)", text.removesuffix("%").strip())
+    if "error" in quantity and len(text) > len("1.234e-05"):
+        return f"{float(text):.2e}"
     if "accuracy" not in quantity or not number or not number[0].strip("."):
         return text
     return f"{number[0]} %" if "%" in text else f"{100 * float(number[0]):.{max(len(number[1]) - 2, 0)}f} %"

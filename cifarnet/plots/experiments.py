@@ -136,7 +136,7 @@ def range_test(
         panel.xaxis.set_major_formatter("{x:g}")
     first = [table["loss"][np.isfinite(table["loss"])][:1].max(initial=0) for table in curves.values()]
     panels[0].set_ylabel("validation accuracy (%)")
-    panels[1].set_ylabel("mean loss of the batches")
+    panels[1].set_ylabel("mean batch loss")
     panels[1].set_ylim(0, 1.5 * max(first, default=0) or 1)  # a loss that explodes would hide all the others
     style.legend(panels[0])
     return style.figure_of(panels[0])

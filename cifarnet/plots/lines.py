@@ -51,7 +51,7 @@ def eta(steps: Ints, etas: Floats, *, steps_per_epoch: int, axes: Axes | None = 
 
 @style.ours()
 def overlay(tables: Mapping[str, Table]) -> Figure:
-    """Draw the curves of several runs by name: a colour and a marker each, validation solid, training dotted.
+    """Draw the curves of several runs by name: a colour and a marker each, training solid, validation dashed.
 
     Of lines that lie on each other, the upper ones are thinner.
     """
@@ -62,8 +62,8 @@ def overlay(tables: Mapping[str, Table]) -> Figure:
             below = (len(tables) - 1 - index) * min(0.5, 2.5 / len(tables))
             look = {"color": style.COLOURS[index % len(style.COLOURS)], "linewidth": 0.9 + below}
             marker = style.MARKERS[index // len(style.COLOURS) % len(style.MARKERS)]
-            _line(panel, table, f"train_{name}", linestyle=":", **look)
-            _line(panel, table, f"validation_{name}", marker=marker, label=shown, **look)
+            _line(panel, table, f"train_{name}", alpha=0.5, **look)
+            _line(panel, table, f"validation_{name}", linestyle="--", marker=marker, label=shown, **look)
         for split, line in style.SPLITS.items():
             panel.plot([], [], color="0.4", linestyle=line, label=split)
         panel.set(xlabel="update step", ylabel=label)
@@ -104,4 +104,7 @@ def _steps(panel: Axes) -> None:
     panel.xaxis.set_major_formatter("{x:,.0f}")
     panel.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
     panel.ticklabel_format(axis="y", useOffset=False)
+    low, high = panel.get_ylim()
+    if high - low < 0.004 * abs(high):  # six digits, which would reach the label
+        panel.tick_params("y", labelsize="x-small")
     panel.yaxis.get_offset_text().set_horizontalalignment("right")  # a "1e-6" would stand on the epochs

@@ -31,7 +31,7 @@ LINES: dict[str, dict[str, Any]] = {
     "training": {"color": BLUE, "linestyle": "-", "marker": "o"},
     "validation": {"color": ORANGE, "linestyle": "--", "marker": "s"},
 }
-SPLITS = {"validation": "-", "training": ":"}  # where colours are of runs
+SPLITS = {"validation": "--", "training": "-"}  # where colours are of runs
 CHOSEN = {"η_min": ":", "η_max": "--"}  # of a range test
 TRIALS: list[dict[str, Any]] = [{"color": BLUE, "marker": "o"}, {"color": ORANGE, "marker": "s"}]  # of each stage
 BEST: dict[str, Any] = {"color": VERMILION, "marker": "*", "markersize": 9, "zorder": 4}
@@ -169,10 +169,7 @@ def panels(count: int, *, above: float) -> list[Axes]:
 
 
 def legend_columns(names: Sequence[str], width: float) -> tuple[int, int]:
-    """Return how many columns and lines a legend takes in a figure of this width; of letters, matplotlib asks no more.
-
-    To measure them would take as long as to draw them.
-    """
+    """Return about how many columns and lines a legend takes in a figure of this width."""
     entry = 0.5 + 0.068 * max(map(len, names), default=1)
     columns = max(1, min(int(width / entry), len(names)))
     return columns, math.ceil(len(names) / columns)
