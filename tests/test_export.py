@@ -219,7 +219,7 @@ def test_a_report_is_never_overwritten_and_needs_runs_that_have_ended(runs, tmp_
         handin.write(runs[:1], "md", tmp_path)
     stopped = cifarnet.start(TINY, runs_dir=tmp_path)
     stopped.close()
-    with pytest.raises(RunError, match=r"no result to report: it is interrupted.*--resume"):
+    with pytest.raises(RunError, match=r"no result to report: it was interrupted.*--resume"):
         handin.write([stopped.run], "tex", tmp_path)
     assert not (tmp_path / "report.tex").exists()
 

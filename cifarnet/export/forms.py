@@ -31,11 +31,13 @@ def markdown(value: Any) -> str:
 
 
 def tex(value: Any) -> str:
-    """Return text for LaTeX, with n_s, η_min and 10^l as formulas; what its fonts have not becomes a question mark."""
+    """Return text for LaTeX, with n_s, η_min, 10^l and powers of ten as formulas; a font's missing letter becomes ?."""
     words = " ".join(str(value).split())
     known = "".join(letter if ord(letter) <= LATIN or letter in "…" or letter in MATH else "?" for letter in words)
     found = known.translate(TEX)
     found = re.sub(r"\$\\eta\$\\_(min|max)", r"$\\eta_{\\\1}$", found).replace(r"n\_s", "$n_s$")
+    found = re.sub(r"\b1e\+?(-?)0*(\d+)\b", r"$10^{\1\2}$", found)
+    found = re.sub(r"\b(\d\.?\d*)e\+?(-?)0*(\d+)\b", r"$\1 \\cdot 10^{\2\3}$", found)
     return re.sub(r"10\\textasciicircum\{\}(\w+)", r"$10^{\1}$", found)
 
 

@@ -16,7 +16,7 @@ from cifarnet.errors import RunError
 from cifarnet.export import facts, forms
 from cifarnet.export.facts import Table
 from cifarnet.nn.schedules import Cyclic
-from cifarnet.runs import Folder, Run
+from cifarnet.runs import KINDS, Folder, Run
 from cifarnet.search import study
 
 FEW = 500  # training images that a network learns by heart, for a sanity check
@@ -171,7 +171,7 @@ def missing(runs: Sequence[Run]) -> dict[str, str]:
 def part_of(run: Run) -> str:
     """Return which part of the assignment a run is of; RunError if it has not ended."""
     if run.status != "completed" and (run.kind, run.status) != ("train", "diverged"):
-        raise RunError(f"{run.path}: has no result to report: it is {run.status}, and {run.describe()}")
+        raise RunError(f"{run.path}: has no result to report: it {run.describe()}")
     if run.kind != "train":
         kinds = {"gradcheck": "gradients", "find-eta": "range"}
         return kinds[run.kind] if run.kind in kinds else study.read(run).stage
@@ -186,13 +186,13 @@ def part_of(run: Run) -> str:
 
 
 def named(runs: Sequence[Run]) -> dict[str, Run]:
-    """Return runs by label; where several have one, with the seed if that differs, else numbered."""
-    found = {}
+    """Return runs by label, or by kind without one; where several have one, with the seed or else a number."""
+    found, labels = {}, {run: KINDS.get(run.kind, run.kind) if run.label == "unnamed" else run.label for run in runs}
     for run in runs:
-        same = [other for other in runs if other.label == run.label]
+        same = [other for other in runs if labels[other] == labels[run]]
         seeds = {other.settings.seed for other in same}
         which = f", seed {run.settings.seed}" if len(seeds) == len(same) else f" ({same.index(run) + 1})"
-        found[run.label + (which if len(same) > 1 else "")] = run
+        found[labels[run] + (which if len(same) > 1 else "")] = run
     return found
 
 
