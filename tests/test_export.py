@@ -109,7 +109,7 @@ from cifarnet.export import sklearn  # noqa: E402
 from cifarnet.export.sklearn import CifarnetClassifier  # noqa: E402
 
 
-@parametrize_with_checks([CifarnetClassifier(n_s=100)])
+@parametrize_with_checks([CifarnetClassifier(n_s=25)])
 def test_the_classifier_passes_all_checks_of_scikit_learn(estimator, check):
     check(estimator)
 
