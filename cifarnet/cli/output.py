@@ -30,7 +30,8 @@ def table(rows: Iterable[Sequence[Any]], headers: Sequence[str], *, keep: int | 
 
     rows = list(rows)
     for count in range(len(headers), (keep or len(headers)) - 1, -1):
-        text = tabulate([row[:count] for row in rows], headers[:count], **look)
+        cut = look | ({"colalign": look["colalign"][:count]} if "colalign" in look else {})
+        text = tabulate([row[:count] for row in rows], headers[:count], **cut)
         if fits(text):
             left = ", ".join(" ".join(header.split()) for header in headers[count:])
             return text + (f"\nToo narrow for {left}: --json has all" if left else "")

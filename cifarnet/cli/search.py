@@ -141,7 +141,8 @@ class Searching(WithConfig, Pooled, Drawing):
         cells = [[show(trial[name]) for name, show in formats.items()] for trial in chosen]
         rows = [[ranked.index(trial) + 1, trial["index"], *row] for trial, row in zip(chosen, cells, strict=True)]
         headers = ["rank", "trial", *(HEADERS.get(name, name) for name in formats)]
-        text = table(rows, headers, disable_numparse=True, colalign=["right"] * len(headers) if rows else None)
+        look = {"disable_numparse": True, "colalign": ["right"] * len(headers)} if rows else {}
+        text = table(rows, headers, keep=3 + len(study.names), **look)
         last = f"The final training: {run.path}/best.yaml"
         by_value = {"by": chosen} if self.by else {}
         self.answer(answer | by_value, text, wrapped(f"Each: {describe(study)}"), last, *self.next_steps(run, command))

@@ -75,6 +75,7 @@ class Train(WithConfig, Drawing):
             training = train.resume(run, **how) if run else train.start(settings, runs_dir=self.runs_dir, **how)
             if changed := "; ".join(training.changes):
                 warn(f"the last bits may differ, as the machine or the libraries are others (then / now): {changed}")
+            self.say(f"Training in {training.run.path}")
             drawing = partial(self.say, "Scoring the test images, drawing the figures ...")
             follow(stops.until(iter(training)), settings.updates, quiet=self.quiet, last=drawing)
         warn(*training.warnings)
