@@ -26,6 +26,7 @@ from cifarnet.student.calling import Session, Student, understand
 from cifarnet.student.code import Raised
 from cifarnet.student.points import IMAGES, LAMBDA, ours, point
 from cifarnet.student.values import Unfit
+from cifarnet.training import blas_threads
 
 CASES = [*itertools.product((0.0, LAMBDA), (IMAGES, 1))]  # lambda and batch size
 COORDINATES, FEW = 40, 8  # of each parameter, at most, that have a numerical derivative; of a large network
@@ -37,7 +38,8 @@ def start(path: Path, name: str | None = None, *, label: str | None = None, runs
     ``name`` is that of the function or method for the gradient, if the file does not show which one it is. CodeError
     says what the functions need, or what they raise and where.
     """
-    student = understand(path, name, verdict.known)
+    with blas_threads(1):  # the products are small
+        student = understand(path, name, verdict.known)
     label = label or re.sub(r"[^A-Za-z0-9._-]", "-", path.stem).lstrip("._-")[:64] or "code"
     settings = config.override(point(student.sizes[0]).settings, {"label": label}, "gradcheck")
     run = Run.create(runs_dir, "gradcheck", settings, environment=environment())
@@ -58,7 +60,7 @@ class CodeCheck:
 
     def __iter__(self) -> Generator[Case, None, None]:
         cases = []
-        with pages.live_page(self.run) as refresh, np.errstate(all="ignore"):
+        with blas_threads(1), pages.live_page(self.run) as refresh, np.errstate(all="ignore"):
             for sizes, (lam, n) in itertools.product(self.student.sizes, CASES):
                 cases.append(case(self.student, point(sizes, lam, n)))
                 refresh()
