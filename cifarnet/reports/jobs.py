@@ -29,7 +29,7 @@ from cifarnet.training import NUMERICS, blas_threads, cores
 
 Fingerprint = Callable[[Data], str]
 QUICK, FEW = 0.02, 2000  # scale of a first look on synthetic data, and its training images: half a minute
-PACE = 5e10  # weights times images a second and core, for an estimate
+PACE = 3e10  # weights times images a second and core, for an estimate
 
 
 class Task(NamedTuple):
