@@ -29,7 +29,6 @@ from cifarnet.runs.catalog import duration, percent
 COLUMNS = ["exhibit", "row", "quantity", "reported", "mean", "std", "n", "95 %", "verdict", "rests on", "remark"]
 CAUSES = "causes.json"  # what cifarnet diagnose found for the numbers that are incompatible, where it was asked
 FEW = 8  # points of a curve that are named
-FIRM = 2  # of BASES: stated and forced
 
 
 class Report:
@@ -146,7 +145,7 @@ class Report:
             "accuracies": compare.count(accuracies),
             "explained": sum(bool(found and found["deviation"]) for found in differ),
             "readings": {basis: compare.count(e for e in accuracies if e.basis == basis) for basis in BASES},
-            "firm": compare.count(e for e in accuracies if e.basis in BASES[:FIRM]),
+            "firm": compare.count(e for e in accuracies if e.basis in ("stated", "forced")),
             "numbers": numbers,
             "total": len(everything),
             "repeated": sum(not e.counts for e in everything),

@@ -119,8 +119,9 @@ def command(study: Study, exhibit: Exhibit, source: Path | None) -> str:
 def causes_of(diagnosis: Diagnosis, study: Study, command: str) -> dict[str, Any]:
     """Return the causes of an exhibit's numbers, as causes.json has them: what explains all of them together."""
     results = diagnosis.run.results
-    stated = next(c for c in results["candidates"] if c["kind"] == "as stated")
-    better = [c for c in results["candidates"] if c is not stated and c["fits"]]
+    ranked: list[dict[str, Any]] = results["candidates"]
+    stated = next(c for c in ranked if c["kind"] == "as stated")
+    better = [c for c in (ranked[: ranked.index(stated)] if stated["fits"] else ranked) if c["fits"]]
     found = {}
     for i, number in enumerate(results["reported"]):
         chosen = next((c for c in better if c["numbers"][i]["compatible"]), None)
@@ -130,7 +131,7 @@ def causes_of(diagnosis: Diagnosis, study: Study, command: str) -> dict[str, Any
             says = pattern(chosen, stated, results)
             own |= {"deviation": chosen["name"], "says": says, **at, "n": chosen["seeds"], "command": command}
         elif stated["numbers"][i]["compatible"]:
-            own["says"] = "By the deviation of all trainings of its diagnosis it is compatible as stated."
+            own["says"] = "As one training, by the deviation of all that its diagnosis did, it is compatible as stated."
         quantity = number["measure"].replace(".", " ").replace("_", " ")
         found[f"{study.id}/{number['row']} {quantity}"] = own
     return found
