@@ -20,7 +20,7 @@ from cifarnet.reports.spec import Exhibit, Row, Study
 from cifarnet.runs import Folder, Run, folders
 
 FOLDER = "diagnoses"  # in the reports' folder
-EFFORT = 3e13  # weights times images of all diagnoses together, about ten minutes on two cores; long rows get more
+EFFORT = 1.5e13  # weights times images of all diagnoses together, beside what each needs; long rows get more
 Known = dict[str, dict[str, float]]
 
 
