@@ -17,8 +17,8 @@ from cifarnet.causes.numbers import Number, Problem, key, shortened, work
 from cifarnet.config import Settings
 
 SEEDS = 3  # of a candidate that may be right
-FREEDOM = 6  # degrees of freedom of the deviation as stated, before any candidate adds to it
-SHORT, PART = 300, 1 / 16  # updates of a short training; or this part of a full one, where that is more
+FREEDOM = 4  # degrees of freedom of the deviation as stated, before any candidate adds to it
+SHORT, PART = 250, 1 / 16  # updates of a short training; or this part of a full one, where that is more
 IMAGES = 0.002  # deviation of an accuracy between the official images and others, such as recompressed ones
 
 
