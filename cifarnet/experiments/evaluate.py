@@ -14,12 +14,11 @@ from numpy.typing import NDArray
 from cifarnet import data, pages, plots, training
 from cifarnet.data import Dataset, Split
 from cifarnet.errors import RunError
-from cifarnet.experiments.train import warned, write_confusion
+from cifarnet.experiments.train import mistakes, warned, write_confusion
 from cifarnet.nn.augmentation import variants
 from cifarnet.nn.network import Array
 from cifarnet.runs import FORMATS, LATEST, Run
 
-MISTAKES = 25  # as many as a figure shows well
 CHUNK = 2000  # images at a time: of each there may be hundreds of variants, of all of them two at once
 
 
@@ -149,11 +148,7 @@ def of_members(members: Sequence[Member], Ps: Array, y: NDArray[np.integer]) -> 
 def figures(name: str, dataset: Dataset, images: Split, P: Array, summary: dict[str, Any]) -> dict[str, Any]:
     """Draw the confusions, the mistakes that the networks were surest of, and what each network adds."""
     found = {f"confusion-{name}": plots.confusion(np.array(summary["confusion"]), dataset.classes)}
-    if images.X.shape[1] == 3072:
-        wrong = training.worst_mistakes(P, images.y, MISTAKES)
-        pixels, P = dataset.pixels(images, wrong), P[wrong]
-        guesses = P.argmax(axis=1), P.max(axis=1)
-        found[f"mistakes-{name}"] = plots.mistakes(pixels, images.y[wrong], *guesses, dataset.classes)
+    found |= mistakes(dataset, images, P, name, most=25)  # as many as a figure shows well
     if "members" in summary:
         alone = [member["accuracy"] for member in summary["members"]]
         found[f"members-{name}"] = plots.members(alone, summary["by_members"])

@@ -109,9 +109,8 @@ def check(
 
     Without lambdas it is the settings', or where that is 0, 0 and 0.1. ``step`` is h; None takes each method's own.
     """
-    if lambdas and len(lambdas) == 1:
-        settings = config.override(settings, {"training.lambda": lambdas[0]}, "gradcheck")
     dataset, own = data.load(settings.data, data_dir, dtype=np.float64), settings.training.lam
+    settings = config.override(settings, {"training.lambda": (lambdas or [own])[0]}, "gradcheck")
     build, problems = partial(problem, random_samples=random_samples, random_biases=True), []
     for lam in lambdas or ([own] if own else LAMBDAS):
         for hidden in dict.fromkeys((settings.network.hidden, SQUARE)):

@@ -237,15 +237,11 @@ def work(group: Group, datasets: Datasets, threads: int, stop: threading.Event) 
     dataset = datasets.load(first.settings.data, first.fingerprint, test=not (first.check or first.validation_only))
     began = time.perf_counter()
     with training.blas_threads(1):
-        found = [check(first, first.check, dataset, stop)] if first.check else train(group, dataset, threads, stop)
+        results = first.check.results(first.settings, dataset.train, stop) if first.check else None
+        checked = Outcome("left") if results is None else Outcome("completed", results=results)
+        found = [checked] if first.check else train(group, dataset, threads, stop)
     seconds = round((time.perf_counter() - began) / len(group), 3)
     return [replace(outcome, provenance=dataset.provenance, seconds=seconds) for outcome in found]
-
-
-def check(job: Job, how: Check, dataset: Dataset, stop: threading.Event) -> Outcome:
-    """Compare the gradient of a job's network with numerical ones."""
-    found = how.results(job.settings, dataset.train, stop)
-    return Outcome("left") if found is None else Outcome("completed", results=found)
 
 
 def train(group: Group, dataset: Dataset, threads: int, stop: threading.Event) -> list[Outcome]:
@@ -264,6 +260,6 @@ def train(group: Group, dataset: Dataset, threads: int, stop: threading.Event) -
                 return [Outcome("left")] * len(group)
     for i, (end, state, settings) in enumerate(zip(found, states, all_settings, strict=True)):
         scored = full and end.status == "completed"
-        more = final(settings, dataset, state, end.records[-1], threads)._asdict() if scored else {}
+        more = final(settings, dataset, state, end.records[-1], threads)[0]._asdict() if scored else {}
         found[i] = replace(end, updates=state.step, **more)
     return found

@@ -9,7 +9,6 @@ from itertools import product
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cifarnet import config, data, pages, plots, training
 from cifarnet.config import Settings
@@ -17,6 +16,7 @@ from cifarnet.data import Dataset, Split
 from cifarnet.errors import ConfigError, Diverged, RunError
 from cifarnet.experiments.train import create, warned
 from cifarnet.nn.schedules import Anneal, Cyclic, Ramp
+from cifarnet.plots.style import Floats
 from cifarnet.runs import FORMATS, Run
 from cifarnet.training import Record, State
 
@@ -28,8 +28,6 @@ RULE = (
     f"Rule: eta_max is where the validation accuracy, averaged over {SMOOTH} points, is highest; eta_min is where the "
     "accuracy has first come a tenth of the way there from its start."
 )
-
-Floats = NDArray[np.float64]
 
 
 def start(

@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 
 from cifarnet import config, data, pages, plots, training
 from cifarnet.config import Settings
-from cifarnet.data import Dataset
+from cifarnet.data import Dataset, Split
 from cifarnet.errors import Diverged, RunError
 from cifarnet.nn.model import Model
+from cifarnet.plots.style import Floats
 from cifarnet.runs import FORMATS, LATEST, Run
 from cifarnet.runs.environment import differences, environment
 from cifarnet.training import NUMERICS, Record, State
@@ -232,8 +233,10 @@ class Training:
             self.warnings += plots.draw(run)
             reading.result()
         last = self._last or training.record(state, dataset, self.settings, self.threads)  # none: resumed at its end
-        end = final(self.settings, dataset, state, last, self.threads)
+        end, P = final(self.settings, dataset, state, last, self.threads)
         write_confusion(run, "test", end.confusion, dataset.classes)
+        with warned(self.warnings, "the mistakes could not be drawn"):
+            plots.save(run, mistakes(dataset, dataset.test, P), synthetic=dataset.source == "synthetic")
         run.finish("completed", results=end.results)
 
 
@@ -260,8 +263,8 @@ class Final(NamedTuple):
     confusion: NDArray[np.int64]
 
 
-def final(settings: Settings, dataset: Dataset, state: State, last: Record, threads: int) -> Final:
-    """Score a finished training, whose last record is given, on the test images."""
+def final(settings: Settings, dataset: Dataset, state: State, last: Record, threads: int) -> tuple[Final, Floats]:
+    """Score a finished training, whose last record is given, on the test images; also their probabilities (n, K)."""
     theta, sizes, l2, loss = state.scored, state.sizes, settings.training.l2, settings.training.loss_function.measured
     practice = settings.deviations.practice
     P, losses = training.outcomes(theta, sizes, dataset.test, loss, threads)
@@ -275,7 +278,16 @@ def final(settings: Settings, dataset: Dataset, state: State, last: Record, thre
         f"{split}_{name}": value for split, s in scores.items() if s for name, value in s._asdict().items()
     }
     confusion = training.confusion(P.argmax(axis=1), dataset.test.y, len(dataset.classes))
-    return Final(practice.results(results), model(dataset, state, theta), confusion)
+    return Final(practice.results(results), model(dataset, state, theta), confusion), P
+
+
+def mistakes(dataset: Dataset, images: Split, P: NDArray[Any], name: str = "test", most: int = 10) -> dict[str, Any]:
+    """Draw the images that networks are surest of and wrong about, if they are whole ones."""
+    if images.X.shape[1] < config.IMAGE_VALUES:
+        return {}
+    wrong = training.worst_mistakes(P, images.y, most)
+    shown, P = dataset.pixels(images, wrong), P[wrong]
+    return {f"mistakes-{name}": plots.mistakes(shown, images.y[wrong], P.argmax(1), P.max(1), dataset.classes)}
 
 
 def model(dataset: Dataset, state: State, theta: NDArray[Any]) -> Model:
