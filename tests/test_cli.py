@@ -35,6 +35,7 @@ COARSE = [*SMALL, "--set=search.coarse={n_s: 5, cycles: 1, trials: 3}"]
 FINE = ["--set=search.fine={n_s: 5, cycles: 1, trials: 2}", "--set=search.final={n_s: 5, cycles: 1, train: [1]}"]
 RUN = {"config.yaml", "environment.json", "run.json", "run.html", "log.txt", ".lock"}
 CURVES = {f"figures/{name}.png" for name in ("curves", "eta", "weights", "mistakes-test")}
+CURVES |= {"figures/weights.svg", "figures/mistakes-test.svg"}  # of the page
 CYCLES = {f"checkpoints/{name}.npz" for name in ("best", "cycle-1", "cycle-2", "latest")}
 TRAINED = RUN | CURVES | CYCLES | {"metrics.csv", "model.npz", "confusion-test.csv"}
 PROCESS = [sys.executable, "-m", "cifarnet"]

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from cifarnet.runs import Run
 
+PAGED = ("weights", "mistakes", "error")  # pictures on a page, where an SVG is dark on a dark one
 CHOSEN = ("training.schedule.eta_min", "training.schedule.eta_max")  # by a range test
 
 
@@ -26,13 +27,12 @@ def curves(run: Run, axes: Any = None) -> Figure:
 
 def panel(name: str, run: Run, axes: Any = None) -> Figure:
     """Draw one panel of the curves."""
-    given = None if axes is None else [axes]
-    return lines.curves(run.records, steps_per_epoch=run.settings.steps_per_epoch, names=[name], axes=given)
+    per_epoch = run.settings.steps_per_epoch
+    return lines.curves(run.records, steps_per_epoch=per_epoch, names=[name], axes=axes and [axes])
 
 
 def eta(run: Run, axes: Any = None) -> Figure:
-    steps, etas = eta_of(run, run.settings.updates + 1)
-    return lines.eta(steps, etas, steps_per_epoch=run.settings.steps_per_epoch, axes=axes)
+    return lines.eta(*eta_of(run, run.settings.updates + 1), steps_per_epoch=run.settings.steps_per_epoch, axes=axes)
 
 
 def eta_of(run: Run, most: int) -> tuple[style.Ints, style.Floats]:
@@ -129,9 +129,9 @@ def draw(run: Run, figures: Mapping[str, Spec] = FIGURES) -> list[str]:
 
 
 def save(run: Run, figures: Mapping[str, Figure], synthetic: bool) -> None:
-    """Write figures into the folder of a run, in its formats; those of synthetic data say so."""
+    """Write figures into the folder of a run, in its formats and, for its page, some as SVG; synthetic ones say so."""
     for name, figure in figures.items():
         if synthetic:
             style.stamp(figure, style.SYNTHETIC)
-        for kind in run.formats:
+        for kind in dict.fromkeys([*run.formats, *(["svg"] if name.startswith(PAGED) else [])]):
             run.write(f"figures/{name}.{kind}", style.render(figure, kind))
