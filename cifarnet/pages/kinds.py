@@ -130,7 +130,7 @@ def confusions(run: Run) -> Table:
         [Cell(name), *(Cell(f"{count:,}", shade=round(shade, 3)) for count, shade in zip(counts, shades, strict=True))]
         for name, counts, shades in zip(columns, matrix.tolist(), fractions.tolist(), strict=True)
     ]
-    caption = "A row for each true class, a column for each predicted one; the stronger the colour, the more of the true class"
+    caption = "A row for each true class, a column for each predicted one; the stronger its colour, the more there are"
     names = ["true class", *(f"#{name}" for name in columns)]
     return Table("Confusions on the test images", names, rows, caption, "confusions")
 
