@@ -34,7 +34,7 @@ def table(rows: Iterable[Sequence[Any]], headers: Sequence[str], *, keep: int | 
         text = tabulate([row[:count] for row in rows], headers[:count], **cut)
         if fits(text):
             left = ", ".join(" ".join(header.split()) for header in headers[count:])
-            return text + (f"\nToo narrow for {left}: --json has all" if left else "")
+            return text + "\n" + wrapped(f"Too narrow for {left}: --json has all") if left else text
     names = [" ".join(header.split()) for header in headers]
     cells = [line.split("\t") for line in tabulate(rows, tablefmt="tsv", **look).splitlines()]  # as in the table
     blocks = [[(name, cell.strip()) for name, cell in zip_longest(names, row, fillvalue="")] for row in cells]
