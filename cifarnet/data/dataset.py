@@ -42,21 +42,28 @@ class Pixels:
     def shape(self) -> tuple[int, ...]:
         return self.pixels.shape
 
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.centre.dtype
+
     def __len__(self) -> int:
         return len(self.pixels)
 
     def __getitem__(self, rows: slice | Rows) -> npt.NDArray[Any]:
-        out = self.pixels[rows].astype(self.centre.dtype)
-        out -= self.centre
-        out /= self.scale
-        return out
+        return self.read(rows, None)
+
+    def read(self, rows: slice | Rows, out: npt.NDArray[Any] | None) -> npt.NDArray[Any]:
+        """Return the inputs of these images, in ``out`` where that is an array."""
+        inputs: npt.NDArray[Any] = np.subtract(self.pixels[rows], self.centre, out=out)
+        inputs /= self.scale
+        return inputs
 
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
         return self[:].astype(dtype or self.centre.dtype, copy=False)
 
 
 class Split(NamedTuple):
-    """X (n, d) normalised inputs, or `Pixels` of them, rows are images; y (n,) int64 labels."""
+    """X (n, d) normalised inputs, or `Pixels` of them (`np.asarray` makes an array); rows are images. y (n,) labels."""
 
     X: npt.NDArray[Any]
     y: npt.NDArray[np.int64]
@@ -91,14 +98,11 @@ class Dataset:
 
     @cached_property
     def test(self) -> Split:
-        """The test images, as `Pixels`; DataError if their file is missing or damaged."""
+        """The test images; DataError if their file is missing or damaged."""
         batch = read_test(self.release)
         self.official &= batch.official
-        known = self.mean, self.std
-        if self.settings.practice.basis in ("split", "file"):
-            known = statistics(self.settings, [batch], np.arange(len(batch.y)))
-        X: Any = pixels_of(batch, *known, self.train.X.dtype)
-        return Split(X, batch.y.astype(np.int64))
+        everything = np.arange(len(batch.y))
+        return normalised(self.settings, [batch], everything, (self.mean, self.std), self.train.X.dtype)
 
     @property
     def provenance(self) -> dict[str, str | bool]:
@@ -185,22 +189,13 @@ def rows(settings: Data, sizes: Sequence[int]) -> tuple[Rows, Rows]:
     return np.sort(train)[: settings.limit], np.sort(validation)
 
 
-class Block(NamedTuple):
-    """Some images of a split: their place in it, the batch they are in, and where in this."""
-
-    place: slice
-    batch: Batch
-    rows: Rows
-
-
-def blocks(batches: Sequence[Batch], chosen: Rows) -> Iterator[Block]:
-    """Yield the chosen images, `BLOCK` at a time and never of two batches."""
-    ends = np.cumsum([len(batch.y) for batch in batches])
-    stops = np.searchsorted(chosen, ends)
-    for batch, end, start, stop in zip(batches, ends, (0, *stops), stops, strict=False):
-        for i in range(start, stop, BLOCK):
-            place = slice(i, min(i + BLOCK, stop))
-            yield Block(place, batch, chosen[place] - (end - len(batch.y)))
+def parts(batches: Sequence[Batch], chosen: Rows) -> Iterator[tuple[Batch, Rows]]:
+    """Yield each batch and which of its images are among the chosen ones, which are counted through all batches."""
+    start = 0
+    for batch in batches:
+        stop = start + len(batch.y)
+        yield batch, chosen[(start <= chosen) & (chosen < stop)] - start
+        start = stop
 
 
 def statistics(settings: Data, batches: Sequence[Batch], train: Rows) -> tuple[Floats, Floats]:
@@ -214,13 +209,15 @@ def statistics(settings: Data, batches: Sequence[Batch], train: Rows) -> tuple[F
         return mean, std
     total, squares = np.zeros((2, IMAGE_VALUES), np.uint64)
 
-    def sums(block: Block) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
-        pixels = block.batch.pixels[block.rows]
+    def sums(block: tuple[Batch, Rows]) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
+        batch, rows = block
+        pixels = batch.pixels[rows]
         squared = np.multiply(pixels, pixels, dtype=np.uint16)
         return pixels.sum(axis=0, dtype=np.uint32), squared.sum(axis=0, dtype=np.uint32)
 
+    blocks = [(b, rows[i : i + BLOCK]) for b, rows in parts(batches, train) for i in range(0, len(rows), BLOCK)]
     with ThreadPoolExecutor(THREADS) as pool:
-        for part, part_squares in pool.map(sums, blocks(batches, train)):
+        for part, part_squares in pool.map(sums, blocks):
             total += part
             squares += part_squares
     n = np.uint64(len(train))
@@ -237,29 +234,20 @@ def normalised(
     """Return the chosen images as a split, normalised by what is known of the training images, or a deviation has."""
     if settings.practice.basis == "split":
         known = statistics(settings, batches, chosen)
-    if settings.practice.basis != "file":
-        return gather(batches, chosen, *known, dtype)
-    parts, start = [], 0
-    for batch in batches:
-        own, rows = chosen[(chosen >= start) & (chosen < start + len(batch.y))] - start, np.arange(len(batch.y))
-        parts.append(gather([batch], own, *statistics(settings, [batch], rows), dtype))
-        start += len(batch.y)
-    return Split(np.concatenate([part.X for part in parts]), np.concatenate([part.y for part in parts]))
+    if settings.practice.basis == "file":
+        own = [(b, rows, statistics(settings, [b], np.arange(len(b.y)))) for b, rows in parts(batches, chosen)]
+        splits = [pick([b], rows, *basis, dtype) for b, rows, basis in own]
+        return Split(np.concatenate([part.X for part in splits]), np.concatenate([part.y for part in splits]))
+    return pick(batches, chosen, *known, dtype)
 
 
-def gather(batches: Sequence[Batch], chosen: Rows, mean: Floats, std: Floats, dtype: npt.DTypeLike) -> Split:
-    """Return the chosen images as a normalised split."""
-    X, y = np.empty((len(chosen), len(mean)), dtype), np.empty(len(chosen), np.int64)
-
-    def fill(block: Block) -> None:
-        y[block.place] = block.batch.y[block.rows]
-        X[block.place] = pixels_of(block.batch, mean, std, dtype)[block.rows]
-
-    with ThreadPoolExecutor(THREADS) as pool:
-        list(pool.map(fill, blocks(batches, chosen)))
+def pick(batches: Sequence[Batch], chosen: Rows, mean: Floats, std: Floats, dtype: npt.DTypeLike) -> Split:
+    """Return the chosen images, as `Pixels` of the first inputs, those that ``mean`` has."""
+    pixels, y = np.empty((len(chosen), len(mean)), np.uint8), np.empty(len(chosen), np.int64)
+    start = 0
+    for batch, rows in parts(batches, chosen):
+        place = slice(start, start + len(rows))
+        pixels[place], y[place] = batch.pixels[rows, : len(mean)], batch.y[rows]
+        start += len(rows)
+    X: Any = Pixels(pixels, (255 * mean).astype(dtype), (255 * std).astype(dtype))
     return Split(X, y)
-
-
-def pixels_of(batch: Batch, mean: Floats, std: Floats, dtype: npt.DTypeLike) -> Pixels:
-    """Return the images of a batch as inputs; those that ``mean`` does not reach are left out."""
-    return Pixels(batch.pixels[:, : len(mean)], (255 * mean).astype(dtype), (255 * std).astype(dtype))

@@ -58,11 +58,11 @@ def changed(
     places = itertools.cycle(np.empty((5, settings.training.batch_size, data.X.shape[1]), data.X.dtype))
 
     def make(rows: Rows, X: Array, step: int) -> Batch:
-        np.take(data.X, filled(rows, len(X)), axis=0, out=X, mode="clip")
+        X[:] = data.X[filled(rows, len(X))]
         if augmenter:
             augmenter.apply(X, step)
         settings.training.dropout.drop_inputs(X, settings.seed, step)
-        return Batch(X, None, data.y[rows])
+        return Batch(X, np.arange(len(X)), data.y[rows])
 
     with ThreadPoolExecutor(1) as pool:
         ahead: deque[Future[Batch]] = deque()

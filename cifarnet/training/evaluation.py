@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from cifarnet.data import Split
+from cifarnet.data import Pixels, Split
 from cifarnet.nn.losses import L2, CrossEntropy, Loss
 from cifarnet.nn.network import Array, Buffers, activate, views, weight_count
 from cifarnet.training.tiles import Product
@@ -96,11 +96,12 @@ def each_block(
     def work() -> None:
         dtype = thetas[0].dtype
         buffers, product = Buffers(sizes, BLOCK, dtype), Product(sizes, dtype)
-        layers = [views(theta, sizes) for theta in thetas]
+        layers, memory = [views(theta, sizes) for theta in thetas], np.empty((BLOCK, sizes[0]), dtype)
         for i, block in left:
-            inputs = X[block]
+            n = block.stop - block.start
+            inputs = X.read(block, memory[:n]) if isinstance(X, Pixels) else X[block]
             for j, (Ws, bs) in enumerate(layers):
-                Z = product(inputs, Ws[0], buffers.values[0][: block.stop - block.start])
+                Z = product(inputs, Ws[0], buffers.values[0][:n])
                 use(j, i, activate(Ws, bs, Z, buffers)[-1])
 
     with ThreadPoolExecutor(threads) as pool:

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import OpenBLASController, threadpool_limits
 
+from cifarnet.data import Pixels
 from cifarnet.nn.network import Array
 from cifarnet.training.tiles import tile
 
@@ -66,14 +67,10 @@ blas_threads = BlasLimit().hold
 
 
 class Batch(NamedTuple):
-    """Images: which rows of X (N, d) they are, and their labels (n,).
-
-    None stands for all rows. These are not copied, and are to stay as they are until the fourth batch after this one is
-    asked for.
-    """
+    """Rows of X (N, d), which stays as it is until the fourth batch after this one is asked for; labels (n,)."""
 
     X: Array
-    rows: NDArray[np.intp] | None
+    rows: NDArray[np.intp]
     y: NDArray[np.integer]
 
 
@@ -113,21 +110,22 @@ class Shard:
         self.gradient = np.empty((len(tiles), h // pieces, m), Z.dtype)
         self.parts = [slice(at, at + self.gradient.size) for at in range(start, stop, self.gradient.size)]
         self.memory = np.empty((1 if len(tiles) == count else 2, len(tiles), n, h), Z.dtype)
-        self.X = list(self.memory)
+        self.pixels = np.empty(self.memory.shape[1:], np.uint8)
 
     def gather(self, k: int, batch: Batch) -> None:
         """Fetch the inputs of batch k: tile i of row r of X is row r * count + i where each tile is a row."""
-        place, tiles = k % len(self.X), self.tiles
-        if batch.rows is None:
-            in_tiles = batch.X.reshape(len(batch.X), self.count, self.h).transpose(1, 0, 2)  # (count, n, h)
-            self.X[place] = in_tiles[tiles.start : tiles.stop]
-        else:
-            rows, inputs = batch.X.reshape(-1, self.h), batch.rows * self.count + np.array(tiles)[:, None]
-            np.take(rows, inputs, axis=0, out=self.memory[place], mode="clip")  # "raise" would write through a copy
+        X, out, tiles = batch.X, self.memory[k % len(self.memory)], np.array(self.tiles)
+        values, copy = (X.pixels, self.pixels) if isinstance(X, Pixels) else (X, out)
+        rows = batch.rows * self.count + tiles[:, None]
+        np.take(values.reshape(-1, self.h), rows, axis=0, out=copy, mode="clip")  # "raise" would copy once more
+        if isinstance(X, Pixels):
+            centre, scale = (basis.reshape(self.count, 1, self.h)[tiles] for basis in (X.centre, X.scale))
+            np.divide(np.subtract(copy, centre, out=out), scale, out=out)
 
     def inputs(self, turn: int) -> Array:
         """Return the inputs of a turn's batch, of each tile (n, h)."""
-        return self.X[turn // len(self.Ws) % len(self.X)]
+        X: Array = self.memory[turn // len(self.Ws) % len(self.memory)]
+        return X
 
     def multiply(self, turn: int) -> None:
         """Multiply X W1 of each tile, (n, m)."""

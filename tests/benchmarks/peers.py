@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cifarnet.config import Settings
-from cifarnet.data import Dataset, Split
+from cifarnet.data import Dataset, Pixels, Split
 from cifarnet.nn.network import initialize, views
 from cifarnet.nn.random import generator
 from cifarnet.nn.schedules import Cyclic
@@ -30,11 +30,12 @@ SCHEDULE = Cyclic(n_s=500, cycles=10**6, eta_max=1e-2)
 
 
 class Task(NamedTuple):
-    """A network of m hidden nodes, its weights, and what it trains on."""
+    """A network of m hidden nodes, its weights, and what it trains on: pixels, and the same normalised, as floats."""
 
     m: int
     batch: int
     k: int
+    pixels: Any
     X: Any
     y: Any
     Ws: list[Any]
@@ -59,7 +60,7 @@ def norms(*Ws: Any) -> list[float]:
 
 def ours(task: Task, threads: int, lockstep: int = 1) -> tuple[Trainer, Norms]:
     """The product's own loop, on this many threads, of this many trainings in lockstep."""
-    split, few = Split(task.X, task.y), Split(task.X[:10], task.y[:10])
+    split, few = Split(task.pixels, task.y), Split(task.X[:10], task.y[:10])
     settings = Settings.model_validate(
         {
             "seed": SEED,
@@ -322,7 +323,9 @@ def main(name: str) -> None:
 
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever a library prints is no answer
-    X = np.random.default_rng(SEED).standard_normal((N, D), np.float32)
+    values = np.random.default_rng(SEED).integers(256, size=(N, D), dtype=np.uint8)
+    pixels = Pixels(values, np.full(D, 127.5, np.float32), np.full(D, 73.9, np.float32))
+    X = np.asarray(pixels)
     y = np.random.default_rng(SEED).integers(K, size=N)
     with threadpool_limits(1 if name in ONE_BLAS_THREAD else CORES, user_api="blas"):
         for line in sys.stdin:
@@ -330,7 +333,7 @@ def main(name: str) -> None:
             if "m" in order:
                 sizes, m, batch, k = (D, order["m"], K), order["m"], order["batch"], order["k"]
                 Ws = views(initialize(sizes, "xavier", generator(SEED, "init")), sizes)[0]
-                train, measure = PEERS[name](Task(m, batch, k, X, y, Ws))
+                train, measure = PEERS[name](Task(m, batch, k, pixels, X, y, Ws))
                 train(k)
                 answer: Any = {"norms": measure()}
             else:
