@@ -9,6 +9,8 @@ import pytest
 from click.testing import CliRunner
 from threadpoolctl import threadpool_limits
 
+from cifarnet.data import Pixels
+
 FOLDER = Path(__file__).with_name("benchmarks")
 
 
@@ -26,10 +28,11 @@ def modules(monkeypatch):
 
 
 def task(peers, k):
-    X, y = np.random.default_rng(0).standard_normal((300, peers.D), np.float32), np.arange(300) % 10
+    values = np.random.default_rng(0).integers(256, size=(300, peers.D), dtype=np.uint8)
+    pixels = Pixels(values, np.full(peers.D, 127.5, np.float32), np.full(peers.D, 73.9, np.float32))
     sizes = (peers.D, 8, peers.K)
     start = peers.initialize(sizes, "xavier", peers.generator(peers.SEED, "init"))
-    return peers.Task(8, 50, k, X, y, peers.views(start, sizes)[0])
+    return peers.Task(8, 50, k, pixels, np.asarray(pixels), np.arange(300) % 10, peers.views(start, sizes)[0])
 
 
 def test_the_loops_do_the_same_work(modules, monkeypatch):
