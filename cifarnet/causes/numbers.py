@@ -31,7 +31,7 @@ EARLY = (
     *(f"first.{split}_{kind}" for split in ("train", "validation") for kind in ("cost", "accuracy")),
 )
 POINTS = 24  # of all curves together: more are no news, as neighbours go together
-MEASUREMENTS = 4  # of a training whose numbers are those of its end
+MEASUREMENTS = 2  # of a training whose numbers are those of its end
 DENSEST = 20  # measurements of a cycle
 CHANCE = 0.1  # accuracy of a network whose cost is not finite: every image gets the first class
 
