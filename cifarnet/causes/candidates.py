@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from cifarnet import config
@@ -17,7 +17,7 @@ Changes = Mapping[str, Any]  # dotted keys and their values
 STATED = "as stated"
 STDS = (0.001, 0.01, 0.1, 1.0)  # of initial weights
 POWERS = (-2, -1, 1, 2)  # places that the point of a lambda is shifted by; that of eta by one
-PRIORS = {STATED: 0.5, "deviation": 0.3, "misprint": 0.1, "pair": 0.1}  # of all candidates of a kind together
+PRIORS = {STATED: 0.5, "reading": 0.25, "deviation": 0.3, "misprint": 0.1, "pair": 0.1}  # of each kind as a whole
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,10 @@ class Alternative(NamedTuple):
     changes: Changes
 
 
-def candidates(rows: Mapping[str, Settings], measures: Sequence[str]) -> list[Candidate]:
-    """Return what can be tried on these rows, of which these measures are known: as stated first, then all others.
+def candidates(
+    rows: Mapping[str, Settings], measures: Sequence[str], readings: Sequence[Changes] = ()
+) -> list[Candidate]:
+    """Return what can be tried on these rows, of which these measures are known: as stated first, then other readings.
 
     What contradicts the settings of a row is left out, and what trains the same as something before it.
     """
@@ -57,9 +59,10 @@ def candidates(rows: Mapping[str, Settings], measures: Sequence[str]) -> list[Ca
     for candidate in every.values():
         trained = changed(candidate, rows)
         if trained is not None and trained not in known:
-            found.append(candidate)
+            is_reading = any(candidate.rows == dict.fromkeys(candidate.rows, changes) for changes in readings)
+            found.append(replace(candidate, kind="reading") if is_reading and candidate.rows else candidate)
             known.append(trained)
-    return found
+    return sorted(found, key=lambda candidate: candidate.kind not in (STATED, "reading"))
 
 
 def changed(candidate: Candidate, rows: Mapping[str, Settings]) -> dict[str, Settings] | None:

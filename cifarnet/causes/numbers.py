@@ -73,10 +73,11 @@ def distinct(numbers: Sequence[Number]) -> list[Number]:
 
 @dataclass(frozen=True)
 class Problem:
-    """Rows and their numbers."""
+    """Rows and their numbers; ``readings`` are changes by dotted key that the settings may be read with, too."""
 
     rows: Mapping[str, Settings]
     numbers: Sequence[Number]
+    readings: Sequence[Mapping[str, Any]] = ()
 
     def of(self, row: str) -> list[Number]:
         """Return the numbers of a row."""

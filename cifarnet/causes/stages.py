@@ -142,11 +142,12 @@ class Stages(Evidence):
 
     @property
     def screened(self) -> list[Candidate]:
-        """The candidates that the screening leaves, the most promising first."""
+        """Other readings, and the candidates that the screening leaves, the most promising first."""
         if not self.is_long:
             return self.quick
         beyond = {c.name: self.beyond(c) for c in self.quick}
-        return sorted((c for c in self.quick if beyond[c.name] <= 1), key=lambda c: beyond[c.name])
+        left = [c for c in self.quick if beyond[c.name] <= 1 or c.kind == "reading"]
+        return sorted(left, key=lambda c: (c.kind != "reading", beyond[c.name]))
 
     def beyond(self, candidate: Candidate) -> float:
         """Return how far the strangest number is from where a short training leads: 0 is there, more than 1 too far.
@@ -175,9 +176,9 @@ class Stages(Evidence):
         return np.array([own[m] - stated[m] if m in MEASURES else 0.0 for m in measures])
 
     def kept(self, candidates: Sequence[Candidate], rows: Sequence[str]) -> list[Candidate]:
-        """Return the candidates that are likely or near in these rows, and the nearest in any case, these first."""
+        """Return the candidates that are likely or near in these rows; other readings and the nearest in any case."""
         probable = {c.name: self.probability(c, rows) for c in candidates}
-        ranked = sorted(candidates, key=lambda c: -probable[c.name])
+        ranked = sorted(candidates, key=lambda c: (c.kind != "reading", -probable[c.name]))
         near = [c for c in ranked if probable[c.name] > DROPPED or all(self.is_near(c, row) for row in rows)]
         return [c for c in ranked if c in near or c in ranked[:NEAREST]]
 

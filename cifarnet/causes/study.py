@@ -44,7 +44,7 @@ class Diagnosis:
 def plan_of(problem: Problem, effort: float | None = None) -> dict[str, Any]:
     """Return plan.json: the rows, their numbers, and what is tried; ``effort`` limits the work (see `Stages`)."""
     numbers = distinct(problem.numbers)
-    tried = candidates(problem.trained, [number.measure for number in numbers])
+    tried = candidates(problem.trained, [number.measure for number in numbers], problem.readings)
     return {
         "rows": {row: config.plain(stated) for row, stated in problem.rows.items()},
         "numbers": [number._asdict() for number in numbers],

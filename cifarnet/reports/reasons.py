@@ -34,7 +34,8 @@ def problem(study: Study, exhibits: Sequence[str], seed: int | None = None) -> P
                 numbers += found
                 more = {"label": label} if seed is None else {"label": label, "seed": seed}
                 rows[f"{exhibit.id}/{row.id}"] = row.settings.model_copy(update=more)
-    return Problem(rows, numbers)
+    concerned = [a for a in study.assumptions if any(a.concerns(*row.split("/")) for row in rows)]
+    return Problem(rows, numbers, [a.other for a in concerned if a.other])
 
 
 def numbers_of(exhibit: Exhibit, row: Row) -> Iterator[Number]:
