@@ -369,3 +369,14 @@ def test_a_limited_effort_leaves_fewer_candidates(tmp_path, small, few):
             pass
     trained = {row["what"].rpartition(", seed")[0] for row in found.run.read_rows("trainings.csv")}
     assert len(trained) <= 4 < len(FEW)
+
+
+def test_other_readings_of_the_settings_are_tried_first(tmp_path, small, few):
+    numbers, readings = reported(deviating(small, "gradient_summed", seed=7)), [{"deviations.gradient_summed": True}]
+    with pool.executor(jobs=2) as executor:
+        found = causes.start(Problem({"": small}, numbers, readings), executor, tmp_path, effort=1.0)
+        for _ in causes.execute(found, executor):
+            pass
+    first = next(c for c in found.run.results["candidates"] if c["kind"] == "reading")
+    assert found.stages.candidates[1].name == first["name"] == "gradient_summed"
+    assert first["fits"] and first["seeds"] > 1

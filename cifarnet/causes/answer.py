@@ -88,7 +88,7 @@ def answer(stages: Stages) -> dict[str, Any]:
         "explanations": [j.candidate.name for j in equal],
         "says": [*sentences(stages, ranked, equal), *next_number(decides, equal)],
         "tried": tried(stages),
-        "reported": [{**number._asdict(), "words": number.words} for number in stages.problem.numbers],
+        "reported": [{**number._asdict(), "words": words(number.measure)} for number in stages.problem.numbers],
         "candidates": [described(j) for j in ranked],
         "excluded": {c.name: why(stages, c) for c in stages.candidates if c.name not in names},
         "tells": decides,
@@ -154,8 +154,7 @@ def sentences(stages: Stages, ranked: Sequence[Judged], equal: Sequence[Judged])
         yield f"As stated: {compared(stages, next(j for j in ranked if j.candidate.name == STATED))}"
     if others:
         listed = ", ".join(others[:FEW]) + (f" and {len(others) - FEW} more" if len(others) > FEW else "")
-        verb = "explains" if len(others) == 1 else "explain"
-        yield f"Of {count} candidates, {len(others)} {verb} {what} equally well: {listed}."
+        yield f"Of {count} candidates, {len(others)} explain{'s' * (len(others) == 1)} {what} equally well: {listed}."
 
 
 def compared(stages: Stages, j: Judged) -> str:
@@ -167,7 +166,7 @@ def compared(stages: Stages, j: Judged) -> str:
         return "its cost is not finite."
     mean, low, high = (show(found[key], number.measure) for key in ("mean", "low", "high"))
     reported = show(number.value, number.measure)
-    return f"{reported} was reported, and it gives {mean} ({low} to {high}) as {number.words}."
+    return f"{reported} was reported, and it gives {mean} ({low} to {high}) as {words(number.measure)}."
 
 
 def telling(stages: Stages, equal: Sequence[Judged]) -> dict[str, Any] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from cifarnet import config
@@ -14,6 +14,7 @@ from cifarnet.nn.network import deviations_of
 from cifarnet.nn.schedules import Constant, Cyclic, Decay
 
 Changes = Mapping[str, Any]  # dotted keys and their values
+Rows = Mapping[str, Settings]
 STATED = "as stated"
 STDS = (0.001, 0.01, 0.1, 1.0)  # of initial weights
 POWERS = (-2, -1, 1, 2)  # places that the point of a lambda is shifted by; that of eta by one
@@ -44,9 +45,7 @@ class Alternative(NamedTuple):
     changes: Changes
 
 
-def candidates(
-    rows: Mapping[str, Settings], measures: Sequence[str], readings: Sequence[Changes] = ()
-) -> list[Candidate]:
+def candidates(rows: Rows, measures: Sequence[str], readings: Sequence[Changes] = ()) -> list[Candidate]:
     """Return what can be tried on these rows, of which these measures are known: as stated first, then other readings.
 
     What contradicts the settings of a row is left out, and what trains the same as something before it.
@@ -54,18 +53,18 @@ def candidates(
     every = {STATED: Candidate(STATED, STATED, "The settings as they are stated.", {})}
     for row, stated in rows.items():
         for name, kind, says, changes in alternatives(stated, measures):
-            every.setdefault(name, Candidate(name, kind, says, {})).rows[row] = changes
+            own = "reading" if changes in readings else kind
+            every.setdefault(name, Candidate(name, own, says, {})).rows[row] = changes
     found, known = list[Candidate](), list[dict[str, Settings]]()
     for candidate in every.values():
         trained = changed(candidate, rows)
         if trained is not None and trained not in known:
-            is_reading = any(candidate.rows == dict.fromkeys(candidate.rows, changes) for changes in readings)
-            found.append(replace(candidate, kind="reading") if is_reading and candidate.rows else candidate)
+            found.append(candidate)
             known.append(trained)
     return sorted(found, key=lambda candidate: candidate.kind not in (STATED, "reading"))
 
 
-def changed(candidate: Candidate, rows: Mapping[str, Settings]) -> dict[str, Settings] | None:
+def changed(candidate: Candidate, rows: Rows) -> dict[str, Settings] | None:
     """Return the settings of the rows that a candidate changes; None where they contradict themselves."""
     try:
         return {row: candidate.settings(row, rows[row], rows[row].seed) for row in candidate.rows}
@@ -73,7 +72,7 @@ def changed(candidate: Candidate, rows: Mapping[str, Settings]) -> dict[str, Set
         return None
 
 
-def pair(a: Candidate, b: Candidate, rows: Mapping[str, Settings]) -> Candidate | None:
+def pair(a: Candidate, b: Candidate, rows: Rows) -> Candidate | None:
     """Return what combines two candidates; None where they change the same things, or contradict each other."""
     keys = [{key for changes in candidate.rows.values() for key in changes} for candidate in (a, b)]
     both: dict[str, Changes] = {row: {**a.rows.get(row, {}), **b.rows.get(row, {})} for row in {**a.rows, **b.rows}}

@@ -48,10 +48,6 @@ class Number(NamedTuple):
     value: float
     half: float
 
-    @property
-    def words(self) -> str:
-        return words(self.measure)
-
 
 def words(measure: str, first: int | None = None) -> str:
     """Return a measure as people read it; ``first`` is the step of the first measurement after the start."""

@@ -85,8 +85,7 @@ class Stages(Evidence):
         likely = self.affordable(self.likely(candidates, LEADERS if as_stated else MOST), every, SEEDS)
         yield self.tasks(likely, every, SEEDS)
         if not as_stated:
-            leaders = self.affordable(self.likely(likely, LEADERS), every, self.seeds)
-            yield self.tasks(leaders, every, self.seeds)
+            yield self.tasks(self.affordable(self.likely(likely, LEADERS), every, self.seeds), every, self.seeds)
 
     def affordable(self, candidates: Sequence[Candidate], rows: Sequence[str], seeds: int) -> list[Candidate]:
         """Return the first candidates, as far as a share of the effort allows, but at least one."""

@@ -139,14 +139,13 @@ class Report:
         figures = [c for found in self.curves.values() for _, _, c in found]
         points = [verdict for c in figures for verdict in c.verdicts]
         differ = [self.cause_of(e) for e in accuracies if e.counts and e.verdict == "incompatible"]
-        numbers = compare.count(everything)
         judged = sum(e.counts and not math.isnan(e.low) for e in everything)
         return {
             "accuracies": compare.count(accuracies),
             "explained": sum(bool(found and found["deviation"]) for found in differ),
             "readings": {basis: compare.count(e for e in accuracies if e.basis == basis) for basis in BASES},
             "firm": compare.count(e for e in accuracies if e.basis in ("stated", "forced")),
-            "numbers": numbers,
+            "numbers": compare.count(everything),
             "total": len(everything),
             "repeated": sum(not e.counts for e in everything),
             "curves": {name: sum(c.verdict == verdict for c in figures) for name, verdict in compare.COUNTED.items()},

@@ -34,8 +34,8 @@ def problem(study: Study, exhibits: Sequence[str], seed: int | None = None) -> P
                 numbers += found
                 more = {"label": label} if seed is None else {"label": label, "seed": seed}
                 rows[f"{exhibit.id}/{row.id}"] = row.settings.model_copy(update=more)
-    concerned = [a for a in study.assumptions if any(a.concerns(*row.split("/")) for row in rows)]
-    return Problem(rows, numbers, [a.other for a in concerned if a.other])
+    readings = [a.other for a in study.assumptions if any(a.concerns(*row.split("/")) for row in rows)]
+    return Problem(rows, numbers, readings)
 
 
 def numbers_of(exhibit: Exhibit, row: Row) -> Iterator[Number]:
