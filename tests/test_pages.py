@@ -378,8 +378,7 @@ def hover(browser, place, selector):
     return wait(browser, f"(found => found.length > 1 && found)({script})", place)
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize(("width", "theme"), [(390, "dark"), (1280, "light")])
 def test_every_kind_of_page_fits_its_window_and_shows_values_under_the_mouse(browser, opened, width, theme):
     for name in KINDS:
         opened(name, width, theme)

@@ -143,19 +143,24 @@ def kernels(environment: dict[str, Any]) -> str:
     return ", ".join(f"{pool['internal_api']} {pool['version']} {pool['architecture']}" for pool in environment["blas"])
 
 
-def size(text: str) -> tuple[int, int]:
-    m, batch = text.split("x")
-    return int(m), int(batch)
+def read_sizes(context: click.Context, option: click.Parameter, text: str) -> list[tuple[int, int]]:
+    try:
+        return [(int(m), int(batch)) for m, batch in (size.split("x") for size in text.split())]
+    except ValueError:
+        raise click.BadParameter(f"{text!r}: write m x batch as in '50x100 1000x490'") from None
 
 
 @click.command()
 @click.option("--rounds", envvar="ROUNDS", default=9, show_default=True, help="How often each library has its turn.")
 @click.option(
-    "--sizes", envvar="SIZES", default=" ".join(f"{m}x{b}" for m in (50, 200, 1000) for b in (100, 490, 1500))
+    "--sizes",
+    envvar="SIZES",
+    callback=read_sizes,
+    default=" ".join(f"{m}x{b}" for m in (50, 200, 1000) for b in (100, 490, 1500)),
 )
 @click.option("--parts", envvar="PARTS", default="updates end-to-end", show_default=True)
 @click.option("--runs-dir", envvar="CIFARNET_RUNS_DIR", default=Path("runs"), type=click.Path(path_type=Path))
-def main(rounds: int, sizes: str, parts: str, runs_dir: Path) -> None:
+def main(rounds: int, sizes: list[tuple[int, int]], parts: str, runs_dir: Path) -> None:
     """Measure, print a table, and write results.json, table.md and speed.png into a folder under runs/benchmarks/."""
     environment = describe()
     run = Run.create(runs_dir / "benchmarks", "bench", Settings(label="speed"), environment=environment)
@@ -169,7 +174,7 @@ def main(rounds: int, sizes: str, parts: str, runs_dir: Path) -> None:
             click.echo(f"{name} is left out: {NEEDS[name]} is not installed (pip install -e '.[bench]')")
         peers = {name: Peer(name) for name in names}
         results["updates"] = []
-        for m, batch in map(size, sizes.split()):
+        for m, batch in sizes:
             found = compare(peers, m, batch, rounds)
             results["updates"].append(found)
             click.echo(tabulate(rows(found), ["", "", "us an update", "x ours", "of limit"], floatfmt=".3g"))
