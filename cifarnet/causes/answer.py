@@ -126,7 +126,7 @@ def described(j: Judged) -> dict[str, Any]:
 
 def tried(stages: Stages) -> int:
     """Return how many candidates are tried, those that a short training excludes among them."""
-    return len({*stages.quick, *stages.tried}) - 1
+    return len({*stages.tried, *set(stages.quick) - set(stages.screened)}) - 1
 
 
 def why(stages: Stages, candidate: Candidate) -> str:

@@ -88,14 +88,16 @@ class Stages(Evidence):
             yield self.tasks(self.affordable(self.likely(likely, LEADERS), every, self.seeds), every, self.seeds)
 
     def affordable(self, candidates: Sequence[Candidate], rows: Sequence[str], seeds: int) -> list[Candidate]:
-        """Return the first candidates, as far as a share of the effort allows, but at least one."""
-        left, found = SHARE * self.effort, list(candidates[:1])
-        for candidate in candidates:
+        """Return other readings, and the first candidates that a share of the effort allows, or one that may be it."""
+        left, found = SHARE * self.effort, [c for c in candidates if c.kind == "reading"]
+        others = [c for c in candidates if c not in found]
+        for candidate in others:
             work = sum(task.work for task in self.tasks([candidate], rows, seeds))
-            if work <= left:
+            known = self.task(candidate, self.hardest, 0).key in self.done
+            if work <= left or (candidate is others[0] and (known or self.beyond(candidate) < 1)):
                 left -= work
                 found.append(candidate)
-        return list(dict.fromkeys(found))
+        return found
 
     @cached_property
     def hardest(self) -> str:
@@ -141,12 +143,11 @@ class Stages(Evidence):
 
     @property
     def screened(self) -> list[Candidate]:
-        """Other readings, and the candidates that the screening leaves, the most promising first."""
+        """The candidates that the screening leaves, the most promising first."""
         if not self.is_long:
             return self.quick
         beyond = {c.name: self.beyond(c) for c in self.quick}
-        left = [c for c in self.quick if beyond[c.name] <= 1 or c.kind == "reading"]
-        return sorted(left, key=lambda c: (c.kind != "reading", beyond[c.name]))
+        return sorted((c for c in self.quick if beyond[c.name] <= 1), key=lambda c: beyond[c.name])
 
     def beyond(self, candidate: Candidate) -> float:
         """Return how far the strangest number is from where a short training leads: 0 is there, more than 1 too far.
@@ -175,9 +176,9 @@ class Stages(Evidence):
         return np.array([own[m] - stated[m] if m in MEASURES else 0.0 for m in measures])
 
     def kept(self, candidates: Sequence[Candidate], rows: Sequence[str]) -> list[Candidate]:
-        """Return the candidates that are likely or near in these rows; other readings and the nearest in any case."""
+        """Return the candidates that are likely or near in these rows, and the nearest in any case, these first."""
         probable = {c.name: self.probability(c, rows) for c in candidates}
-        ranked = sorted(candidates, key=lambda c: (c.kind != "reading", -probable[c.name]))
+        ranked = sorted(candidates, key=lambda c: -probable[c.name])
         near = [c for c in ranked if probable[c.name] > DROPPED or all(self.is_near(c, row) for row in rows)]
         return [c for c in ranked if c in near or c in ranked[:NEAREST]]
 

@@ -139,7 +139,6 @@ class Report:
         figures = [c for found in self.curves.values() for _, _, c in found]
         points = [verdict for c in figures for verdict in c.verdicts]
         differ = [self.cause_of(e) for e in accuracies if e.counts and e.verdict == "incompatible"]
-        judged = sum(e.counts and not math.isnan(e.low) for e in everything)
         return {
             "accuracies": compare.count(accuracies),
             "explained": sum(bool(found and found["deviation"]) for found in differ),
@@ -156,7 +155,7 @@ class Report:
             "claims_not_run": verdicts.count("not run"),
             "claims_not_tested": verdicts.count("not tested"),
             "claims": len(verdicts),
-            "by_chance": round((1 - LEVEL) * judged, 1),
+            "by_chance": round((1 - LEVEL) * sum(e.counts and not math.isnan(e.low) for e in everything), 1),
             "curves_by_chance": round((1 - LEVEL) * sum(c.n > 1 for c in figures), 1),
             "seeds": max((len(keys) for keys in self.state["rows"].values()), default=0),
         }
@@ -293,7 +292,8 @@ def outcome(good: int, total: int, things: str, verb: str, open_: Mapping[str, i
 def cause(found: Mapping[str, Any], quantity: str) -> str:
     """Say under which deviation a number is compatible, or that there is none."""
     if not found["deviation"]:
-        return found.get("says") or f"None of {found['tried']} deviations tried explains it."
+        none = f"None of {found['tried']} deviations tried explains it."
+        return found.get("says") or (none if found["tried"] else "No deviation is tried: each takes too long.")
     interval = f"{show(found['mean'], quantity)} ({span(found['low'], found['high'], quantity)})"
     return " ".join(filter(None, [f"Compatible under: {found['deviation']}, {interval}.", found.get("says", ""),
                                   f"Again: {found['command']}"]))  # fmt: skip
