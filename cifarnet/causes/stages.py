@@ -4,8 +4,9 @@
 2. Screening: a short training of every candidate in the hardest row, the one whose numbers are strangest as stated.
 3. Full trainings of those that the screening leaves: in the hardest row, then of the nearest in all rows.
 4. More seeds for the most likely.
-5. Where nothing explains the numbers and the effort is not limited: stages 3 and 4 for candidates that take much
-   longer, and for pairs.
+5. Where nothing explains the numbers: stages 3 and 4 for candidates that take much longer, and for pairs.
+
+A limited effort leaves out stage 5, and all but other readings where the settings as stated explain the numbers.
 
 `Stages.todo` finds the next trainings from those that are done, so that a stopped diagnosis goes on.
 """
@@ -54,11 +55,14 @@ class Stages(Evidence):
     def stages(self) -> Iterator[list[Task]]:
         """Yield the trainings of each step, which follow from what the steps before it measured."""
         yield self.tasks([self.stated], self.problem.rows, self.seeds)
+        unlimited = math.isinf(self.effort)
+        if not unlimited and self.fits(self.stated):
+            yield from self.full([c for c in self.quick if c.kind == "reading"])
+            return
         if self.is_long:
             tried = [self.stated, *filter(self.is_screened, self.quick)]
             yield [self.task(candidate, self.hardest, 0, short=True) for candidate in tried]
         yield from self.full(self.screened)
-        unlimited = math.isinf(self.effort)
         if unlimited and not self.explained(self.quick):
             yield from self.full(self.slow)
         if unlimited and not self.explained(self.candidates):
@@ -93,8 +97,7 @@ class Stages(Evidence):
         others = [c for c in candidates if c not in found]
         for candidate in others:
             work = sum(task.work for task in self.tasks([candidate], rows, seeds))
-            known = self.task(candidate, self.hardest, 0).key in self.done
-            if work <= left or (candidate is others[0] and (known or self.beyond(candidate) < 1)):
+            if work <= left or (candidate is others[0] and (candidate in self.tried or self.beyond(candidate) < 1)):
                 left -= work
                 found.append(candidate)
         return found
@@ -144,8 +147,6 @@ class Stages(Evidence):
     @property
     def screened(self) -> list[Candidate]:
         """The candidates that the screening leaves, the most promising first."""
-        if not self.is_long:
-            return self.quick
         beyond = {c.name: self.beyond(c) for c in self.quick}
         return sorted((c for c in self.quick if beyond[c.name] <= 1), key=lambda c: beyond[c.name])
 
