@@ -145,7 +145,7 @@ def sentences(stages: Stages, ranked: Sequence[Judged], equal: Sequence[Judged])
     what = "the number" if len(stages.problem.numbers) == 1 else f"the {len(stages.problem.numbers)} numbers"
     if not first.fits:
         nearest = f"The nearest is {first.candidate.name}: {compared(stages, first)}"
-        yield f"None of {count} candidates explains {what}. {nearest}"
+        yield f"None of {count} candidate{'s' * (count != 1)} explains {what}. {nearest}"
         return
     others = [j.candidate.name for j in equal if j is not first]
     name = "The settings as stated" if first.candidate.name == STATED else first.candidate.name

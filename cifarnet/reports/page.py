@@ -292,8 +292,8 @@ def outcome(good: int, total: int, things: str, verb: str, open_: Mapping[str, i
 def cause(found: Mapping[str, Any], quantity: str) -> str:
     """Say under which deviation a number is compatible, or that there is none."""
     if not found["deviation"]:
-        none = f"None of {found['tried']} deviations tried explains it."
-        return found.get("says") or (none if found["tried"] else "No deviation is tried: each takes too long.")
+        none = f"None of {(n := found['tried'])} deviation{'s' * (n != 1)} tried explains it."
+        return found.get("says") or (none if n else "No deviation is tried: each takes too long.")
     interval = f"{show(found['mean'], quantity)} ({span(found['low'], found['high'], quantity)})"
     return " ".join(filter(None, [f"Compatible under: {found['deviation']}, {interval}.", found.get("says", ""),
                                   f"Again: {found['command']}"]))  # fmt: skip
