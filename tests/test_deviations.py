@@ -188,6 +188,8 @@ def test_inputs_are_normalised_by_the_statistics_that_a_deviation_has(tiny, rele
     }[name]
     for split, X in zip((found.train, found.validation, found.test), expected, strict=True):
         np.testing.assert_allclose(np.asarray(split.X), X, atol=1e-5)
+    shown = found.pixels(found.test, range(9)).transpose(0, 3, 1, 2).reshape(9, -1)[:, :12]
+    assert np.array_equal(shown, np.rint(255 * test[:9]))
 
 
 def test_each_file_has_its_statistics_where_images_are_held_out(tiny, release):

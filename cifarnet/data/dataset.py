@@ -110,9 +110,11 @@ class Dataset:
 
     def pixels(self, split: Split, indices: Sequence[int] | Rows) -> Bytes:
         """Return images (k, 32, 32, 3) uint8: the normalisation undone; inputs that `dims` left out are black."""
-        flat = np.zeros((len(indices), IMAGE_VALUES), np.uint8)
-        values = 255 * (split.X[np.asarray(indices, np.int64)] * self.std + self.mean)
-        flat[:, : len(self.mean)] = np.clip(np.rint(values), 0, 255)
+        flat, chosen = np.zeros((len(indices), IMAGE_VALUES), np.uint8), np.asarray(indices, np.int64)
+        if isinstance(split.X, Pixels):
+            flat[:, : len(self.mean)] = split.X.pixels[chosen]
+        else:
+            flat[:, : len(self.mean)] = np.clip(np.rint(255 * (split.X[chosen] * self.std + self.mean)), 0, 255)
         return flat.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
 
 
@@ -235,8 +237,10 @@ def normalised(
     if settings.practice.basis == "split":
         known = statistics(settings, batches, chosen)
     if settings.practice.basis == "file":
-        own = [(b, rows, statistics(settings, [b], np.arange(len(b.y)))) for b, rows in parts(batches, chosen)]
-        splits = [pick([b], rows, *basis, dtype) for b, rows, basis in own]
+        own = [(b, rows) for b, rows in parts(batches, chosen) if len(rows)]
+        splits = [pick([b], rows, *statistics(settings, [b], np.arange(len(b.y))), dtype) for b, rows in own]
+        if len(splits) == 1:
+            return splits[0]
         return Split(np.concatenate([part.X for part in splits]), np.concatenate([part.y for part in splits]))
     return pick(batches, chosen, *known, dtype)
 
