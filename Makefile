@@ -38,7 +38,7 @@ test: .venv/dev ## all tests; those on real data run where CIFAR-10 is found
 	$(BIN)/python -m pytest -n auto --dist worksteal
 
 torture: .venv/dev ## break things for a quarter of an hour: all kills, faults and mistakes that `make test` takes samples of
-	$(BIN)/python -m pytest -m 'torture and not packaging'
+	$(BIN)/python -m pytest -m '(torture or slow) and not packaging'
 
 readme: .venv/dev ## run what README.md shows and write the output into it
 	$(BIN)/python tests/readme.py

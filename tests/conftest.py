@@ -12,6 +12,7 @@ from threadpoolctl import threadpool_limits
 from cifarnet.config import Settings
 from cifarnet.data import Dataset, Split
 from cifarnet.data.cifar10 import Batch, Cifar10, digest
+from cifarnet.plots import style
 
 QUIET_CHROMIUM = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
@@ -25,6 +26,14 @@ hypothesis.load_profile("busy")
 def one_thread():
     """BLAS threads that wait for each other spin, and the tests may share the machine."""
     with threadpool_limits(1):
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def coarse_pictures():
+    """A third of the points in each direction; what a figure shows does not depend on it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(style, "DPI", 73)
         yield
 
 

@@ -22,6 +22,7 @@ def run(tmp_path_factory):
     return cifarnet.train(CONFIG, runs_dir=tmp_path_factory.mktemp("runs"), label="tiny", seed=3)
 
 
+@pytest.mark.slow
 def test_the_examples_of_the_documentation_run(tmp_path, monkeypatch):
     """Every >>> of the docstrings prints what it says."""
     monkeypatch.chdir(tmp_path)

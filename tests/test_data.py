@@ -612,7 +612,9 @@ def test_a_download_is_checked_unpacked_and_its_archive_removed(server, tmp_path
     assert seen[-1] == (len(server.content), len(server.content))
 
 
-@pytest.mark.parametrize("mirror", ["drops", "stalls", "flipped", "page", "longer", "missing", "loop"])
+@pytest.mark.parametrize(
+    "mirror", ["drops", pytest.param("stalls", marks=pytest.mark.slow), "flipped", "page", "longer", "missing", "loop"]
+)
 def test_after_a_bad_mirror_the_next_is_asked_and_its_bytes_are_right(server, tmp_path, mirror):
     said = []
     if mirror != "drops":  # which sends everything in the end

@@ -2,6 +2,7 @@
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import cifarnet
@@ -32,12 +33,16 @@ def room_of(path: Path) -> str:
 
 TEXTS = [path for path in sorted(PACKAGE.rglob("*.*")) if path.suffix in (".py", ".j2", ".css")]
 LINES = {path: len(path.read_text().splitlines()) for path in TEXTS}
-TREES = {path: ast.parse(path.read_text()) for path in TEXTS if path.suffix == ".py"}
+
+
+@cache
+def trees():
+    return {path: ast.parse(path.read_text()) for path in TEXTS if path.suffix == ".py"}
 
 
 def found(rule):
     """What a rule finds, by file."""
-    by_file = {str(path.relative_to(PACKAGE)): [*rule(room_of(path), tree)] for path, tree in TREES.items()}
+    by_file = {str(path.relative_to(PACKAGE)): [*rule(room_of(path), tree)] for path, tree in trees().items()}
     return {name: finds for name, finds in by_file.items() if finds}
 
 

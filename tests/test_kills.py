@@ -114,6 +114,7 @@ def test_signals_and_kills_lose_nothing(folder):
     assert contents(folder) == contents(folder / "never stopped")
 
 
+@pytest.mark.slow
 def test_a_second_signal_ends_a_run_at_once(folder):
     """The exit code is the signal's, nothing more was written, the folder can be read; before, nobody else got it."""
     process = Process(folder, *TRAIN, faults={"kind": "slow", "seconds": 0.3})

@@ -19,7 +19,7 @@ pythons = [sys.executable]
 if os.environ.get("CIFARNET_PYTHONS") == "all":
     found = filter(None, map(shutil.which, NAMES))  # a pyenv has names for Pythons that it does not have
     pythons = [path for path in found if subprocess.run([path, "-c", ""], capture_output=True).returncode == 0]
-pytestmark = pytest.mark.packaging
+pytestmark = [pytest.mark.packaging, pytest.mark.slow]
 
 
 def run(*command, cwd, **extra):

@@ -379,6 +379,7 @@ def hover(browser, place, selector):
 
 
 @pytest.mark.parametrize(("width", "theme"), [(390, "dark"), (1280, "light")])
+@pytest.mark.slow
 def test_every_kind_of_page_fits_its_window_and_shows_values_under_the_mouse(browser, opened, width, theme):
     for name in KINDS:
         opened(name, width, theme)
@@ -400,6 +401,7 @@ def test_every_kind_of_page_fits_its_window_and_shows_values_under_the_mouse(bro
         assert (sum(map(int, ground[4:-1].split(","))) < 150) == (theme == "dark")
 
 
+@pytest.mark.slow
 def test_lines_are_light_on_a_dark_page_and_change_with_it(browser, opened):
     opened("first", theme="dark")
     script = "getComputedStyle(document.querySelectorAll('.u-marker')[1]).borderTopColor"
@@ -410,6 +412,7 @@ def test_lines_are_light_on_a_dark_page_and_change_with_it(browser, opened):
     wait(browser, f"{script} != '{colour}'")
 
 
+@pytest.mark.slow
 def test_links_resolve_and_everything_can_be_read_aloud(browser, opened):
     script = """return [
       [...document.images].every(i => i.alt.length > 10),
@@ -428,6 +431,7 @@ def test_links_resolve_and_everything_can_be_read_aloud(browser, opened):
         assert all((path.parent / link).exists() for link in files), files
 
 
+@pytest.mark.slow
 def test_without_a_script_and_in_print_the_charts_stand_as_drawings(browser, opened):
     from selenium.webdriver.support.ui import WebDriverWait
 
@@ -453,6 +457,7 @@ def column(browser, heading):
     return browser.execute_script(script, heading)
 
 
+@pytest.mark.slow
 def test_the_index_is_sorted_by_a_click_and_filtered_by_words_and_conditions(browser, opened):
     opened("index", unfold=False)
     click = "[...document.querySelectorAll('#runs thead button')].find(b => b.textContent == arguments[0]).click()"
@@ -477,6 +482,7 @@ def test_the_index_is_sorted_by_a_click_and_filtered_by_words_and_conditions(bro
         assert browser.find_element("css selector", "output").text == f"{count} of 8"
 
 
+@pytest.mark.slow
 def test_ticked_runs_are_laid_over_each_other_and_named_by_what_differs(browser, opened):
     opened("index", unfold=False)
     figure = browser.find_element("css selector", ".overlays")
@@ -495,6 +501,7 @@ def test_ticked_runs_are_laid_over_each_other_and_named_by_what_differs(browser,
     assert not figure.is_displayed()
 
 
+@pytest.mark.slow
 def test_the_report_has_its_contents_in_sight_and_opens_what_a_link_leads_to(browser, opened):
     opened("report", unfold=False)
     browser.execute_script("document.querySelectorAll('details').forEach(d => d.open = true); scrollTo(0, 1500)")

@@ -21,11 +21,6 @@ from cifarnet.experiments.train import restore
 from cifarnet.runs import catalog
 from cifarnet.training import State, train
 
-ONCE = """
-from functools import cache
-from cifarnet.data.synthetic import Synthetic
-Synthetic.read = cache(Synthetic.read)  # takes longer than most commands
-"""
 QUICK = ["data={limit: 500, validation: 1000, dims: 100}", "network.hidden=[20]"]
 QUICK += ["training.schedule={n_s: 10, cycles: 2}"]
 SET = [word for change in QUICK for word in ("--set", change)]
@@ -118,7 +113,7 @@ def test_the_environment_changes_no_byte(run, tmp_path):
 
 def test_a_child_trains_and_leaves_the_training_of_its_parent_alone(tmp_path):
     """A fork between two updates has none of its parent's threads, and needs none; it ends, and the parent goes on."""
-    code = f"""{ONCE}
+    code = f"""
 import os, sys, cifarnet
 chosen = dict(source="quick", overrides={QUICK}, threads=2, formats=["svg"])
 training = cifarnet.start(**chosen)
@@ -154,7 +149,7 @@ CALLS = {  # every command but data download: how it does its work, or comes to 
     "data info": [], "data verify": [], "config show": [], "config schema": [], "config reference": [],
     "diagnose": ["--resume", "nothing"],
 }  # fmt: skip
-HOOK = f"""{ONCE}
+HOOK = """
 import glob, json, os, sys
 def refuse(event, arguments):
     if event.startswith("socket.") and event != "socket.gethostname":

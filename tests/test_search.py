@@ -786,6 +786,7 @@ def scheduler(tmp_path):
         process.communicate()
 
 
+@pytest.mark.slow
 def test_a_cluster_does_the_same_search_or_says_what_its_workers_lack(scheduler, dataset, tmp_path, monkeypatch):
     """Without workers, without their images, with another program: refused. One that is killed costs nothing."""
     address, worker = scheduler

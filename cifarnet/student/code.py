@@ -126,15 +126,20 @@ class Code:
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
-        """Run code of the file: its folder is there to import from, and what it prints goes to standard error."""
-        folder = str(self.path.parent)
+        """Run code of the file: its folder is there to import from, and what it prints goes to standard error.
+
+        Nothing is written into the folder: bytecode would be that of a file changed within the second, too.
+        """
+        folder, before = str(self.path.parent), sys.dont_write_bytecode
         sys.path.insert(0, folder)
+        sys.dont_write_bytecode = True
         try:
             with contextlib.redirect_stdout(sys.stderr), np.errstate(all="ignore"), warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 yield
         finally:
             sys.path.remove(folder)
+            sys.dont_write_bytecode = before
 
     def explain(self, error: BaseException, module: types.ModuleType) -> str:
         """Say what was raised, and where in the student's files."""
