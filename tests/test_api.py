@@ -48,7 +48,7 @@ def test_search_is_the_function_also_where_its_room_was_imported_first():
 
 def test_reprs_are_short(run, tmp_path):
     """Of all that a cell may end with: nothing of the arrays."""
-    training = cifarnet.start(CONFIG, runs_dir=tmp_path, label="short")
+    training = cifarnet.start(CONFIG, runs_dir=tmp_path, label="short", formats=["svg"])
     *_, record = training
     assert repr(config.load("figure-4")).startswith("Settings(label='figure-4', training=Training(lam=0.01, schedule=")
     assert repr(training) == f"Training({training.run.path}: 20 of 20 updates)"

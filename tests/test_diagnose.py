@@ -157,7 +157,7 @@ def test_a_planted_deviation_is_found_among_all_candidates(tmp_path, small, plan
     assert found["tried"] > 35
 
 
-@pytest.mark.parametrize("seed", [77, 78, 79])
+@pytest.mark.parametrize("seed", [77, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (78, 79))])
 def test_numbers_of_the_stated_settings_come_out_as_stated(tmp_path, small, few, seed):
     found = diagnose(tmp_path, {"": small}, reported(config.override(small, {"seed": seed}, "test"))).run.results
     assert found["verdict"] == found["candidates"][0]["name"] == STATED
@@ -186,6 +186,7 @@ def test_where_nothing_explains_the_numbers_pairs_are_tried_and_that_is_said(tmp
     assert any(c["kind"] == "pair" for c in found.run.results["candidates"])
 
 
+@pytest.mark.slow
 def test_a_pair_is_found_and_the_pattern_over_rows_decides(tmp_path, small, few):
     """With lambda 0 the L2 term cannot show: that row says what the other deviation is, the other one that it shows."""
     rows = {"a": small, "b": config.override(small, {"training.lambda": 0.0}, "test")}

@@ -40,6 +40,7 @@ def test_onnxruntime_gives_the_same_probabilities(run):
     assert json.loads(session.get_modelmeta().custom_metadata_map["classes"]) == list(run.model.classes)
 
 
+@pytest.mark.parametrize("run", [{}, {"dims": 100}], ids=str, indirect=True)
 def test_the_event_file_holds_curves_figures_and_settings(run):
     """Read back record by record; exported again, the file is replaced."""
     pytest.importorskip("tensorboardX")

@@ -503,6 +503,7 @@ def test_the_best_of_a_search_is_compared_with_the_best_of_ours(study):
     assert "number 1 of 8 trials" in found.reason or found.verdict == "not decidable"
 
 
+@pytest.mark.slow
 def test_intervals_hold_for_95_per_cent_of_trainings():
     """20,000 simulated trainings, of exhibits of five rows and three seeds with other images; and rows alone."""
     random, trials = np.random.default_rng(1), 20_000
@@ -525,6 +526,7 @@ def test_intervals_hold_for_95_per_cent_of_trainings():
     assert 0.94 <= covered / trials <= 0.96
 
 
+@pytest.mark.slow
 def test_intervals_of_the_best_hold_for_95_per_cent_of_searches(monkeypatch):
     monkeypatch.setattr(statistics, "DRAWS", 2000)
     random, covered = np.random.default_rng(2), {0.0: 0, 0.01: 0}  # all trials alike, and a point apart
