@@ -111,6 +111,7 @@ def test_the_environment_changes_no_byte(run, tmp_path):
     assert contents(cifarnet.load("latest", tmp_path / "runs")) == contents(run)
 
 
+@pytest.mark.slow
 def test_a_child_trains_and_leaves_the_training_of_its_parent_alone(tmp_path):
     """A fork between two updates has none of its parent's threads, and needs none; it ends, and the parent goes on."""
     code = f"""
@@ -172,6 +173,7 @@ def names(group):
         yield from (f"{name} {inner}" for inner in names(found)) if isinstance(found, click.Group) else [name]
 
 
+@pytest.mark.slow
 def test_no_command_but_download_opens_a_socket(tmp_path):
     """One after the other in a process whose every socket call ends it."""
     assert {*names(cli)} == {*CALLS, "data download"}
