@@ -7,18 +7,17 @@ BIN := .venv/bin
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-# What a run needs is installed once, what tests need when they are run; the package itself is used in place. The verdicts
-# of the reports need scipy, which weighs as much as all else together. What is imported is compiled then.
-.venv/report: EXTRAS := [report]
+# What a run needs is installed once, what tests need when they are run; the package itself is used in place. What is
+# imported is compiled then.
 .venv/dev: EXTRAS := [dev]
-.venv/runtime .venv/report .venv/dev: pyproject.toml
+.venv/runtime .venv/dev: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "cifarnet needs Python 3.11 or newer: make PYTHON=python3.11")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check --editable '.$(EXTRAS)'
 	touch .venv/runtime $@
 
 # CIFAR-10 is taken where it is found, else fetched; failing both, synthetic data take its place, and the page says so.
-reproduce-report: .venv/report ## every report trained again, and the page (SEEDS=1 ONLY=chou-2019 JOBS=2)
+reproduce-report: .venv/runtime ## every report trained again, and the page (SEEDS=1 ONLY=chou-2019 JOBS=2)
 	@$(BIN)/cifarnet data info >/dev/null 2>&1 || $(BIN)/cifarnet data download || true
 	@$(BIN)/cifarnet reproduce-report $(SEEDS:%=--seeds %) $(ONLY:%=--only %) $(JOBS:%=--jobs %)
 
@@ -27,7 +26,7 @@ record: .venv/runtime ## train the best network with one hidden layer, 3 seeds, 
 	  $(BIN)/python -m cifarnet train --config record --label record --seed $$seed --runs-dir runs/record || exit 1; done
 	$(BIN)/python -m cifarnet evaluate --flips --shifts 2 runs/record/*-train-record*
 
-bonus: .venv/report ## the page of the bonus tasks: what each of them brings, over 3 seeds
+bonus: .venv/runtime ## the page of the bonus tasks: what each of them brings, over 3 seeds
 	$(BIN)/python -m cifarnet reproduce-report --studies bonus --runs-dir runs/bonus
 
 check: .venv/dev ## ruff and mypy

@@ -8,7 +8,6 @@ import random
 import shutil
 import socket
 import struct
-import sys
 import tarfile
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -22,6 +21,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from PIL import Image
+from scipy.io import savemat
 
 from cifarnet import data
 from cifarnet.config import Data
@@ -63,7 +63,7 @@ def content(name, release):
     if release is Cifar10:
         return pickle.dumps(values)
     arrays = {key: np.array(value, object if key == "label_names" else None) for key, value in values.items()}
-    pytest.importorskip("scipy.io").savemat(out := io.BytesIO(), arrays, oned_as="column")
+    savemat(out := io.BytesIO(), arrays, oned_as="column")
     return out.getvalue()
 
 
@@ -325,13 +325,6 @@ def test_a_batch_that_is_hostile_or_wrong_is_one_clear_error_and_runs_nothing(tm
 def test_a_binary_or_matlab_batch_that_is_wrong_is_refused(content, release):
     with pytest.raises(DataError, match=rf"data_batch_1\{release.suffix} is damaged"):
         batch_of(content, release)
-
-
-def test_the_matlab_release_without_scipy_says_what_to_install(tmp_path, monkeypatch):
-    write(tmp_path, Matlab)
-    monkeypatch.setitem(sys.modules, "scipy.io", None)
-    with pytest.raises(DataError, match=r"is the MATLAB release, which needs scipy: pip install 'cifarnet\[matlab\]'"):
-        load(Data(), tmp_path)
 
 
 def test_class_names_are_those_of_the_release(place):

@@ -19,6 +19,7 @@ from urllib.parse import unquote
 import numpy as np
 import pytest
 from PIL import Image
+from scipy import stats
 
 from cifarnet import config, reports
 from cifarnet.errors import ConfigError, RunError
@@ -30,7 +31,6 @@ from cifarnet.reports.printed import Reported, quantity, resolution
 from cifarnet.reports.spec import read_study
 from cifarnet.runs import Folder
 
-stats = pytest.importorskip("scipy.stats")
 SHIPPED = {path.stem: path for path in sorted((config.folder() / "reports").glob("*.yaml"))}
 STUDY = """
 title: A seventh report

@@ -9,10 +9,11 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy import special, stats
 
 from cifarnet.causes import likelihood as distributions
 from cifarnet.causes.candidates import Candidate
-from cifarnet.causes.likelihood import FEWEST, FITS, Array, Prediction, Spread, floors, predict, quantity
+from cifarnet.causes.likelihood import FEWEST, FITS, LEVEL, Array, Prediction, Spread, floors, predict, quantity
 from cifarnet.causes.numbers import Number, Problem, key, shortened, work
 from cifarnet.config import Settings
 
@@ -144,7 +145,7 @@ class Evidence:
             return 0.0
         distance = sum(prediction.distance(reported) for prediction, reported in found if prediction)
         p, df = sum(len(reported) for _, reported in found), min(prediction.df for prediction, _ in found if prediction)
-        return distributions.outside(distance / p, p, df)
+        return float(special.fdtrc(p, df, distance / p))
 
     @property
     def finished(self) -> list[Candidate]:
@@ -163,11 +164,11 @@ class Evidence:
         Who predicts no better than that any accuracy is possible, and any cost up to twice the printed one, does not.
         """
         inside = [within for row in self.problem.rows for within in self.compatible(candidate, row)]
-        by_chance = inside.count(False) <= distributions.by_chance(len(inside))
+        by_chance = inside.count(False) <= stats.binom.ppf(1 - FITS, len(inside), 1 - LEVEL)
         probable = self.probability(candidate, self.problem.rows) >= FITS
         costs = [number.value for number in self.problem.numbers if quantity(number.measure) != "accuracy"]
         ignorance = -sum(math.log(2 * abs(cost) + 1e-9) for cost in costs)
-        return by_chance and probable and self.likelihood(candidate) > ignorance
+        return bool(by_chance and probable and self.likelihood(candidate) > ignorance)
 
     def compatible(self, candidate: Candidate, row: str) -> list[bool]:
         """Return which numbers of a row are within the interval of one more training."""

@@ -1,18 +1,17 @@
 """How likely reported numbers are under trainings: Student's t, with deviations pooled over what was trained.
 
-The numbers of one row come from one training, so they are judged together, with the correlations between them. The
-densities and tail areas of one distribution are a few lines, which the runtime has without scipy.
+The numbers of one row come from one training, so they are judged together, with the correlations between them.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import optimize, special, stats
 
 Array = NDArray[Any]
 STRANGE = 50.0  # times the usual variance, or a part of it: a training that is chaotic, or stuck
@@ -21,32 +20,6 @@ FITS = 0.01  # probability of such numbers, below which they are not explained
 FEWEST = 3  # samples that can tell whether all vary alike
 MOST = {"accuracy": 60.0, "cost": 6.0, "loss": 6.0}  # degrees of freedom of a usual variance; a high cost varies more
 FLOOR = {"accuracy": 0.001, "cost": 0.002, "loss": 0.002}  # the least deviation: that of a run of equal seeds is none
-STEP = 1e-3  # of numerical derivatives
-GRID = np.linspace(0, math.pi / 2, 4001)
-SINES, COSINES = (np.log(part.clip(1e-300)) for part in (np.sin(GRID), np.cos(GRID)))
-
-
-def outside(f: float, p: int, df: float) -> float:
-    """Return the probability that F, of p and df degrees of freedom, is above f; t^2 is F with p = 1.
-
-    It is the incomplete beta function of df / (df + p f), whose integrand is smooth in the angle with this sin^2.
-    """
-    if not math.isfinite(f):
-        return 0.0
-    logs = (df - 1) * SINES + (p - 1) * COSINES
-    density = np.exp(logs - logs.max())
-    area = np.concatenate([[0], np.cumsum((density[1:] + density[:-1]) / 2)])
-    return float(np.interp(math.asin(math.sqrt(df / (df + p * f))), GRID, area) / area[-1])
-
-
-@cache
-def t_quantile(inside: float, df: float) -> float:
-    """Return the t that this much of Student's distribution lies within, on both sides of 0."""
-    low, high = 0.0, 1e4
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (low, middle) if outside(middle**2, 1, df) < 1 - inside else (middle, high)
-    return high
 
 
 class Spread(NamedTuple):
@@ -71,16 +44,6 @@ def quantity(measure: str) -> str:
     return measure.partition("@")[0].rpartition("_")[2]
 
 
-def digamma(x: float) -> float:
-    """Return the first derivative of the logarithm of the gamma function."""
-    return (math.lgamma(x + STEP) - math.lgamma(x - STEP)) / (2 * STEP)
-
-
-def trigamma(x: float) -> float:
-    """Return the second derivative of the logarithm of the gamma function."""
-    return (math.lgamma(x + STEP) - 2 * math.lgamma(x) + math.lgamma(x - STEP)) / STEP**2
-
-
 def spread(samples: Sequence[Array], measures: Sequence[str]) -> Spread:
     """Return how samples (n, p) of several seeds vary: the prior of G. Smyth (2004, section 6.2) for their variances.
 
@@ -88,7 +51,7 @@ def spread(samples: Sequence[Array], measures: Sequence[str]) -> Spread:
     """
     df, least = np.array([len(sample) - 1 for sample in samples]), floors(measures)
     own = np.array([sample.var(axis=0, ddof=1) for sample in samples])  # (k, p)
-    variances, bias = np.maximum(own, least), np.array([digamma(d / 2) - math.log(d / 2) for d in df])
+    variances, bias = np.maximum(own, least), special.digamma(df / 2) - np.log(df / 2)
     logs = np.where(own < least, -np.inf, np.log(variances) - bias[:, None])
     known = [prior(column, df, MOST[quantity(m)]) for column, m in zip(logs.T, measures, strict=True)]
     usual, worth = (np.array(column) for column in zip(*known, strict=True))
@@ -109,23 +72,11 @@ def prior(logs: Array, df: Array, most: float) -> tuple[float, float]:
     total = min(float(df.sum()), most)
     if len(logs) < FEWEST:
         return float(np.exp(np.average(logs, weights=df))), total
-    excess = float(logs.var(ddof=1) - np.mean([trigamma(d / 2) for d in df]))
-    if excess <= trigamma(total / 2):
+    excess = float(logs.var(ddof=1) - special.polygamma(1, df / 2).mean())
+    if excess <= special.polygamma(1, total / 2):
         return float(np.exp(np.average(logs, weights=df))), total
-    low, high = 0.1, total
-    for _ in range(50):  # the d with trigamma(d / 2) = excess
-        middle = (low + high) / 2
-        low, high = (middle, high) if trigamma(middle / 2) > excess else (low, middle)
-    return float(np.exp(logs.mean() + digamma(low / 2) - math.log(low / 2))), max(low, 1.0)
-
-
-def by_chance(n: int) -> int:
-    """Return how many of n numbers are outside their intervals by chance, but for a case in a hundred."""
-    inside, k = 0.0, -1
-    while inside < 1 - FITS:
-        k += 1
-        inside += math.comb(n, k) * (1 - LEVEL) ** k * LEVEL ** (n - k)
-    return k
+    worth = optimize.brentq(lambda d: special.polygamma(1, d / 2) - excess, 0.1, total)
+    return float(np.exp(logs.mean() + special.digamma(worth / 2) - math.log(worth / 2))), max(worth, 1.0)
 
 
 class Prediction(NamedTuple):
@@ -141,14 +92,11 @@ class Prediction(NamedTuple):
         return float(difference @ np.linalg.solve(self.scale, difference))
 
     def log_density(self, reported: Array) -> float:
-        p, nu = len(self.mean), self.df
-        _, log_det = np.linalg.slogdet(self.scale)
-        factor = math.lgamma((nu + p) / 2) - math.lgamma(nu / 2) - p / 2 * math.log(nu * math.pi)
-        return float(factor - log_det / 2 - (nu + p) / 2 * math.log1p(self.distance(reported) / nu))
+        return float(stats.multivariate_t.logpdf(reported, self.mean, self.scale, self.df))
 
     def intervals(self, half: Array, level: float = LEVEL) -> tuple[Array, Array]:
         """Return the lower and upper ends (p,) of each number's interval; ``half`` a unit of its last digit."""
-        reach = t_quantile(level, self.df) * np.sqrt(np.diag(self.scale)) + half
+        reach = special.stdtrit(self.df, (1 + level) / 2) * np.sqrt(np.diag(self.scale)) + half
         return self.mean - reach, self.mean + reach
 
 

@@ -216,11 +216,8 @@ class Matlab(Cifar10):
     md5: ClassVar[Mapping[str, str]] = {"cifar-10-matlab.tar.gz": "70270af85842c9e89bb428ec9976c926"}
 
     def parse(self, file: io.BufferedIOBase) -> dict[str, Any]:
-        try:
-            from scipy.io import loadmat
-        except ImportError as error:
-            cure = "pip install 'cifarnet[matlab]', or `cifarnet data download` fetches another release"
-            raise DataError(f"{shown(self.path)} is the MATLAB release, which needs scipy: {cure}") from error
+        from scipy.io import loadmat
+
         return dict(loadmat(file, squeeze_me=True))
 
 

@@ -17,7 +17,6 @@ from cifarnet.reports.jobs import Progress, Scope, listing, scope
 from cifarnet.reports.page import Report
 from cifarnet.reports.reasons import explain, problem
 from cifarnet.reports.spec import Study, read_studies, read_study
-from cifarnet.reports.statistics import scipy
 
 __all__ = [
     "Progress", "Report", "Scope", "explain", "listing", "problem", "read_studies", "read_study", "reproduce", "scope",
@@ -34,7 +33,6 @@ def reproduce(
     CifarnetError
         If a task failed, or a file cannot be read or written.
     """
-    scipy()  # before any training, where it is not installed
     passes, known = jobs.passes(studies, scope, data.fingerprints(data_dir)), set(jobs.recorded(folder / "trainings"))
     todo = []
     for tasks in passes:

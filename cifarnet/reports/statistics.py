@@ -1,7 +1,4 @@
-"""The statistics of the verdicts: where one more training would lie, and what paired seeds say of a claim.
-
-Distributions come from scipy, which the rest of the package does without: it weighs as much as all else together.
-"""
+"""The statistics of the verdicts: where one more training would lie, and what paired seeds say of a claim."""
 
 from __future__ import annotations
 
@@ -12,25 +9,14 @@ from statistics import fmean as mean
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy import special, stats
 
-from cifarnet.errors import ConfigError
 from cifarnet.nn.random import generator
 
 LEVEL = 0.95  # of every interval; 1 - LEVEL is the error rate of the claims of a page
 LEVENE = 0.05  # below this p-value the rows of an exhibit keep deviations of their own
 FEWEST = 3  # values a row for Levene's test
 DRAWS = 20_000  # of the best of a search
-
-
-@cache
-def scipy() -> Any:
-    """Return scipy with its distributions; ConfigError where it is not installed."""
-    try:
-        import scipy.special
-        import scipy.stats
-    except ImportError as error:
-        raise ConfigError("the verdicts need scipy: pip install 'cifarnet[report]'") from error
-    return scipy
 
 
 def stdev(values: Sequence[float]) -> float:
@@ -41,13 +27,13 @@ def stdev(values: Sequence[float]) -> float:
 
 def quantile(df: float) -> float:
     """Return how many standard errors to both sides have the LEVEL: by Student's t, or the normal for infinite df."""
-    special, upper = scipy().special, (1 + LEVEL) / 2
+    upper = (1 + LEVEL) / 2
     return float(special.ndtri(upper) if math.isinf(df) else special.stdtrit(df, upper))
 
 
 def upper_tail(t: Any, df: float) -> Any:
     """Return the probability that Student's t is above a number, or above each of an array."""
-    return scipy().special.stdtr(df, -t)
+    return special.stdtr(df, -t)
 
 
 @cache
@@ -55,7 +41,7 @@ def alike_spreads(groups: tuple[tuple[float, ...], ...]) -> bool:
     """Whether Levene's test leaves it open that all groups have one standard deviation."""
     if len({stdev(row) for row in groups}) == 1:
         return True
-    return bool(scipy().stats.levene(*groups).pvalue >= LEVENE)
+    return bool(stats.levene(*groups).pvalue >= LEVENE)
 
 
 class Spread(NamedTuple):
