@@ -2,7 +2,8 @@
 
 1. The settings as stated, with several seeds in all rows.
 2. Screening: a short training of every candidate in the hardest row, the one whose numbers are strangest as stated.
-3. Full trainings of those that the screening leaves: in the hardest row, then of the nearest in all rows.
+3. Full trainings of those that the screening leaves: in the hardest row, then of the nearest in all rows. Of a table,
+   few get there: those that leave the numbers of the row that fits best as stated where they are.
 4. More seeds for the most likely.
 5. Where nothing explains the numbers: stages 3 and 4 for candidates that take much longer, and for pairs.
 
@@ -36,6 +37,7 @@ NEAREST = 4  # candidates that are trained in all rows in any case
 MOST, LEADERS = 8, 4  # candidates that get more seeds; those that get as many as the settings as stated
 CLOSE = 12.0  # logarithm of the ratio to the highest likelihood, beyond which a candidate gets no more seeds
 PAIRS = 8  # pairs that are tried
+TABLE = 4  # rows, from which on few candidates are trained in all of them, as the pattern over the rows tells much
 SHARE = 1 / 3  # of the effort, where it is limited: for trainings in one row, in all rows, and with more seeds each
 
 
@@ -80,14 +82,15 @@ class Stages(Evidence):
 
         Where the settings as stated explain the numbers, few need more seeds.
         """
-        every = list(self.problem.rows)
-        for rows in ([self.hardest], every):
+        every, as_stated = list(self.problem.rows), self.fits(self.stated)
+        is_table = len(every) >= TABLE
+        for rows in ([self.hardest], *([self.ends] if is_table else []), every):
             candidates = self.affordable(candidates, rows, 1)
             yield self.tasks(candidates, rows, 1)
-            candidates = self.kept(candidates, rows)
-        as_stated = self.fits(self.stated)
-        likely = self.affordable(self.likely(candidates, LEADERS if as_stated else MOST), every, SEEDS)
-        yield self.tasks(likely, every, SEEDS)
+            candidates = self.kept(candidates, rows)[: MOST if is_table and len(rows) > 1 else None]
+        seeds, most = min(SEEDS, self.seeds), LEADERS if as_stated or is_table else MOST
+        likely = self.affordable(self.likely(candidates, most), every, seeds)
+        yield self.tasks(likely, every, seeds)
         if not as_stated:
             yield self.tasks(self.affordable(self.likely(likely, LEADERS), every, self.seeds), every, self.seeds)
 
@@ -103,9 +106,20 @@ class Stages(Evidence):
         return found
 
     @cached_property
+    def by_strangeness(self) -> list[str]:
+        """The rows, those first whose numbers are the most unlikely as stated, of equal ones the shortest training."""
+        rows = self.problem.rows
+        return sorted(rows, key=lambda row: (-self.strangeness(row), self.task(self.stated, row, 0).work))
+
+    @property
     def hardest(self) -> str:
-        """The row whose numbers are the most unlikely as stated, of equal ones the one that takes the least time."""
-        return max(self.problem.rows, key=lambda row: (self.strangeness(row), -self.task(self.stated, row, 0).work))
+        """The row whose numbers are the most unlikely as stated."""
+        return self.by_strangeness[0]
+
+    @property
+    def ends(self) -> list[str]:
+        """The strangest row and the least strange one, whose numbers must stay where they are."""
+        return [self.hardest, self.by_strangeness[-1]]
 
     def strangeness(self, row: str) -> float:
         """Return how far the numbers of a row are from those as stated."""
