@@ -61,7 +61,7 @@ class Stages(Evidence):
         if not unlimited and self.fits(self.stated):
             yield from self.full([c for c in self.quick if c.kind == "reading"])
             return
-        if self.is_long:
+        if self.problem.rows[self.hardest].updates >= 3 * SHORT:
             tried = [self.stated, *filter(self.is_screened, self.quick)]
             yield [self.task(candidate, self.hardest, 0, short=True) for candidate in tried]
         yield from self.full(self.screened)
@@ -100,7 +100,7 @@ class Stages(Evidence):
         others = [c for c in candidates if c not in found]
         for candidate in others:
             work = sum(task.work for task in self.tasks([candidate], rows, seeds))
-            if work <= left or (candidate is others[0] and (candidate in self.tried or self.beyond(candidate) < 1)):
+            if work <= left or (candidate is others[0] and (candidate in self.tried or self.beyond(candidate)[0] < 1)):
                 left -= work
                 found.append(candidate)
         return found
@@ -130,11 +130,6 @@ class Stages(Evidence):
         """Return the prediction of the settings as stated, with the deviation of their own trainings alone."""
         return predict(*self.given(self.stated, row), self.spread(row, [self.stated]))
 
-    @property
-    def is_long(self) -> bool:
-        """Whether a short training is much shorter than that of the hardest row."""
-        return self.problem.rows[self.hardest].updates >= 3 * SHORT
-
     def is_screened(self, candidate: Candidate) -> bool:
         """Return whether a short training says anything of a candidate: not of one that changes the length."""
         return not any(key.endswith(("_as_epochs", "_as_cycles")) for key in candidate.rows.get(self.hardest, {}))
@@ -161,28 +156,33 @@ class Stages(Evidence):
     @property
     def screened(self) -> list[Candidate]:
         """The candidates that the screening leaves, the most promising first."""
-        beyond = {c.name: self.beyond(c) for c in self.quick}
-        return sorted((c for c in self.quick if beyond[c.name] <= 1), key=lambda c: beyond[c.name])
+        found = {c.name: self.beyond(c) for c in self.quick}
+        return sorted((c for c in self.quick if found[c.name][0] <= 1), key=lambda c: found[c.name])
 
-    def beyond(self, candidate: Candidate) -> float:
-        """Return how far the strangest number is from where a short training leads: 0 is there, more than 1 too far.
+    @cached_property
+    def strangest(self) -> tuple[str, float, float]:
+        """The strangest number of the hardest row that a short training measures, what it lacks, and its deviation."""
+        found, numbers = self.as_stated(self.hardest), self.problem.of(self.hardest)
+        if not found or not (known := [j for j, number in enumerate(numbers) if number.measure in MEASURES]):
+            return MEASURES[0], math.nan, math.nan
+        lacks, deviations = self.reported(self.hardest) - found.mean, np.sqrt(np.diag(found.scale))
+        j = max(known, key=lambda j: abs(lacks[j] / deviations[j]))
+        return numbers[j].measure, float(lacks[j]), float(deviations[j])
+
+    def beyond(self, candidate: Candidate) -> tuple[float, float]:
+        """Return how far the strangest number is from where a short training leads, and from what it changes.
 
         The effect of a candidate on the full training is taken to be a quarter (of a cost, nothing) to one and a half
-        of that on a short one of the same seed; 4 points of accuracy or .5 of a cost (and 3 deviations) beyond that are
-        too far. It is 1 where there is no short training.
+        of that on a short one of the same seed, which leads there: 0. More than 1 is too far: 4 points of accuracy or
+        .5 of a cost, and 3 deviations, beyond that. It is 1 where there is no short training.
         """
-        found = self.as_stated(self.hardest) if self.is_screened(candidate) else None
-        if not found:
-            return 1.0
-        needed, deviation = self.reported(self.hardest) - found.mean, np.sqrt(np.diag(found.scale))
-        j = int(np.abs(needed / deviation).argmax())
-        measure = self.problem.of(self.hardest)[j].measure
-        effect = self.effect_of_short(candidate, [measure])[0] if measure in MEASURES else math.nan
-        if not math.isfinite(effect):
-            return 1.0
+        measure, lacks, deviation = self.strangest
+        effect = float(self.effect_of_short(candidate, [measure])[0])
+        if not (math.isfinite(effect + lacks) and self.is_screened(candidate)):
+            return 1.0, math.inf
         low, high = sorted((SHRINKS[quantity(measure)] * effect, GROWS * effect))
-        distance = max(low - needed[j], needed[j] - high, 0.0)
-        return float(distance / (BEYOND[quantity(measure)] + 3 * deviation[j]))
+        distance = max(low - lacks, lacks - high, 0.0)
+        return distance / (BEYOND[quantity(measure)] + 3 * deviation), abs(lacks - effect)
 
     def effect_of_short(self, candidate: Candidate, measures: Sequence[str]) -> Array:
         """Return what a candidate changes in a short training; NaN where it has none."""
