@@ -20,7 +20,7 @@ from cifarnet.reports.spec import Exhibit, Row, Study
 from cifarnet.runs import Folder, Run, folders
 
 FOLDER = "diagnoses"  # in the reports' folder
-EFFORT = 1.2e13  # weights times images of all diagnoses together, beside what each needs; long rows get more
+EFFORT = 1.5e13  # weights times images of all diagnoses together, beside what each needs; long rows get more
 Known = dict[str, dict[str, float]]
 
 
