@@ -13,6 +13,7 @@ from cifarnet.causes import Number, Problem, likelihood
 from cifarnet.causes.answer import answer
 from cifarnet.causes.candidates import STATED, candidates, pair
 from cifarnet.causes.numbers import first_step, measured, shortened
+from cifarnet.causes.stages import MOST, Stages
 from cifarnet.cli import cli
 from cifarnet.config import Settings
 from cifarnet.errors import RunError
@@ -93,6 +94,37 @@ def test_chaotic_and_stuck_trainings_say_nothing_of_the_others():
     assert together.df.tolist() == alone.df.tolist()
     assert likelihood.predict(chaotic, np.zeros(2), together).df == 6
     assert likelihood.predict(np.full((2, 2), math.nan), np.zeros(2), together) is None
+
+
+# --- stages, with measurements that are made up ---
+
+
+def made_up(rows, numbers, effect, effort=math.inf):
+    """The stages of a diagnosis to its end, where every training gives .5 and the effect of its settings."""
+    stages = Stages(Problem(rows, numbers), candidates(rows, [n.measure for n in numbers]), effort=effort)
+    while tasks := stages.todo():
+        for task in tasks:
+            noise = 0.002 * np.random.default_rng([task.settings.seed, len(stages.done)]).standard_normal()
+            stages.done[task.key] = dict.fromkeys(stages.problem.columns, 0.5 + effect(task.settings) + noise)
+    return stages
+
+
+def test_few_candidates_are_trained_in_all_rows_of_a_table():
+    rows = {str(lam): config.load("figure-3", [f"training.lambda={lam}"]) for lam in (0.001, 0.004, 0.007, 0.03)}
+    numbers = [Number(row, "test_accuracy", 0.5 - float(row), 5e-5) for row in rows]
+    found = made_up(rows, numbers, lambda s: -s.training.lam * (s.network.init != "xavier"))
+    assert 4 < len(found.finished) <= 1 + MOST < len(found.tried)
+    assert found.fits(found.finished[1]) and not found.fits(found.stated)
+
+
+def test_what_a_short_training_measures_decides_what_is_tried_first():
+    """Also where the strangest number is one that it does not measure."""
+    rows = {"": config.load("figure-3")}
+    numbers = [Number("", "first.train_cost", 0.9, 5e-4), Number("", "test_accuracy", 0.46, 5e-5)]
+    effects = {"relu_unmasked": -0.04, "biases_fixed": -0.1, "gradient_summed": 0.1}
+    found = made_up(rows, numbers, lambda s: sum(effects.get(name, 0.0) for name in s.deviations.on("update")), 1e12)
+    assert found.strangest[0] == "test_accuracy"
+    assert found.screened[0].name == "relu_unmasked"
 
 
 # --- diagnoses ---

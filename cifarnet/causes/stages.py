@@ -49,10 +49,15 @@ class Stages(Evidence):
 
     def todo(self) -> list[Task]:
         """Return the trainings that are to be done now; none at the end."""
-        for tasks in self.stages():
-            if missing := {task.key: task for task in tasks if task.key not in self.done}:
-                return list(missing.values())
-        return []
+        done, self.done = self.done, {}  # what a step trains follows from the steps before it, and not from later ones
+        try:
+            for tasks in self.stages():
+                if missing := {task.key: task for task in tasks if task.key not in done}:
+                    return list(missing.values())
+                self.done |= {task.key: done[task.key] for task in tasks}
+            return []
+        finally:
+            self.done = done
 
     def stages(self) -> Iterator[list[Task]]:
         """Yield the trainings of each step, which follow from what the steps before it measured."""
@@ -83,8 +88,8 @@ class Stages(Evidence):
         Where the settings as stated explain the numbers, few need more seeds.
         """
         every, as_stated = list(self.problem.rows), self.fits(self.stated)
-        is_table = len(every) >= TABLE
-        for rows in ([self.hardest], *([self.ends] if is_table else []), every):
+        is_table, ends = len(every) >= TABLE, [self.hardest, self.by_strangeness[-1]]  # numbers that differ, and do not
+        for rows in ([self.hardest], *([ends] if is_table else []), every):
             candidates = self.affordable(candidates, rows, 1)
             yield self.tasks(candidates, rows, 1)
             candidates = self.kept(candidates, rows)[: MOST if is_table and len(rows) > 1 else None]
@@ -115,11 +120,6 @@ class Stages(Evidence):
     def hardest(self) -> str:
         """The row whose numbers are the most unlikely as stated."""
         return self.by_strangeness[0]
-
-    @property
-    def ends(self) -> list[str]:
-        """The strangest row and the least strange one, whose numbers must stay where they are."""
-        return [self.hardest, self.by_strangeness[-1]]
 
     def strangeness(self, row: str) -> float:
         """Return how far the numbers of a row are from those as stated."""
