@@ -241,6 +241,7 @@ def test_a_dry_run_writes_nothing(call, monkeypatch, tmp_path):
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.slow
 def test_verbose_says_which_files_and_threads_are_used(tmp_path):
     words = ["train", *FAST, "-q", "-v", "--threads", "1", "--runs-dir", tmp_path]
     logged = subprocess.run([*PROCESS, *words], capture_output=True, text=True, check=True).stderr
@@ -416,6 +417,7 @@ def test_a_diverged_trial_shows_in_the_exit_code(call):
     assert "The final training: runs/" in printed.out
 
 
+@pytest.mark.slow
 def test_a_stopped_search_is_finished_or_forced(call, tmp_path):
     words = ["search-lambda", "coarse", *COARSE, "--set=search.coarse={n_s: 2000, trials: 9}", "--jobs", "1", "-q"]
     process = subprocess.Popen([*PROCESS, *words], stderr=subprocess.PIPE, text=True)
@@ -578,6 +580,7 @@ def on_a_terminal(*words, columns=200, **environment):
     return output.decode()
 
 
+@pytest.mark.slow
 def test_a_terminal_has_colours_a_bar_and_its_own_width(trained, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert "\x1b[32mcompleted" in on_a_terminal("runs", "list")

@@ -499,6 +499,7 @@ def test_synthetic_data_are_the_same_bytes_everywhere():
 
 
 @pytest.mark.real
+@pytest.mark.slow
 def test_the_real_images_have_the_statistics_that_are_stated(real_data_dir, monkeypatch):
     monkeypatch.setattr(Cifar10, "batches", dict.fromkeys(BATCHES, 10_000))
     dataset = load(Data(train="all", validation=1000), real_data_dir)

@@ -70,7 +70,8 @@ def samples(rng, scales, sizes):
     return [scale * rng.standard_normal((n, 2)) @ factor.T for scale, n in zip(scales, sizes, strict=True)]
 
 
-@pytest.mark.parametrize("vary", [0.0, pytest.param(0.5, marks=pytest.mark.torture)])
+@pytest.mark.slow
+@pytest.mark.parametrize("vary", [0.0, 0.5])
 def test_95_percent_of_further_trainings_are_within_the_interval_and_1_percent_beyond_the_rule(vary):
     """Also where each candidate has a deviation of its own."""
     rng, inside, beyond = np.random.default_rng(1), [], []
@@ -182,6 +183,7 @@ def test_numbers_of_the_stated_settings_come_out_as_stated(tmp_path, small, few,
     assert found["verdict"] == found["candidates"][0]["name"] == STATED
 
 
+@pytest.mark.slow
 def test_a_misprinted_lambda_is_found(tmp_path, small, few):
     numbers = reported(config.override(small, {"training.lambda": 0.02, "seed": 5}, "test"))
     found = diagnose(tmp_path, {"": small}, numbers)
@@ -198,6 +200,7 @@ def test_equal_explanations_are_named_with_what_would_tell_them_from_each_other(
     assert "would tell them from each other" in found["says"][-1]
 
 
+@pytest.mark.slow
 def test_where_nothing_explains_the_numbers_pairs_are_tried_and_that_is_said(tmp_path, small, few):
     found = diagnose(tmp_path, {"": small}, [Number("", "test_accuracy", 0.99, 5e-5)])
     assert found.run.results["verdict"] == "nothing"
@@ -355,6 +358,7 @@ def test_causes_of_a_report_are_found_over_the_rows_and_stand_on_the_page(report
     }
 
 
+@pytest.mark.slow
 def test_causes_that_are_recorded_are_not_tried_again(report, tmp_path, monkeypatch):
     folder = tmp_path / "runs" / "reports"
     before, calls = causes.study.trained, []

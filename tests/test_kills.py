@@ -93,6 +93,7 @@ def status(folder):
     return Run.find("latest", folder).status
 
 
+@pytest.mark.slow
 def test_signals_and_kills_lose_nothing(folder):
     """SIGTERM, SIGINT, SIGKILL, each to what goes on after the one before; at the end half a page."""
     process = Process(folder, *TRAIN, faults=SLOW)

@@ -341,6 +341,7 @@ def test_passes_of_an_old_plan_are_kept(trained):
     assert "7 trainings and gradient checks in 1 min 5 s" in reports.Report([study], trained).html()
 
 
+@pytest.mark.slow
 def test_a_kill_and_another_call_give_the_same_numbers(trained, tmp_path):
     """SIGKILL in the middle: what was finished is kept, what was not is trained again."""
     command = [sys.executable, "-c", REPRODUCE, str(trained / "seventh.yaml"), str(tmp_path / "again")]

@@ -125,7 +125,7 @@ def results(folder, text, name=None):
     return made.run.results
 
 
-@pytest.mark.parametrize("name", RIGHT)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * (i % 2)) for i, n in enumerate(RIGHT)])
 def test_a_right_gradient_passes(tmp_path, name):
     found = results(tmp_path, RIGHT[name])
     assert found["passed"], found
@@ -143,6 +143,7 @@ def test_a_mistake_is_named(tmp_path, text, replaced, mistake):
     assert [each["mistake"] for each in found["mistakes"]] == [mistake]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("text", "replaced", "pair"), PAIRS)
 def test_two_mistakes_are_named(tmp_path, text, replaced, pair):
     found = results(tmp_path, changed(text, *replaced))
