@@ -17,7 +17,7 @@ Changes = Mapping[str, Any]  # dotted keys and their values
 Rows = Mapping[str, Settings]
 STATED = "as stated"
 STDS = (0.001, 0.01, 0.1, 1.0)  # of initial weights
-SIZES = (0.5, 2)  # times the batch size
+SIZES = {0.5: "half", 2: "twice"}  # the batch size
 POWERS = (-2, -1, 1, 2)  # places that the point of a lambda is shifted by; that of eta by one
 PRIORS = {STATED: 0.5, "reading": 0.25, "deviation": 0.3, "misprint": 0.1, "pair": 0.1}  # of each kind as a whole
 
@@ -152,8 +152,8 @@ def misprints(stated: Settings) -> Iterator[Alternative]:
             says = f"{name.capitalize()} is {factor} times the stated one, as if its point were misprinted."
             changes = {key: float(f"{10.0**places * value:.12g}")}
             yield Alternative(f"{name} times {factor}", "misprint", says, changes)
-    for times in SIZES:
+    for times, word in SIZES.items():
         size = int(times * stated.training.batch_size)
         if 1 <= size <= stated.data.n_train and size != stated.training.batch_size:
-            says = f"Each batch has {times:g} times as many images as stated."
+            says = f"Each batch has {word} as many images as stated."
             yield Alternative(f"batch size times {times:g}", "misprint", says, {"training.batch_size": size})
