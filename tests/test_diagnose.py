@@ -61,6 +61,12 @@ def test_trainings_are_measured_as_their_numbers_need_and_can_be_shortened():
     assert shortened(config.load("assignment-1"), 300).updates == 300
 
 
+def test_a_cost_that_varies_by_thousands_leaves_a_density():
+    """By hand: that of two numbers with 1 degree of freedom is 1 / (2 pi) at its centre, divided by both scales."""
+    found = likelihood.Prediction(np.array([0.4, 1e4]), np.diag([1e-8, 1e8]), 1.0)
+    assert found.log_density(found.mean) == pytest.approx(-math.log(2 * math.pi))
+
+
 MEASURED = ["test_accuracy", "validation_accuracy"]
 
 

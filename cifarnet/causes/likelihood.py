@@ -92,7 +92,10 @@ class Prediction(NamedTuple):
         return float(difference @ np.linalg.solve(self.scale, difference))
 
     def log_density(self, reported: Array) -> float:
-        return float(stats.multivariate_t.logpdf(reported, self.mean, self.scale, self.df))
+        """Return the logarithm of the density, by that in units of the scales, which may differ by many powers."""
+        scales = np.sqrt(np.diag(self.scale))
+        correlation, away = self.scale / np.outer(scales, scales), (reported - self.mean) / scales
+        return float(stats.multivariate_t.logpdf(away, None, correlation, self.df) - np.log(scales).sum())
 
     def intervals(self, half: Array, level: float = LEVEL) -> tuple[Array, Array]:
         """Return the lower and upper ends (p,) of each number's interval; ``half`` a unit of its last digit."""

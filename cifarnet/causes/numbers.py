@@ -183,11 +183,7 @@ def points(table: Sequence[Mapping[str, str]], epoch: int) -> Iterator[tuple[str
     most = max(3, POINTS // len(names))
     for name in names:
         rows = [row for row in table if (row[name] or "").strip() not in ("", "nan", "NaN")]
-        for row in rows:
-            float(row[name])
+        at = [float(row["step"]) if "step" in row else float(row["epoch"]) * epoch for row in rows]
+        column = [float(row[name]) for row in rows]
         chosen = np.unique(np.linspace(0, len(rows) - 1, min(most, len(rows))).round().astype(int)).tolist()
-        yield name, [Number("", f"{name}@{step(rows[i], epoch):g}", float(rows[i][name]), 0.0) for i in chosen]
-
-
-def step(row: Mapping[str, str], epoch: int) -> float:
-    return float(row["step"]) if "step" in row else float(row["epoch"]) * epoch
+        yield name, [Number("", f"{name}@{at[i]:g}", column[i], 0.0) for i in chosen]

@@ -128,7 +128,7 @@ class Code:
     def running(self) -> Iterator[None]:
         """Run code of the file: its folder is there to import from, and what it prints goes to standard error.
 
-        Nothing is written into the folder: bytecode would be that of a file changed within the second, too.
+        No bytecode is written there: Python would take it for that of a file that changes within the same second.
         """
         folder, before = str(self.path.parent), sys.dont_write_bytecode
         sys.path.insert(0, folder)
