@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import special, stats
+import scipy
 
 from cifarnet.causes import likelihood as distributions
 from cifarnet.causes.candidates import Candidate
@@ -145,7 +145,7 @@ class Evidence:
             return 0.0
         distance = sum(prediction.distance(reported) for prediction, reported in found if prediction)
         p, df = sum(len(reported) for _, reported in found), min(prediction.df for prediction, _ in found if prediction)
-        return float(special.fdtrc(p, df, distance / p))
+        return float(scipy.special.fdtrc(p, df, distance / p))
 
     @property
     def finished(self) -> list[Candidate]:
@@ -164,7 +164,7 @@ class Evidence:
         Who predicts no better than that any accuracy is possible, and any cost up to twice the printed one, does not.
         """
         inside = [within for row in self.problem.rows for within in self.compatible(candidate, row)]
-        by_chance = inside.count(False) <= stats.binom.ppf(1 - FITS, len(inside), 1 - LEVEL)
+        by_chance = inside.count(False) <= scipy.stats.binom.ppf(1 - FITS, len(inside), 1 - LEVEL)
         probable = self.probability(candidate, self.problem.rows) >= FITS
         costs = [number.value for number in self.problem.numbers if quantity(number.measure) != "accuracy"]
         ignorance = -sum(math.log(2 * abs(cost) + 1e-9) for cost in costs)

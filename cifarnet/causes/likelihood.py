@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import scipy  # its parts are imported when they are used: statistics take a second
 from numpy.typing import NDArray
-from scipy import optimize, special, stats
 
 Array = NDArray[Any]
 STRANGE = 50.0  # times the usual variance, or a part of it: a training that is chaotic, or stuck
@@ -51,7 +51,7 @@ def spread(samples: Sequence[Array], measures: Sequence[str]) -> Spread:
     """
     df, least = np.array([len(sample) - 1 for sample in samples]), floors(measures)
     own = np.array([sample.var(axis=0, ddof=1) for sample in samples])  # (k, p)
-    variances, bias = np.maximum(own, least), special.digamma(df / 2) - np.log(df / 2)
+    variances, bias = np.maximum(own, least), scipy.special.digamma(df / 2) - np.log(df / 2)
     logs = np.where(own < least, -np.inf, np.log(variances) - bias[:, None])
     known = [prior(column, df, MOST[quantity(m)]) for column, m in zip(logs.T, measures, strict=True)]
     usual, worth = (np.array(column) for column in zip(*known, strict=True))
@@ -72,11 +72,11 @@ def prior(logs: Array, df: Array, most: float) -> tuple[float, float]:
     total = min(float(df.sum()), most)
     if len(logs) < FEWEST:
         return float(np.exp(np.average(logs, weights=df))), total
-    excess = float(logs.var(ddof=1) - special.polygamma(1, df / 2).mean())
-    if excess <= special.polygamma(1, total / 2):
+    excess = float(logs.var(ddof=1) - scipy.special.polygamma(1, df / 2).mean())
+    if excess <= scipy.special.polygamma(1, total / 2):
         return float(np.exp(np.average(logs, weights=df))), total
-    worth = optimize.brentq(lambda d: special.polygamma(1, d / 2) - excess, 0.1, total)
-    return float(np.exp(logs.mean() + special.digamma(worth / 2) - math.log(worth / 2))), max(worth, 1.0)
+    worth = scipy.optimize.brentq(lambda d: scipy.special.polygamma(1, d / 2) - excess, 0.1, total)
+    return float(np.exp(logs.mean() + scipy.special.digamma(worth / 2) - math.log(worth / 2))), max(worth, 1.0)
 
 
 class Prediction(NamedTuple):
@@ -95,11 +95,11 @@ class Prediction(NamedTuple):
         """Return the logarithm of the density, by that in units of the scales, which may differ by many powers."""
         scales = np.sqrt(np.diag(self.scale))
         correlation, away = self.scale / np.outer(scales, scales), (reported - self.mean) / scales
-        return float(stats.multivariate_t.logpdf(away, None, correlation, self.df) - np.log(scales).sum())
+        return float(scipy.stats.multivariate_t.logpdf(away, None, correlation, self.df) - np.log(scales).sum())
 
     def intervals(self, half: Array, level: float = LEVEL) -> tuple[Array, Array]:
         """Return the lower and upper ends (p,) of each number's interval; ``half`` a unit of its last digit."""
-        reach = special.stdtrit(self.df, (1 + level) / 2) * np.sqrt(np.diag(self.scale)) + half
+        reach = scipy.special.stdtrit(self.df, (1 + level) / 2) * np.sqrt(np.diag(self.scale)) + half
         return self.mean - reach, self.mean + reach
 
 

@@ -9,7 +9,7 @@ from statistics import fmean as mean
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import special, stats
+import scipy
 
 from cifarnet.nn.random import generator
 
@@ -28,12 +28,12 @@ def stdev(values: Sequence[float]) -> float:
 def quantile(df: float) -> float:
     """Return how many standard errors to both sides have the LEVEL: by Student's t, or the normal for infinite df."""
     upper = (1 + LEVEL) / 2
-    return float(special.ndtri(upper) if math.isinf(df) else special.stdtrit(df, upper))
+    return float(scipy.special.ndtri(upper) if math.isinf(df) else scipy.special.stdtrit(df, upper))
 
 
 def upper_tail(t: Any, df: float) -> Any:
     """Return the probability that Student's t is above a number, or above each of an array."""
-    return special.stdtr(df, -t)
+    return scipy.special.stdtr(df, -t)
 
 
 @cache
@@ -41,7 +41,7 @@ def alike_spreads(groups: tuple[tuple[float, ...], ...]) -> bool:
     """Whether Levene's test leaves it open that all groups have one standard deviation."""
     if len({stdev(row) for row in groups}) == 1:
         return True
-    return bool(stats.levene(*groups).pvalue >= LEVENE)
+    return bool(scipy.stats.levene(*groups).pvalue >= LEVENE)
 
 
 class Spread(NamedTuple):
