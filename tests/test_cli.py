@@ -464,11 +464,12 @@ def test_compare_prints_before_it_draws(call, answer, trained, monkeypatch, tmp_
     assert "two different runs" in call("runs", "compare", other, other, code=2).err
 
 
+@pytest.mark.slow
 def test_figures_are_drawn_again_for_a_hand_in(call, answer, trained):
-    drawn = answer("runs", "draw", "latest", "--panels", "--format", "svg")["figures"]
+    drawn = answer("runs", "draw", "latest", "--panels", "--format", "pdf")["figures"]
     names = ["curves", "eta", "weights", "cost", "loss", "accuracy"]
-    assert drawn == [f"runs/{trained.name}/figures/{name}.svg" for name in names]
-    assert all("<svg" in (trained.path / "figures" / f"{name}.svg").read_text() for name in names)
+    assert drawn == [f"runs/{trained.name}/figures/{name}.pdf" for name in names]
+    assert all((trained.path / "figures" / f"{name}.pdf").read_bytes().startswith(b"%PDF") for name in names)
     for command, figure in (["search-lambda", "coarse", *COARSE], "search"), (["find-eta", *FAST], "range-test"):
         run = answer(*command, "-q")["run"]
         assert call("runs", "draw").out == f"{run}/figures/{figure}.pdf\n"

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
@@ -16,12 +17,13 @@ from cifarnet.errors import ConfigError, Diverged, RunError
 from cifarnet.export import export, forms, handin
 from cifarnet.nn.network import named_views
 
+slow = partial(pytest.param, marks=pytest.mark.slow)
 TINY = {"data": {"source": "synthetic", "limit": 1000, "validation": 1000}, "training": {"schedule": {"n_s": 10}}}
 
 
-@pytest.fixture(scope="module", params=[{}, {"dims": 100, "hidden": []}, {"dims": 50, "hidden": [7, 5]}], ids=str)
+@pytest.fixture(scope="module", params=[{}, slow({"dims": 100}), {"hidden": []}, slow({"hidden": [7, 5]})], ids=str)
 def run(request, tmp_path_factory):
-    """A finished run: two layers, one layer and fewer inputs, three layers."""
+    """A finished run: two layers, fewer inputs, one layer, three layers."""
     extra = [f"{'data' if key == 'dims' else 'network'}.{key}={value}" for key, value in request.param.items()]
     return cifarnet.train(TINY, extra, runs_dir=tmp_path_factory.mktemp("runs"), formats=["svg"])
 
@@ -40,7 +42,6 @@ def test_onnxruntime_gives_the_same_probabilities(run):
     assert json.loads(session.get_modelmeta().custom_metadata_map["classes"]) == list(run.model.classes)
 
 
-@pytest.mark.parametrize("run", [{}, {"dims": 100, "hidden": []}], ids=str, indirect=True)
 def test_the_event_file_holds_curves_figures_and_settings(run):
     """Read back record by record; exported again, the file is replaced."""
     pytest.importorskip("tensorboardX")

@@ -12,7 +12,7 @@ from tests.faults import Crash, Faults, Trainings, injected
 
 OTHERS = (errno.EIO, errno.EDQUOT, errno.EROFS)  # treated like the first
 ERRORS = (errno.ENOSPC, *(pytest.param(number, marks=pytest.mark.torture) for number in OTHERS))
-every = pytest.mark.parametrize("stride", [11, pytest.param(1, marks=pytest.mark.torture)])  # of the calls
+every = pytest.mark.parametrize("stride", [7, pytest.param(1, marks=pytest.mark.torture)])  # of the calls
 
 
 @pytest.fixture

@@ -20,12 +20,13 @@ def trained(settings, dataset):
     return state, last
 
 
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("lam", [0, 0.1])
-def test_gradients_agree_on_20_images_of_20_inputs(real_data_dir, lam):
+def test_gradients_agree_on_20_images_of_20_inputs(real_data_dir, lam, seed):
     """W1, b1, W2 and b2, each method within its error, but for the few values at a kink."""
     settings = config.load(overrides=["data.dims=20", f"training.lambda={lam}"])
     images = data.load(settings.data, real_data_dir, dtype="float64").train
-    problem = gradients.problem(settings, images, 20)
+    problem = gradients.problem(settings.model_copy(update={"seed": seed}), images, 20)
     for method in STEPS:
         for errors in problem.errors(list(problem.derivatives(method))):
             assert errors.norm_relative_error < TOLERANCES[method]

@@ -14,9 +14,10 @@ from click.testing import CliRunner
 from cifarnet.cli import cli
 from cifarnet.diagnosis import check, mistakes
 from cifarnet.errors import CodeError
-from cifarnet.student import calling, points
+from cifarnet.student import points
 from cifarnet.student.calling import Session, understand
 
+slow = partial(pytest.param, marks=pytest.mark.slow)
 FILES = Path(__file__).parent / "students"
 LISTS, ONE_LAYER, NETWORK, ROWS, CLASS, LAYERS, DEEP, HELPER = (
     (FILES / f"{name}.py").read_text()
@@ -106,10 +107,11 @@ PAIRS = [
 
 
 @pytest.fixture(autouse=True)
-def few(monkeypatch):
-    """Few entries of each parameter have a numerical derivative: those of a small network show what all show."""
-    monkeypatch.setattr(check, "COORDINATES", 4)
-    monkeypatch.setattr(check, "FEW", 2)
+def few(request, monkeypatch):
+    """Few entries of each parameter have a numerical derivative, but where a test may take its time."""
+    if not request.node.get_closest_marker("slow"):
+        monkeypatch.setattr(check, "COORDINATES", 4)
+        monkeypatch.setattr(check, "FEW", 2)
 
 
 def write(folder, text):
@@ -125,7 +127,7 @@ def results(folder, text, name=None):
     return made.run.results
 
 
-@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * (i % 2)) for i, n in enumerate(RIGHT)])
+@pytest.mark.parametrize("name", [slow(name) if i % 2 else name for i, name in enumerate(RIGHT)])
 def test_a_right_gradient_passes(tmp_path, name):
     found = results(tmp_path, RIGHT[name])
     assert found["passed"], found
@@ -176,7 +178,7 @@ def test_a_cost_and_a_gradient_with_the_same_mistake_differ_from_the_assignment_
     ("text", "old", "new", "what"),
     [
         (LISTS, "    return [gW1", "    W[1] -= 0.1 * gW2\n    return [gW1", "W[1]"),
-        pytest.param(LISTS, "    n = X", "    X -= X.mean()\n    n = X", "X", marks=pytest.mark.slow),
+        slow(LISTS, "    n = X", "    X -= X.mean()\n    n = X", "X"),
         (CLASS, "        return dW2", "        self.W1 -= 0.1 * dW1\n        return dW2", "self.W1"),
     ],
 )
@@ -239,19 +241,18 @@ def test_every_mistake_changes_something():
         ("def f(x):\n  return (", "my_network.py, line 2: SyntaxError"),
         ("x = 1", "no function called like compute_gradients or backward; it has no functions"),
         (changed(LISTS, ("    G = P - Y", "    G = P - YY")), "line 20, in compute_gradients: NameError"),
-        (changed(LISTS, ("H = np.max", "H = np.maxi")), "line 6, in evaluate_classifier: AttributeError"),
+        slow(changed(LISTS, ("H = np.max", "H = np.maxi")), "line 6, in evaluate_classifier: AttributeError"),
         (changed(LISTS, ("    G = P", "    exit('no')\n    G = P")), "line 20, in compute_gradients: SystemExit: no"),
         (changed(LISTS, ("    n = X.shape[1]", "    n = X.shape[1]\n    assert n > 1")), "n = 1: .*AssertionError"),
-        (changed(NETWORK, ("G = -(Y - P)", "G = P - trainY")), "line 8 was not run: it is no definition"),
+        slow(changed(NETWORK, ("G = -(Y - P)", "G = P - trainY")), "line 8 was not run: it is no definition"),
         (changed(LISTS, (KEPT, KEPT.replace(")", ", mystery)"))), "cannot tell what its mystery should be"),
         (changed(CLASS, ("lamda=0.0)", "lamda, data_loader)")), "cannot tell what data_loader of Network"),
-        (changed(LISTS, ("return [gW1, gW2], [gb1, gb2]", "return gW1")), "returns no gradient of b1 .*, W2 "),
+        slow(changed(LISTS, ("return [gW1, gW2], [gb1, gb2]", "return gW1")), "returns no gradient of b1 .*, W2 "),
         (LISTS + "\ndef backward(X): return X\n", r"which of these .*: compute_gradients \(line 17\), backward \(line"),
         (LISTS + CLASS, "which of these computes the gradient: compute_gradients .*, Network.backward"),
     ],
 )
-def test_what_fails_is_said_with_file_and_line(tmp_path, monkeypatch, text, error):
-    monkeypatch.setattr(calling, "TRIED", calling.TRIED[:2])
+def test_what_fails_is_said_with_file_and_line(tmp_path, text, error):
     with pytest.raises(CodeError, match=error):
         results(tmp_path, text)
 
