@@ -24,11 +24,12 @@ IMAGES = 0.002  # deviation of an accuracy between the official images and other
 
 
 class Task(NamedTuple):
-    """A training, and what it is for."""
+    """A training, what it is for, and whether the training images are scored, too."""
 
     key: str
     settings: Settings
     what: str
+    train_scores: bool = True
 
     @property
     def work(self) -> float:
@@ -64,7 +65,8 @@ class Evidence:
             length = shortened(stated, self.short(row)) if short else stated
             settings = candidate.settings(row, length, stated.seed + number)
             what = ", ".join(filter(None, [candidate.name, row, f"seed {settings.seed}", "short" * short]))
-            self.known[name] = Task(key(settings), settings, what)
+            scored = not short or any(number.measure.startswith("train") for number in self.problem.of(row))
+            self.known[name] = Task(key(settings, scored), settings, what, scored)
         return self.known[name]
 
     def short(self, row: str) -> int:
@@ -153,9 +155,9 @@ class Evidence:
         rows = self.problem.rows
         return [c for c in self.tried if all(self.task(c, row, 0).key in self.done for row in rows)]
 
-    def likelihood(self, candidate: Candidate) -> float:
-        """Return the logarithm of the likelihood of all numbers under a candidate."""
-        found = [(self.prediction(candidate, row), self.reported(row)) for row in self.problem.rows]
+    def likelihood(self, candidate: Candidate, rows: Iterable[str] | None = None) -> float:
+        """Return the logarithm of the likelihood under a candidate of the numbers of some rows, by default of all."""
+        found = [(self.prediction(candidate, row), self.reported(row)) for row in rows or self.problem.rows]
         return sum(prediction.log_density(reported) if prediction else -math.inf for prediction, reported in found)
 
     def fits(self, candidate: Candidate) -> bool:

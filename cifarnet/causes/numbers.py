@@ -31,7 +31,6 @@ EARLY = (
     *(f"first.{split}_{kind}" for split in ("train", "validation") for kind in ("cost", "accuracy")),
 )
 POINTS = 24  # of all curves together: more are no news, as neighbours go together
-MEASUREMENTS = 2  # of a training whose numbers are those of its end
 DENSEST = 20  # measurements of a cycle
 CHANCE = 0.1  # accuracy of a network whose cost is not finite: every image gets the first class
 
@@ -99,14 +98,14 @@ def measured(settings: Settings, measures: Sequence[str]) -> Settings:
         length = schedule.length(settings.steps_per_epoch)
         per_cycle = max(1, min(DENSEST, round(length / spacing)))
     elif not any(measure.startswith("first.") for measure in measures):
-        per_cycle = max(1, round(MEASUREMENTS / schedule.repeats[0]))
+        per_cycle = 1
     evaluation = settings.evaluation.model_copy(update={"per_cycle": per_cycle})
     return settings.model_copy(update={"evaluation": evaluation, "search": None})
 
 
-def key(settings: Settings) -> str:
-    """Return a digest of what a training depends on."""
-    text = settings.model_dump_json(exclude={"label"})
+def key(settings: Settings, train_scores: bool = True) -> str:
+    """Return a digest of what a training depends on, and of whether the training images are scored."""
+    text = settings.model_dump_json(exclude={"label"}) + " held-out images alone" * (not train_scores)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -30,12 +30,9 @@ from cifarnet.causes.numbers import MEASURES
 LONG = 5  # times the work as stated: what takes longer is tried where nothing else explains the numbers
 # The effect on a full training is between these times that on a short one; high weights may leave no cost in the end.
 SHRINKS, GROWS = {"accuracy": 0.25, "cost": 0.0, "loss": 0.25}, 1.5
-BEYOND = {"accuracy": 0.04, "cost": 0.5, "loss": 0.5}  # give or take this
-MARGIN = {"accuracy": 0.03, "cost": 0.3, "loss": 0.3}  # a candidate as near to each number as this is kept
-DROPPED = 0.001  # a candidate is kept where a distance like its own has at least this probability
-NEAREST = 4  # candidates that are trained in all rows in any case
+BEYOND = {"accuracy": 0.02, "cost": 0.5, "loss": 0.5}  # give or take this
+CLOSE = 4.0  # for each number: a candidate goes on if its likelihood is at least the highest divided by e to this
 MOST, LEADERS = 8, 4  # candidates that get more seeds; those that get as many as the settings as stated
-CLOSE = 12.0  # logarithm of the ratio to the highest likelihood, beyond which a candidate gets no more seeds
 PAIRS = 8  # pairs that are tried
 TABLE = 4  # rows, from which on few candidates are trained in all of them, as the pattern over the rows tells much
 SHARE = 1 / 3  # of the effort, where it is limited: for trainings in one row, in all rows, and with more seeds each
@@ -61,19 +58,27 @@ class Stages(Evidence):
 
     def stages(self) -> Iterator[list[Task]]:
         """Yield the trainings of each step, which follow from what the steps before it measured."""
-        yield self.tasks([self.stated], self.problem.rows, self.seeds)
-        unlimited = math.isinf(self.effort)
+        stated, unlimited = self.tasks([self.stated], self.problem.rows, self.seeds), math.isinf(self.effort)
+        if unlimited and len(self.problem.rows) == 1:
+            yield [*stated, *self.screening]
+        else:
+            yield stated
         if not unlimited and self.fits(self.stated):
             yield from self.full([c for c in self.quick if c.kind == "reading"])
             return
-        if self.problem.rows[self.hardest].updates >= 3 * SHORT:
-            tried = [self.stated, *filter(self.is_screened, self.quick)]
-            yield [self.task(candidate, self.hardest, 0, short=True) for candidate in tried]
+        yield self.screening
         yield from self.full(self.screened)
         if unlimited and not self.explained(self.quick):
             yield from self.full(self.slow)
         if unlimited and not self.explained(self.candidates):
             yield from self.full(self.paired)
+
+    @property
+    def screening(self) -> list[Task]:
+        """A short training of every candidate, where the full ones are not short themselves."""
+        tried = [self.stated, *filter(self.is_screened, self.quick)]
+        enough = self.problem.rows[self.hardest].updates >= 3 * SHORT
+        return [self.task(candidate, self.hardest, 0, short=True) for candidate in tried] if enough else []
 
     def explained(self, candidates: Sequence[Candidate]) -> bool:
         """Return whether all numbers are explained as stated, or by one of these, whatever was trained after them."""
@@ -92,12 +97,14 @@ class Stages(Evidence):
         for rows in ([self.hardest], *([ends] if is_table else []), every):
             candidates = self.affordable(candidates, rows, 1)
             yield self.tasks(candidates, rows, 1)
-            candidates = self.kept(candidates, rows)[: MOST if is_table and len(rows) > 1 else None]
+            candidates = self.likely(candidates, rows, MOST if is_table and len(rows) > 1 else None)
         seeds, most = min(SEEDS, self.seeds), LEADERS if as_stated or is_table else MOST
-        likely = self.affordable(self.likely(candidates, most), every, seeds)
+        likely = self.affordable(self.likely(candidates, every, most), every, seeds)
         yield self.tasks(likely, every, seeds)
         if not as_stated:
-            yield self.tasks(self.affordable(self.likely(likely, LEADERS), every, self.seeds), every, self.seeds)
+            ranked = self.likely(likely, every)
+            fitting = [c for c in ranked if self.fits(c)] or ranked
+            yield self.tasks(self.affordable(fitting[:LEADERS], every, self.seeds), every, self.seeds)
 
     def affordable(self, candidates: Sequence[Candidate], rows: Sequence[str], seeds: int) -> list[Candidate]:
         """Return other readings, and the first candidates that a share of the effort allows, or one that may be it."""
@@ -113,7 +120,9 @@ class Stages(Evidence):
     @cached_property
     def by_strangeness(self) -> list[str]:
         """The rows, those first whose numbers are the most unlikely as stated, of equal ones the shortest training."""
-        rows = self.problem.rows
+        rows = list(self.problem.rows)
+        if len(rows) == 1:  # nothing is to be trained before that is known
+            return rows
         return sorted(rows, key=lambda row: (-self.strangeness(row), self.task(self.stated, row, 0).work))
 
     @property
@@ -173,7 +182,7 @@ class Stages(Evidence):
         """Return how far the strangest number is from where a short training leads, and from what it changes.
 
         The effect of a candidate on the full training is taken to be a quarter (of a cost, nothing) to one and a half
-        of that on a short one of the same seed, which leads there: 0. More than 1 is too far: 4 points of accuracy or
+        of that on a short one of the same seed, which leads there: 0. More than 1 is too far: 2 points of accuracy or
         .5 of a cost, and 3 deviations, beyond that. It is 1 where there is no short training.
         """
         measure, lacks, deviation = self.strangest
@@ -190,23 +199,12 @@ class Stages(Evidence):
         stated, own = (self.done.get(key, dict.fromkeys(MEASURES, math.nan)) for key in keys)
         return np.array([own[m] - stated[m] if m in MEASURES else 0.0 for m in measures])
 
-    def kept(self, candidates: Sequence[Candidate], rows: Sequence[str]) -> list[Candidate]:
-        """Return the candidates that are likely or near in these rows, and the nearest in any case, these first."""
-        probable = {c.name: self.probability(c, rows) for c in candidates}
-        ranked = sorted(candidates, key=lambda c: -probable[c.name])
-        near = [c for c in ranked if probable[c.name] > DROPPED or all(self.is_near(c, row) for row in rows)]
-        return [c for c in ranked if c in near or c in ranked[:NEAREST]]
-
-    def likely(self, candidates: Sequence[Candidate], most: int) -> list[Candidate]:
-        """Return the candidates of the highest likelihood, the first in any case, others that are not far below it."""
-        known = {c.name: self.likelihood(c) for c in candidates}
+    def likely(self, candidates: Sequence[Candidate], rows: Sequence[str], most: int | None = None) -> list[Candidate]:
+        """Return the candidates whose likelihood in these rows is not far below the highest, the highest first."""
+        known = {c.name: self.likelihood(c, rows) for c in candidates}
+        close = CLOSE * sum(len(self.problem.of(row)) for row in rows)
         ranked = sorted(candidates, key=lambda c: -known[c.name])[:most]
-        return [c for c in ranked if known[c.name] >= known[ranked[0].name] - CLOSE]
-
-    def is_near(self, candidate: Candidate, row: str) -> bool:
-        found = self.prediction(candidate, row)
-        margins = np.array([MARGIN[quantity(number.measure)] for number in self.problem.of(row)])
-        return bool(found and (np.abs(found.mean - self.reported(row)) < margins).all())
+        return [c for c in ranked if known[c.name] >= known[ranked[0].name] - close]
 
     @cached_property
     def paired(self) -> list[Candidate]:

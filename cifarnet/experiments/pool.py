@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, closing, contextmanager
@@ -30,6 +31,7 @@ from cifarnet.training import NUMERICS, Record, State
 from cifarnet.version import RELEASE
 
 LOCKSTEP = 4  # trainings in a group: eight take as long
+KEPT = 3  # datasets in memory that no training is using
 PATIENCE = 0.1  # seconds after which a caller may stop
 TIMEOUT = 10  # seconds for a scheduler to answer and for a first worker to be there
 
@@ -39,7 +41,8 @@ class Job:
     """One training, or one gradient check, on images of this fingerprint; ``key`` is for the caller.
 
     With ``validation_only`` the training and test images are not scored and the network is not kept: of a hundred
-    trials nobody reads these scores, and they take longer than the updates.
+    trials nobody reads these scores, and they take longer than the updates. Without ``train_scores`` the test images
+    alone are scored beside the validation images.
     """
 
     key: Any
@@ -47,6 +50,7 @@ class Job:
     fingerprint: str
     check: Check | None = None
     validation_only: bool = False
+    train_scores: bool = True
 
 
 Group = Sequence[Job]  # trained in lockstep
@@ -148,7 +152,7 @@ def lockstep(jobs: Sequence[Job], workers: int, threads: int) -> list[Group]:
     alike: dict[Any, list[Job]] = {}
     for number, job in enumerate(jobs):
         alone = job.check or threads > 1
-        key = number if alone else (training.lockstep_key(job.settings), job.validation_only)
+        key = number if alone else (training.lockstep_key(job.settings), job.validation_only, job.train_scores)
         alike.setdefault(key, []).append(job)
     found: list[Group] = []
     for group in alike.values():
@@ -206,18 +210,19 @@ def work_there(
 
 
 class Datasets:
-    """One copy in memory of each dataset that is in use, and of the one asked for last."""
+    """One copy in memory of each dataset that is in use, and of those asked for last."""
 
     def __init__(self, data_dir: Path | None = None) -> None:
         self.data_dir, self.lock = data_dir, threading.Lock()
         self.used: WeakValueDictionary[Data, Dataset] = WeakValueDictionary()
-        self.last: Dataset | None = None
+        self.last: deque[Dataset] = deque(maxlen=KEPT)
 
     def load(self, settings: Data, fingerprint: str = "", *, test: bool = False) -> Dataset:
         """Load images, the test images too where they are asked for; DataError if the fingerprint is another."""
         with self.lock:
-            self.last = dataset = self.used.get(settings) or data.load(settings, self.data_dir)
-            self.used[settings] = dataset
+            self.used[settings] = dataset = self.used.get(settings) or data.load(settings, self.data_dir)
+            if dataset not in self.last:
+                self.last.append(dataset)
             if test:
                 _ = dataset.test  # read by one thread, for all
         if fingerprint not in ("", dataset.fingerprint):
@@ -249,7 +254,8 @@ def train(group: Group, dataset: Dataset, threads: int, stop: threading.Event) -
     all_settings, full = [job.settings for job in group], not group[0].validation_only
     states = [State.initial(settings) for settings in all_settings]
     found = [Outcome("completed", records=[]) for _ in group]
-    with closing(training.train_lockstep(states, dataset, all_settings, threads, train_scores=full)) as steps:
+    scored = full and group[0].train_scores
+    with closing(training.train_lockstep(states, dataset, all_settings, threads, train_scores=scored)) as steps:
         for latest in steps:
             for i, point in enumerate(latest):
                 if isinstance(point, Diverged):
@@ -259,7 +265,7 @@ def train(group: Group, dataset: Dataset, threads: int, stop: threading.Event) -
             if stop.is_set():
                 return [Outcome("left")] * len(group)
     for i, (end, state, settings) in enumerate(zip(found, states, all_settings, strict=True)):
-        scored = full and end.status == "completed"
-        more = final(settings, dataset, state, end.records[-1], threads)[0]._asdict() if scored else {}
+        ends = full and end.status == "completed"
+        more = final(settings, dataset, state, end.records[-1], threads)[0]._asdict() if ends else {}
         found[i] = replace(end, updates=state.step, **more)
     return found
