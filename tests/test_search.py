@@ -335,7 +335,7 @@ def test_trainings_that_differ_in_more_than_eta_and_lambda_are_not_in_lockstep()
     assert [sorted({job.key % 6 for job in group}) for group in groups] == [[k] for k in range(6) for _ in range(2)]
     assert {len(group) for group in groups} == {2}
     check = jobs("seed=1", "seed=1", check=Check(methods=("forward",), samples=1, step=1e-6))
-    assert len(pool.lockstep([*jobs("seed=1"), *jobs("seed=1", validation_only=True), *check], 1, 1)) == 4
+    assert len(pool.lockstep([*jobs("seed=1"), *jobs("seed=1", scored="validation"), *check], 1, 1)) == 4
 
 
 def test_a_training_has_the_same_bytes_in_any_group():
@@ -359,7 +359,7 @@ def test_an_outcome_has_what_a_run_folder_has(tmp_path):
     curves = [list(record.row().values()) for record in outcome.records]
     assert curves == np.transpose([*run.records.values()]).tolist()
     assert outcome.confusion.tolist() == [[int(n) for n in row.values()] for row in run.read_rows("confusion-test.csv")]
-    (trial,) = outcomes(jobs("training.lambda=0.01", validation_only=True))
+    (trial,) = outcomes(jobs("training.lambda=0.01", scored="validation"))
     assert trial.model is None and not trial.results
     assert [r.validation for r in trial.records] == [r.validation for r in outcome.records]
     assert (outcome.updates, dict(outcome.provenance)) == (job.settings.updates, run.environment["data"])

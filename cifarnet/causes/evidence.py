@@ -16,6 +16,7 @@ from cifarnet.causes.candidates import Candidate
 from cifarnet.causes.likelihood import FEWEST, FITS, LEVEL, Array, Prediction, Spread, floors, predict, quantity
 from cifarnet.causes.numbers import Number, Problem, key, shortened, work
 from cifarnet.config import Settings
+from cifarnet.experiments.pool import Scored
 
 SEEDS = 3  # of a candidate that may be right
 FREEDOM = 4  # degrees of freedom of the deviation as stated, before any candidate adds to it
@@ -24,12 +25,12 @@ IMAGES = 0.002  # deviation of an accuracy between the official images and other
 
 
 class Task(NamedTuple):
-    """A training, what it is for, and whether the training images are scored, too."""
+    """A training, what it is for, and the images that are scored."""
 
     key: str
     settings: Settings
     what: str
-    train_scores: bool = True
+    scored: Scored = "all"
 
     @property
     def work(self) -> float:
@@ -65,7 +66,8 @@ class Evidence:
             length = shortened(stated, self.short(row)) if short else stated
             settings = candidate.settings(row, length, stated.seed + number)
             what = ", ".join(filter(None, [candidate.name, row, f"seed {settings.seed}", "short" * short]))
-            scored = not short or any(number.measure.startswith("train") for number in self.problem.of(row))
+            trains = not short or any(number.measure.startswith("train") for number in self.problem.of(row))
+            scored: Scored = "all" if trains else "held-out"
             self.known[name] = Task(key(settings, scored), settings, what, scored)
         return self.known[name]
 

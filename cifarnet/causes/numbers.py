@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from cifarnet.config import Settings
 from cifarnet.errors import ConfigError
-from cifarnet.experiments.pool import Outcome
+from cifarnet.experiments.pool import Outcome, Scored
 from cifarnet.nn.schedules import Cyclic
 from cifarnet.runs import Folder
 
@@ -103,9 +103,9 @@ def measured(settings: Settings, measures: Sequence[str]) -> Settings:
     return settings.model_copy(update={"evaluation": evaluation, "search": None})
 
 
-def key(settings: Settings, train_scores: bool = True) -> str:
-    """Return a digest of what a training depends on, and of whether the training images are scored."""
-    text = settings.model_dump_json(exclude={"label"}) + " held-out images alone" * (not train_scores)
+def key(settings: Settings, scored: Scored) -> str:
+    """Return a digest of what a training depends on, and of the images that are scored."""
+    text = settings.model_dump_json(exclude={"label"}) + scored * (scored != "all")
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -58,11 +58,9 @@ class Stages(Evidence):
 
     def stages(self) -> Iterator[list[Task]]:
         """Yield the trainings of each step, which follow from what the steps before it measured."""
-        stated, unlimited = self.tasks([self.stated], self.problem.rows, self.seeds), math.isinf(self.effort)
-        if unlimited and len(self.problem.rows) == 1:
-            yield [*stated, *self.screening]
-        else:
-            yield stated
+        unlimited = math.isinf(self.effort)
+        together = unlimited and len(self.problem.rows) == 1
+        yield self.tasks([self.stated], self.problem.rows, self.seeds) + (self.screening if together else [])
         if not unlimited and self.fits(self.stated):
             yield from self.full([c for c in self.quick if c.kind == "reading"])
             return

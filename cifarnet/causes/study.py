@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import threading
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,7 +16,6 @@ from cifarnet.causes.candidates import Candidate, candidates
 from cifarnet.causes.evidence import Task
 from cifarnet.causes.numbers import Number, Problem, distinct, first_step, values
 from cifarnet.causes.stages import Stages
-from cifarnet.config import Data
 from cifarnet.errors import RunError
 from cifarnet.experiments import pool, train
 from cifarnet.experiments.pool import Executor, Job
@@ -142,7 +141,8 @@ def trained(
                 write(diagnosis, task, "completed", 0.0, found)
         tasks = [task for task in tasks if task.key not in stages.done]
         left = sum(task.work for task in tasks)
-        for end in pool.run([job(task, fingerprint) for task in sorted(tasks, key=order)], executor, stop):
+        jobs = [Job(t, t.settings, fingerprint(t.settings.data), scored=t.scored) for t in sorted(tasks, key=order)]
+        for end in pool.run(jobs, executor, stop):
             if not end or end[1].status == "left":
                 yield None
                 continue
@@ -153,11 +153,6 @@ def trained(
             write(diagnosis, task, outcome.status, outcome.seconds, measured)
             work, left = work + task.work, left - task.work
             yield Progress(len(stages.done), work / max(work + left, stages.expected), task.what)
-
-
-def job(task: Task, fingerprint: Callable[[Data], str]) -> Job:
-    """Return a training as the pool runs it, on images of the fingerprint."""
-    return Job(task, task.settings, fingerprint(task.settings.data), train_scores=task.train_scores)
 
 
 def order(task: Task) -> tuple[str, str, float]:

@@ -8,15 +8,13 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
-from weakref import WeakValueDictionary
+from typing import Any, Literal
 
 from numpy.typing import NDArray
 
@@ -31,26 +29,26 @@ from cifarnet.training import NUMERICS, Record, State
 from cifarnet.version import RELEASE
 
 LOCKSTEP = 4  # trainings in a group: eight take as long
-KEPT = 3  # datasets in memory that no training is using
+KEPT = 4  # datasets in memory
 PATIENCE = 0.1  # seconds after which a caller may stop
 TIMEOUT = 10  # seconds for a scheduler to answer and for a first worker to be there
+
+Scored = Literal["all", "held-out", "validation"]  # "held-out": validation and test
 
 
 @dataclass(frozen=True)
 class Job:
     """One training, or one gradient check, on images of this fingerprint; ``key`` is for the caller.
 
-    With ``validation_only`` the training and test images are not scored and the network is not kept: of a hundred
-    trials nobody reads these scores, and they take longer than the updates. Without ``train_scores`` the test images
-    alone are scored beside the validation images.
+    ``scored`` are the images whose scores somebody reads: of a hundred trials they take longer than the updates. With
+    the validation images alone the network is not kept.
     """
 
     key: Any
     settings: Settings
     fingerprint: str
     check: Check | None = None
-    validation_only: bool = False
-    train_scores: bool = True
+    scored: Scored = "all"
 
 
 Group = Sequence[Job]  # trained in lockstep
@@ -62,8 +60,8 @@ class Outcome:
 
     ``records`` are the measured points of a training, ``results`` what run.json has of a completed run; those of a
     check are named method.parameter.measure, with ``all`` for the worst parameter. ``model``, and ``confusion`` on the
-    test images (K, K), are there unless the job is `validation_only`; ``provenance`` is that of the images. ``seconds``
-    are those of the group without reading images, divided among its trainings.
+    test images (K, K), are there where these are scored; ``provenance`` is that of the images. ``seconds`` are those of
+    the group without reading images, divided among its trainings.
     """
 
     status: str
@@ -151,8 +149,7 @@ def lockstep(jobs: Sequence[Job], workers: int, threads: int) -> list[Group]:
     """
     alike: dict[Any, list[Job]] = {}
     for number, job in enumerate(jobs):
-        alone = job.check or threads > 1
-        key = number if alone else (training.lockstep_key(job.settings), job.validation_only, job.train_scores)
+        key = number if job.check or threads > 1 else (training.lockstep_key(job.settings), job.scored)
         alike.setdefault(key, []).append(job)
     found: list[Group] = []
     for group in alike.values():
@@ -210,21 +207,17 @@ def work_there(
 
 
 class Datasets:
-    """One copy in memory of each dataset that is in use, and of those asked for last."""
+    """One copy in memory of each of the datasets that were asked for last."""
 
     def __init__(self, data_dir: Path | None = None) -> None:
-        self.data_dir, self.lock = data_dir, threading.Lock()
-        self.used: WeakValueDictionary[Data, Dataset] = WeakValueDictionary()
-        self.last: deque[Dataset] = deque(maxlen=KEPT)
+        self.lock, self.read = threading.Lock(), lru_cache(KEPT)(lambda settings: data.load(settings, data_dir))
 
     def load(self, settings: Data, fingerprint: str = "", *, test: bool = False) -> Dataset:
         """Load images, the test images too where they are asked for; DataError if the fingerprint is another."""
-        with self.lock:
-            self.used[settings] = dataset = self.used.get(settings) or data.load(settings, self.data_dir)
-            if dataset not in self.last:
-                self.last.append(dataset)
+        with self.lock:  # one thread reads for all
+            dataset = self.read(settings)
             if test:
-                _ = dataset.test  # read by one thread, for all
+                _ = dataset.test
         if fingerprint not in ("", dataset.fingerprint):
             here = f"the images have the fingerprint {dataset.fingerprint[:12]}, those of the jobs {fingerprint[:12]}"
             raise DataError(f"{here}; give every machine the same CIFAR-10")
@@ -239,7 +232,8 @@ def work(group: Group, datasets: Datasets, threads: int, stop: threading.Event) 
     if stop.is_set():
         return [Outcome("left")] * len(group)
     first = group[0]
-    dataset = datasets.load(first.settings.data, first.fingerprint, test=not (first.check or first.validation_only))
+    tests = not first.check and first.scored != "validation"
+    dataset = datasets.load(first.settings.data, first.fingerprint, test=tests)
     began = time.perf_counter()
     with training.blas_threads(1):
         results = first.check.results(first.settings, dataset.train, stop) if first.check else None
@@ -251,11 +245,11 @@ def work(group: Group, datasets: Datasets, threads: int, stop: threading.Event) 
 
 def train(group: Group, dataset: Dataset, threads: int, stop: threading.Event) -> list[Outcome]:
     """Train a group in lockstep; a network that diverges drops out, and the others go on."""
-    all_settings, full = [job.settings for job in group], not group[0].validation_only
+    all_settings, scored = [job.settings for job in group], group[0].scored
     states = [State.initial(settings) for settings in all_settings]
     found = [Outcome("completed", records=[]) for _ in group]
-    scored = full and group[0].train_scores
-    with closing(training.train_lockstep(states, dataset, all_settings, threads, train_scores=scored)) as steps:
+    steps = training.train_lockstep(states, dataset, all_settings, threads, train_scores=scored == "all")
+    with closing(steps):
         for latest in steps:
             for i, point in enumerate(latest):
                 if isinstance(point, Diverged):
@@ -265,7 +259,7 @@ def train(group: Group, dataset: Dataset, threads: int, stop: threading.Event) -
             if stop.is_set():
                 return [Outcome("left")] * len(group)
     for i, (end, state, settings) in enumerate(zip(found, states, all_settings, strict=True)):
-        ends = full and end.status == "completed"
+        ends = scored != "validation" and end.status == "completed"
         more = final(settings, dataset, state, end.records[-1], threads)[0]._asdict() if ends else {}
         found[i] = replace(end, updates=state.step, **more)
     return found

@@ -254,7 +254,7 @@ def trained(
     """Run the trials that are missing, then those that are suggested, and write a row as each ends."""
     images = run.environment["data"]["fingerprint"]
     while not stop.is_set() and (trials := study.missing() or suggested(study, run)):
-        jobs = [Job(trial, study.trial_settings(trial), images, validation_only=True) for trial in trials]
+        jobs = [Job(trial, study.trial_settings(trial), images, scored="validation") for trial in trials]
         for end in pool.run(jobs, executor, stop):
             if end and end[1].status != "left":
                 write(study, run, end[0].key, end[1])
