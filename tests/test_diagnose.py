@@ -2,6 +2,7 @@
 
 import json
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from cifarnet.cli import cli
 from cifarnet.config import Settings
 from cifarnet.errors import RunError
 from cifarnet.experiments import pool, train
+from cifarnet.reports import reasons
 from cifarnet.runs import Run
 from cifarnet.training import State
 
@@ -389,6 +391,20 @@ def test_causes_that_are_recorded_are_not_tried_again(report, tmp_path, monkeypa
     assert CliRunner().invoke(cli, [*report, "--redraw"], catch_exceptions=False).exit_code == 0
     assert (folder / "causes.json").read_bytes() == first
     assert len(list((folder / "diagnoses").glob("2*"))) == 1
+
+
+def test_where_nothing_explains_all_numbers_together_what_explains_more_of_them_is_named():
+    """The number that is compatible under it names it, the other one nothing."""
+    near, far = ({"mean": 0.46, "low": 0.45, "high": 0.47, "compatible": inside} for inside in (True, False))
+    shared = {"says": "It differs.", "fits": False, "seeds": 3}
+    other = shared | {"name": "other", "kind": "deviation", "compatible": 1, "numbers": [near, far]}
+    stated = shared | {"name": STATED, "kind": STATED, "compatible": 0, "numbers": [far, far]}
+    numbers = [{"row": "table/a", "measure": f"{split}_accuracy"} for split in ("test", "validation")]
+    results = {"candidates": [other, stated], "reported": numbers, "tried": 2, "explanations": []}
+    found = reasons.causes_of(SimpleNamespace(run=SimpleNamespace(results=results)), SimpleNamespace(id="s"), "again")
+    first, second = found.values()
+    assert (first["deviation"], second["deviation"]) == ("other", None)
+    assert "1 are compatible under it, 0 as stated; it does not explain all together." in first["says"]
 
 
 def test_a_limited_effort_leaves_fewer_candidates(tmp_path, small, few):

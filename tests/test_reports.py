@@ -502,6 +502,10 @@ def test_the_best_of_a_search_is_compared_with_the_best_of_ours(study):
     exhibit = study.exhibits[1].model_copy(update={"trials": 8})
     found = one(study, rows[0], "51.5 %", [rows[1], rows[2]], exhibit=exhibit, best=1)
     assert "number 1 of 8 trials" in found.reason or found.verdict == "not decidable"
+    few, unsaid = (exhibit.model_copy(update=changes) for changes in ({"trials": 3}, {"fewest": 3}))
+    three, wider = (one(study, rows[0], "51.0 %", [rows[1], rows[2]], exhibit=e, best=1) for e in (few, unsaid))
+    assert (wider.low, wider.high) == (three.low, found.high)
+    assert three.low < found.low and "of 3 to 8 trials" in wider.reason
 
 
 @pytest.mark.slow
@@ -776,7 +780,7 @@ def test_other_readings_do_not_widen_the_interval(study):
     assert one(study, [0.459, 0.460, 0.461], others=[[0.3, 0.301, 0.302]], exhibit=changed).high == (
         one(study, [0.459, 0.460, 0.461]).high
     )
-    assert compare.trials(changed) == 1
+    assert compare.trials(changed) == (1, 1)
 
 
 def test_the_page_counts_what_is_stated_or_forced_first(trained):

@@ -142,7 +142,8 @@ def compare(
     elif verdict == "incompatible":
         note = number.explanation or exhibit.explanation
     else:
-        note = f"number {number.best} of {trials(exhibit)} trials, compared as such" if number.best else ""
+        count = " to ".join(map(str, sorted({*trials(exhibit)})))
+        note = f"number {number.best} of {count} trials, compared as such" if number.best else ""
     return found._replace(low=low, high=high, verdict=verdict, reason=note)
 
 
@@ -158,16 +159,19 @@ def limits(exhibit: Exhibit, row: Row, number: Reported, values: Values, officia
         return 10.0**low, 10.0**high
     extra = other_images(row.settings, number.measure, mean(own), exhibit.held_out, official)
     if number.best:
-        return statistics.interval_of_best([own, *others], number.best, trials(exhibit), extra, half)
+        every, best = [own, *others], number.best
+        fewest, most = (statistics.interval_of_best(every, best, n, extra, half) for n in trials(exhibit))
+        return fewest[0], most[1]
     spread = statistics.spread([own, *others])
     if kind == "accuracy":  # seeds of equal counts do not show that others have them too
         spread = spread._replace(std=max(spread.std, step(row.settings, number.measure) / math.sqrt(12)))
     return statistics.interval(own, spread, extra, half)
 
 
-def trials(exhibit: Exhibit) -> int:
-    """Return how many trials a search has."""
-    return exhibit.trials or sum(not row.alternative for row in exhibit.rows)
+def trials(exhibit: Exhibit) -> tuple[int, int]:
+    """Return how many trials a search has at least, and at most."""
+    most = exhibit.trials or sum(not row.alternative for row in exhibit.rows)
+    return exhibit.fewest or most, most
 
 
 def step(settings: Settings, measure: str) -> float:

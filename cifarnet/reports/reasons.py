@@ -118,11 +118,12 @@ def command(study: Study, exhibit: Exhibit, source: Path | None) -> str:
 
 
 def causes_of(diagnosis: Diagnosis, study: Study, command: str) -> dict[str, Any]:
-    """Return the causes of an exhibit's numbers, as causes.json has them: what explains all of them together."""
+    """Return causes as causes.json has them: what explains an exhibit's numbers together, or more than as stated."""
     results = diagnosis.run.results
     ranked: list[dict[str, Any]] = results["candidates"]
     stated = next(c for c in ranked if c["kind"] == "as stated")
-    better = [c for c in (ranked[: ranked.index(stated)] if stated["fits"] else ranked) if c["fits"]]
+    before = ranked[: ranked.index(stated)]
+    better = [c for c in before if c["fits"]] or [c for c in before if c["compatible"] > stated["compatible"]]
     found = {}
     for i, number in enumerate(results["reported"]):
         chosen = next((c for c in better if c["numbers"][i]["compatible"]), None)
@@ -142,7 +143,7 @@ def pattern(chosen: Mapping[str, Any], stated: Mapping[str, Any], results: Mappi
     """Say what a candidate is, and how many numbers of its exhibit are compatible under it and as stated."""
     others = [name for name in results["explanations"] if name != chosen["name"]]
     text = f"{chosen['says']} Of {len(results['reported'])} numbers {chosen['compatible']} are compatible under it, "
-    text += f"{stated['compatible']} as stated."
+    text += f"{stated['compatible']} as stated{'' if chosen['fits'] else '; it does not explain all together'}."
     if chosen["name"] in results["explanations"] and others:
         text += f" As likely: {', '.join(others[:3])}{' and others' if len(others) > 3 else ''}."
     return text

@@ -7,15 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import (
-    BeforeValidator,
-    Field,
-    PrivateAttr,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)  # fmt: skip
+from pydantic import BeforeValidator, Field, PrivateAttr, ValidationError, field_validator, model_validator
 
 from cifarnet import config
 from cifarnet.config import Settings
@@ -82,6 +74,7 @@ class Exhibit(Setting):
     x: Literal["step", "epoch", "record"] = "step"
     stepwise: bool = False
     trials: int | None = Field(None, ge=1, description="Of a search, where they are not as many as its rows.")
+    fewest: int | None = Field(None, ge=1, description="Trials that it may have had, where it does not say how many.")
     held_out: Literal["unknown", "ours"] = Field("unknown", description="Whether its held-out images are those here.")
     other: Several[Remark] = ()
     explanation: str = Field("", description="What was found, shown where a number of this exhibit is incompatible.")
@@ -183,7 +176,7 @@ class Study(Setting):
 
     @field_validator("exhibits")
     @classmethod
-    def _other_readings(cls, exhibits: tuple[Exhibit, ...], info: ValidationInfo) -> tuple[Exhibit, ...]:
+    def _other_readings(cls, exhibits: tuple[Exhibit, ...], info: Any) -> tuple[Exhibit, ...]:
         """Add the rows under other readings."""
         assumptions = list(enumerate(info.data.get("assumptions", ()), 1))
         known = {f"{exhibit.id}/{row.id}" for exhibit in exhibits for row in exhibit.rows}
