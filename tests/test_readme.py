@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import tomllib
 from pathlib import Path
 
 import click
@@ -109,6 +110,14 @@ def test_every_target_room_and_config_exists():
     assert set(re.findall(r"^(\w+)/ ", trees, re.MULTILINE)) == rooms
     configs = "".join(path.read_text() for path in config.shipped().values())
     assert all(block.body.strip() in configs for block in BLOCKS if block.kind == "yaml")
+
+
+def test_every_extra_exists():
+    """Those of pip, in the texts, the help and the errors."""
+    known = tomllib.loads((readme.ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    texts = [*(page.read_text() for page in PAGES), *(p.read_text() for p in readme.ROOT.glob("cifarnet/**/*.py"))]
+    named = {name for text in texts for name in re.findall(r"'(?:\.|cifarnet)\[(\w+)\]'", text)}
+    assert {"sklearn", "tpe"} <= named <= known.keys()
 
 
 def test_the_readme_names_every_command():
