@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 from scipy import stats
 
-from cifarnet import causes, config, data, training
+from cifarnet import causes, config, data, reports, training
 from cifarnet.causes import Number, Problem, likelihood
 from cifarnet.causes.answer import answer
 from cifarnet.causes.candidates import STATED, candidates, pair
@@ -20,6 +20,7 @@ from cifarnet.config import Settings
 from cifarnet.errors import RunError
 from cifarnet.experiments import pool, train
 from cifarnet.reports import reasons
+from cifarnet.reports.page import cause
 from cifarnet.runs import Run
 from cifarnet.training import State
 
@@ -394,17 +395,33 @@ def test_causes_that_are_recorded_are_not_tried_again(report, tmp_path, monkeypa
 
 
 def test_where_nothing_explains_all_numbers_together_what_explains_more_of_them_is_named():
-    """The number that is compatible under it names it, the other one nothing."""
+    """The number that is compatible under it names it, the other one nothing; a curve has it as one."""
     near, far = ({"mean": 0.46, "low": 0.45, "high": 0.47, "compatible": inside} for inside in (True, False))
     shared = {"says": "It differs.", "fits": False, "seeds": 3}
-    other = shared | {"name": "other", "kind": "deviation", "compatible": 1, "numbers": [near, far]}
-    stated = shared | {"name": STATED, "kind": STATED, "compatible": 0, "numbers": [far, far]}
-    numbers = [{"row": "table/a", "measure": f"{split}_accuracy"} for split in ("test", "validation")]
+    other = shared | {"name": "other", "kind": "deviation", "compatible": 2, "numbers": [near, far, near, far]}
+    stated = shared | {"name": STATED, "kind": STATED, "compatible": 0, "numbers": 4 * [far]}
+    measures = ("test_accuracy", "validation_accuracy", "train_cost@100", "train_cost@200")
+    numbers = [{"row": "table/a", "measure": measure} for measure in measures]
     results = {"candidates": [other, stated], "reported": numbers, "tried": 2, "explanations": []}
     found = reasons.causes_of(SimpleNamespace(run=SimpleNamespace(results=results)), SimpleNamespace(id="s"), "again")
-    first, second = found.values()
-    assert (first["deviation"], second["deviation"]) == ("other", None)
-    assert "1 are compatible under it, 0 as stated; it does not explain all together." in first["says"]
+    first, second, curve = found.values()
+    assert (first["deviation"], second["deviation"], curve["deviation"]) == ("other", None, "other")
+    assert "2 are compatible under it, 0 as stated; it does not explain all together." in first["says"]
+    assert "s/table/a train cost curve" in found and "mean" not in curve
+    assert cause(curve, "cost") == f"Compatible under: other. {curve['says']} Again: again"
+
+
+def test_a_diagnosis_of_an_exhibit_has_points_of_its_curves():
+    """Their steps are those of the figure, an epoch's the last update of it."""
+    (chou, course) = (
+        reports.read_study(config.folder() / "reports" / f"{name}.yaml") for name in ("chou-2019", "assignment")
+    )
+    numbers = reports.problem(chou, ["figure-4"]).numbers
+    curves = [n.measure.partition("@")[2] for n in numbers if n.measure.startswith("validation_cost@")]
+    assert (len(numbers), curves) == (25, ["0", "1600", "3200", "4800"])
+    assert numbers[0].measure == "test_accuracy" and {n.half for n in numbers[1:]} == {0.001, 0.002}
+    steps = [n.measure.partition("@")[2] for n in reports.problem(course, ["assignment-1"]).numbers if "@" in n.measure]
+    assert steps[:2] == ["100", "500"] and steps[-1] == "4000"
 
 
 def test_a_limited_effort_leaves_fewer_candidates(tmp_path, small, few):

@@ -18,7 +18,6 @@ from urllib.parse import unquote
 
 import numpy as np
 import pytest
-from PIL import Image
 from scipy import stats
 
 from cifarnet import config, reports
@@ -720,13 +719,11 @@ def test_all_points_of_the_figures_are_in():
 
 
 def test_class_templates_are_matched_by_correlation(tmp_path):
-    """Ours with noise match themselves; shuffled ones match another class; a PNG of ten tiles is read alike."""
+    """Ours with noise match themselves; shuffled ones match another class."""
     random = np.random.default_rng(5)
     images = random.integers(0, 255, (10, 32, 32, 3), dtype=np.uint8)
     np.savez(tmp_path / "t.npz", templates=images)
-    Image.fromarray(np.concatenate(list(images), axis=1)).save(tmp_path / "t.png")
     W = curves.read_templates(tmp_path / "t.npz")
-    assert (curves.read_templates(tmp_path / "t.png") == W).all()
     assert W[:, 3].reshape(3, 32, 32).transpose(1, 2, 0) == pytest.approx(images[3])
     noisy = np.concatenate([(W + 40 * random.standard_normal(W.shape)).ravel(), np.zeros(10)])
     run = SimpleNamespace(model=SimpleNamespace(theta=noisy, sizes=(3072, 10)))

@@ -133,7 +133,7 @@ def why(stages: Stages, candidate: Candidate) -> str:
     """Return why a candidate is not among those that were trained to the end."""
     if stages.task(candidate, stages.hardest, 0).key in stages.done:
         return f"less likely than others in {stages.hardest}"
-    if candidate in stages.slow:
+    if candidate not in stages.quick:
         return f"not tried: it takes {stages.work(candidate) / stages.work(stages.stated):.0f} times as long"
     near = candidate in stages.screened
     return "left out, as the effort is limited" if near else "a short training leads too far away"

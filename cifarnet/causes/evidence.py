@@ -66,8 +66,8 @@ class Evidence:
             length = shortened(stated, self.short(row)) if short else stated
             settings = candidate.settings(row, length, stated.seed + number)
             what = ", ".join(filter(None, [candidate.name, row, f"seed {settings.seed}", "short" * short]))
-            trains = not short or any(number.measure.startswith("train") for number in self.problem.of(row))
-            scored: Scored = "all" if trains else "held-out"
+            trains = any(number.measure.startswith("train") for number in self.problem.of(row))
+            scored: Scored = "held-out" if short and not trains else "all"
             self.known[name] = Task(key(settings, scored), settings, what, scored)
         return self.known[name]
 

@@ -168,21 +168,24 @@ def read_curve(path: Path, settings: Settings) -> list[Number]:
     text = Folder(path.parent).read_bytes(path.name).decode(errors="replace")
     table = list(csv.DictReader(io.StringIO(text)))
     try:
-        found = dict(points(table, settings.steps_per_epoch))
+        return list(points(table, settings.steps_per_epoch))
     except (KeyError, TypeError, ValueError) as error:
         raise ConfigError(f"{path}: {error}; write step,train_cost,validation_accuracy in its first line") from error
-    return [number for column in found.values() for number in column]
 
 
-def points(table: Sequence[Mapping[str, str]], epoch: int) -> Iterator[tuple[str, list[Number]]]:
-    """Yield the numbers of each measured column."""
+def points(table: Sequence[Mapping[str, str]], epoch: int) -> Iterator[Number]:
+    """Yield points of each measured column."""
     names = [name for name in (table[0] if table else ()) if name in MEASURES and not name.startswith("test_")]
     if not names or not {"step", "epoch"} & set(table[0]):
         raise ValueError("it has no step or epoch, or no measured column")
-    most = max(3, POINTS // len(names))
     for name in names:
         rows = [row for row in table if (row[name] or "").strip() not in ("", "nan", "NaN")]
         at = [float(row["step"]) if "step" in row else float(row["epoch"]) * epoch for row in rows]
         column = [float(row[name]) for row in rows]
-        chosen = np.unique(np.linspace(0, len(rows) - 1, min(most, len(rows))).round().astype(int)).tolist()
-        yield name, [Number("", f"{name}@{at[i]:g}", column[i], 0.0) for i in chosen]
+        yield from (Number("", f"{name}@{at[i]:g}", column[i], 0.0) for i in evenly(len(rows), len(names)))
+
+
+def evenly(count: int, curves: int) -> list[int]:
+    """Return which of this many points of a curve are compared, where there are several curves."""
+    most = min(max(3, POINTS // curves), count)
+    return [int(i) for i in np.unique(np.linspace(0, count - 1, most).round())]

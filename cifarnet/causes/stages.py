@@ -67,7 +67,7 @@ class Stages(Evidence):
         yield self.screening
         yield from self.full(self.screened)
         if unlimited and not self.explained(self.quick):
-            yield from self.full(self.slow)
+            yield from self.full([c for c in self.candidates[1:] if c not in self.quick])
         if unlimited and not self.explained(self.candidates):
             yield from self.full(self.paired)
 
@@ -154,11 +154,6 @@ class Stages(Evidence):
     def quick(self) -> list[Candidate]:
         """The candidates that take about as long as the settings as stated."""
         return [c for c in self.candidates[1:] if self.work(c) <= LONG * self.work(self.stated)]
-
-    @property
-    def slow(self) -> list[Candidate]:
-        """The candidates that take much longer."""
-        return [c for c in self.candidates[1:] if c not in self.quick]
 
     @property
     def screened(self) -> list[Candidate]:

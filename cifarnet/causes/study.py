@@ -157,8 +157,7 @@ def trained(
 
 def order(task: Task) -> tuple[str, str, float]:
     """Return what trainings are sorted by: those on the same images together, the long ones first."""
-    images = task.settings.data
-    return images.model_dump_json(), " ".join(task.settings.deviations.on("inputs")), -task.work
+    return task.settings.data.model_dump_json(), " ".join(task.settings.deviations.on("inputs")), -task.work
 
 
 def write(diagnosis: Diagnosis, task: Task, status: str, seconds: float, found: Mapping[str, float]) -> None:

@@ -13,7 +13,6 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from cifarnet.errors import ConfigError
 from cifarnet.nn import network
@@ -74,6 +73,7 @@ class Compared:
     p_values: Floats
     n: int
     useful: float
+    cause: Mapping[str, Any] | None = None  # what a diagnosis found
 
     @cached_property
     def verdicts(self) -> list[Verdict]:
@@ -159,19 +159,8 @@ class Templates(NamedTuple):
 
 
 def read_templates(path: Path) -> Floats:
-    """Return class templates, (10, 32, 32, 3) in an .npz or ten square images side by side in a PNG, as (3072, 10).
-
-    Raises
-    ------
-    ConfigError
-        If they are not such images.
-    """
-    folder = Folder(path.parent)
-    if path.suffix == ".npz":
-        images = folder.read_arrays(path.name, ["templates"])["templates"]
-    else:
-        strip = Image.open(io.BytesIO(folder.read_bytes(path.name))).convert("RGB").resize((320, 32))
-        images = np.asarray(strip).reshape(32, 10, 32, 3).transpose(1, 0, 2, 3)
+    """Return class templates, (10, 32, 32, 3) in an .npz, as (3072, 10); ConfigError if they are not such images."""
+    images = Folder(path.parent).read_arrays(path.name, ["templates"])["templates"]
     if images.shape != (10, 32, 32, 3):
         raise ConfigError(f"{path}: the templates have the shape {images.shape}; it has to be (10, 32, 32, 3)")
     return np.asarray(images.transpose(0, 3, 1, 2).reshape(10, 3072).T, float)

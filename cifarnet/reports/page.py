@@ -6,6 +6,7 @@ import csv
 import io
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from statistics import fmean
@@ -110,7 +111,8 @@ class Report:
         p = float(curve.y[-1]) if curve.measure == "accuracy" else 0.0
         extra = compare.other_images(row.settings, curve.column, p, exhibit.held_out, self.official)
         useful = USEFUL.get(curve.measure, math.inf)
-        return curves.compare(curve, runs, exhibit.x, reading, extra, useful)
+        found = curves.compare(curve, runs, exhibit.x, reading, extra, useful)
+        return replace(found, cause=self.causes.get(f"{study.id}/{curve.row} {curve.column.replace('_', ' ')} curve"))
 
     @property
     def standalone(self) -> Study | None:
@@ -294,9 +296,8 @@ def cause(found: Mapping[str, Any], quantity: str) -> str:
     if not found["deviation"]:
         none = f"None of {(n := found['tried'])} deviation{'s' * (n != 1)} tried explains it."
         return found.get("says") or (none if n else "No deviation is tried: each takes too long.")
-    interval = f"{show(found['mean'], quantity)} ({span(found['low'], found['high'], quantity)})"
-    return " ".join(filter(None, [f"Compatible under: {found['deviation']}, {interval}.", found.get("says", ""),
-                                  f"Again: {found['command']}"]))  # fmt: skip
+    at = f", {show(found['mean'], quantity)} ({span(found['low'], found['high'], quantity)})" if "mean" in found else ""
+    return f"Compatible under: {found['deviation']}{at}. {found['says']} Again: {found['command']}"
 
 
 def described(found: Compared) -> str:
@@ -311,7 +312,8 @@ def described(found: Compared) -> str:
         words += f"; incompatible at {', '.join(outside)}"
     if math.isnan(found.within):
         return words
-    return f"{100 * found.within:.0f} % of {len(found.curve.x)} points in the band; {words}"
+    words = f"{100 * found.within:.0f} % of {len(found.curve.x)} points in the band; {words}"
+    return f"{words}. {cause(found.cause, measure)}" if found.cause and found.verdict == "incompatible" else words
 
 
 def show(value: float, quantity: str) -> str:

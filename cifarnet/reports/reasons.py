@@ -10,7 +10,7 @@ from typing import Any
 
 from cifarnet import causes
 from cifarnet.causes import Diagnosis, Number, Problem
-from cifarnet.causes.numbers import first_step, value
+from cifarnet.causes.numbers import evenly, first_step, value
 from cifarnet.experiments import train
 from cifarnet.experiments.pool import Executor
 from cifarnet.reports.jobs import Progress
@@ -30,7 +30,7 @@ def problem(study: Study, exhibits: Sequence[str], seed: int | None = None) -> P
     rows, numbers = {}, list[Number]()
     for exhibit in study.exhibits:
         for row in exhibit.rows if exhibit.id in exhibits else ():
-            if found := list(numbers_of(exhibit, row)):
+            if found := list(numbers_of(study, exhibit, row)):
                 numbers += found
                 more = {"label": label} if seed is None else {"label": label, "seed": seed}
                 rows[f"{exhibit.id}/{row.id}"] = row.settings.model_copy(update=more)
@@ -38,11 +38,19 @@ def problem(study: Study, exhibits: Sequence[str], seed: int | None = None) -> P
     return Problem(rows, numbers, readings)
 
 
-def numbers_of(exhibit: Exhibit, row: Row) -> Iterator[Number]:
-    """Yield the numbers of a training that can be compared."""
-    for r in () if row.check or row.alternative else row.reported:
+def numbers_of(study: Study, exhibit: Exhibit, row: Row) -> Iterator[Number]:
+    """Yield the numbers of a training that can be compared, and points of its curves, evenly spread."""
+    if row.check or row.alternative:
+        return
+    name, unit = f"{exhibit.id}/{row.id}", {"step": 1, "epoch": row.settings.steps_per_epoch}.get(exhibit.x)
+    for r in row.reported:
         if r.measure in causes.MEASURES and not (r.reason or r.bound) and not math.isnan(r.quantity):
-            yield Number(f"{exhibit.id}/{row.id}", row.measured(r), r.quantity, resolution(r.text))
+            yield Number(name, row.measured(r), r.quantity, resolution(r.text))
+    shown = [curve for curve in study.curves_of(name) if unit and curve.column in causes.MEASURES]
+    for curve in shown:
+        reading = study.curves.reading.get(curve.measure, 0.0) if study.curves else 0.0
+        for i in evenly(len(curve.x), len(shown)):
+            yield Number(name, f"{curve.column}@{curve.x[i] * (unit or 1):g}", float(curve.y[i]), reading)
 
 
 def explain(
@@ -79,11 +87,12 @@ def explain(
 
 
 def targets(report: Report) -> Iterator[tuple[Study, Exhibit, int]]:
-    """Yield the exhibits with a number that is incompatible and that a training has, and the seed of the first one."""
+    """Yield the exhibits with a number or a curve that differs and that a training has, and the seed of the first."""
     for study in report.studies:
         differ = {(e.exhibit, e.row) for e in report.entries[study.id] if e.verdict == "incompatible"}
+        differ |= {(e.id, row.id) for e, row, c in report.curves[study.id] if c.verdict == "incompatible"}
         for exhibit in study.exhibits:
-            rows = [row for row in exhibit.rows if any(numbers_of(exhibit, row))]
+            rows = [row for row in exhibit.rows if any(numbers_of(study, exhibit, row))]
             runs = [run for row in rows for run in report.runs_of(f"{study.id}/{exhibit.id}/{row.id}")]
             if any((exhibit.id, row.id) in differ for row in rows):
                 yield study, exhibit, runs[0].settings.seed
@@ -126,15 +135,16 @@ def causes_of(diagnosis: Diagnosis, study: Study, command: str) -> dict[str, Any
     better = [c for c in before if c["fits"]] or [c for c in before if c["compatible"] > stated["compatible"]]
     found = {}
     for i, number in enumerate(results["reported"]):
-        chosen = next((c for c in better if c["numbers"][i]["compatible"]), None)
+        measure, _, step = number["measure"].partition("@")  # a curve has one cause
+        chosen = next((c for c in better if step or c["numbers"][i]["compatible"]), None)
         own: dict[str, Any] = {"tried": results["tried"], "deviation": None, "says": ""}
         if chosen:
-            at = {name: chosen["numbers"][i][name] for name in ("mean", "low", "high")}
-            says = pattern(chosen, stated, results)
-            own |= {"deviation": chosen["name"], "says": says, **at, "n": chosen["seeds"], "command": command}
-        elif stated["numbers"][i]["compatible"]:
+            at = {} if step else {name: chosen["numbers"][i][name] for name in ("mean", "low", "high")}
+            own |= at | {"deviation": chosen["name"], "n": chosen["seeds"], "command": command}
+            own["says"] = pattern(chosen, stated, results)
+        elif stated["numbers"][i]["compatible"] and not step:
             own["says"] = "As one training, by the deviation of all that its diagnosis did, it is compatible as stated."
-        quantity = number["measure"].replace(".", " ").replace("_", " ")
+        quantity = measure.replace(".", " ").replace("_", " ") + " curve" * bool(step)
         found[f"{study.id}/{number['row']} {quantity}"] = own
     return found
 

@@ -138,7 +138,7 @@ class Figures(Setting):
 
 
 class Templates(Setting):
-    """Class templates beside the study, an .npz or a PNG, of a row (EXHIBIT/ROW)."""
+    """Class templates beside the study, an .npz, of a row (EXHIBIT/ROW)."""
 
     file: Text
     row: Text
