@@ -822,11 +822,12 @@ def test_a_cause_stands_beside_the_number_that_it_explains(trained):
     Folder(trained).write_json("plan.json", jobs.read_plan(trained) | {"synthetic": False})
     known = next(e for found in report_of(trained).entries.values() for e in found if e.is_accuracy)
     name = f"{known.report}/{known.exhibit}/{known.row} {known.quantity}"
-    found = {"tried": 43, "deviation": "no shuffling", "mean": 0.5, "low": 0.4, "high": 0.6, "n": 3, "command": "x"}
+    found = {"tried": 43, "deviation": "no shuffling", "mean": 0.5, "low": 0.4, "high": 0.6, "n": 3}
+    found |= {"says": "It is.", "command": "x"}
     Folder(trained).write_json("causes.json", {name: found})
     report, entry = report_of(trained), known._replace(verdict="incompatible", reason="")
     explained = report.explained(report.studies[0], entry).reason
-    assert explained == "Compatible under: no shuffling, 50.00 % (40.00 to 60.00 %). Again: x"
+    assert explained == "Compatible under: no shuffling, 50.00 % (40.00 to 60.00 %). It is. Again: x"
     Folder(trained).write_json("causes.json", {name: {"tried": 43, "deviation": None}})
     report = report_of(trained)
     assert report.explained(report.studies[0], entry).reason == "None of 43 deviations tried explains it."

@@ -20,7 +20,7 @@ from cifarnet.reports.spec import Exhibit, Row, Study
 from cifarnet.runs import Folder, Run, folders
 
 FOLDER = "diagnoses"  # in the reports' folder
-EFFORT = 1.5e13  # weights times images of all diagnoses together, beside what each needs; long rows get more
+EFFORT = 1.8e13  # weights times images of all diagnoses together, beside what each needs; larger exhibits get more
 Known = dict[str, dict[str, float]]
 
 
@@ -66,7 +66,7 @@ def explain(
     for run in runs:
         known |= causes.read(run).stages.done
     todo = [(study, exhibit, problem(study, [exhibit.id], seed)) for study, exhibit, seed in targets(report)]
-    works = [sum(map(causes.work, asked.rows.values())) for _, _, asked in todo]
+    works = [math.sqrt(sum(map(causes.work, asked.rows.values()))) for _, _, asked in todo]
     for number, (study, exhibit, asked) in enumerate(todo):
         effort, name = EFFORT * works[number] / sum(works), f"{study.id}/{exhibit.id}"
         plan = json.loads(json.dumps(causes.plan_of(asked, effort)))
