@@ -51,7 +51,7 @@ class Diagnose(WithConfig, Pooled, Experiment):
     train_cost: str | None = printed("train_cost")
     train_loss: str | None = printed("train_loss")
     curve: Path | None = option("--curve", type=Folder(), metavar="CSV", help="Columns step, train_cost, ...")
-    study: Path | None = option("--study", type=Folder(), metavar="YAML", help="A report: all its numbers.")
+    study: Path | None = option("--study", type=Folder(), metavar="YAML", help="A report: its numbers, its curves.")
     exhibits: Sequence[str] = option("--exhibit", multiple=True, metavar="ID", help="Of the study, this alone.")
     resume: str | None = option("--resume", help="Go on where this one stopped.", **RUN)
 
