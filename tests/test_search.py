@@ -359,6 +359,8 @@ def test_an_outcome_has_what_a_run_folder_has(tmp_path):
     curves = [list(record.row().values()) for record in outcome.records]
     assert curves == np.transpose([*run.records.values()]).tolist()
     assert outcome.confusion.tolist() == [[int(n) for n in row.values()] for row in run.read_rows("confusion-test.csv")]
+    (held_out,) = outcomes(jobs("training.lambda=0.01", scored="held-out"))
+    assert held_out.results == {name: value for name, value in run.results.items() if "train" not in name}
     (trial,) = outcomes(jobs("training.lambda=0.01", scored="validation"))
     assert trial.model is None and not trial.results
     assert [r.validation for r in trial.records] == [r.validation for r in outcome.records]

@@ -2,7 +2,7 @@
 
 1. The settings as stated, with several seeds in all rows.
 2. Screening: a short training of every candidate in the hardest row, the one whose numbers are strangest as stated.
-3. Full trainings of those that the screening leaves: in the hardest row, then of the nearest in all rows. Of a table,
+3. Full trainings of those that the screening leaves: in the hardest row, then of the likeliest in all rows. Of a table,
    few get there: those that leave the numbers of the row that fits best as stated where they are.
 4. More seeds for the most likely.
 5. Where nothing explains the numbers: stages 3 and 4 for candidates that take much longer, and for pairs.
@@ -59,7 +59,7 @@ class Stages(Evidence):
     def stages(self) -> Iterator[list[Task]]:
         """Yield the trainings of each step, which follow from what the steps before it measured."""
         unlimited = math.isinf(self.effort)
-        together = unlimited and len(self.problem.rows) == 1
+        together = unlimited and len(self.problem.rows) == 1  # so that no core waits in between
         yield self.tasks([self.stated], self.problem.rows, self.seeds) + (self.screening if together else [])
         if not unlimited and self.fits(self.stated):
             yield from self.full([c for c in self.quick if c.kind == "reading"])
@@ -119,7 +119,7 @@ class Stages(Evidence):
     def by_strangeness(self) -> list[str]:
         """The rows, those first whose numbers are the most unlikely as stated, of equal ones the shortest training."""
         rows = list(self.problem.rows)
-        if len(rows) == 1:  # nothing is to be trained before that is known
+        if len(rows) == 1:  # before anything is trained, too
             return rows
         return sorted(rows, key=lambda row: (-self.strangeness(row), self.task(self.stated, row, 0).work))
 

@@ -56,7 +56,7 @@ def numbers_of(study: Study, exhibit: Exhibit, row: Row) -> Iterator[Number]:
 def explain(
     studies: Sequence[Study], folder: Path, executor: Executor, data_dir: Path | None, source: Path | None = None
 ) -> Generator[Progress, None, None]:
-    """Diagnose every exhibit with a number that is incompatible, write causes.json, and yield as the work goes on.
+    """Diagnose every exhibit with a number or curve that differs, write causes.json, and yield as the work goes on.
 
     All rows of an exhibit are diagnosed together. What is recorded is not trained again: trainings of the reports, of
     other diagnoses, and of one that was stopped. ``source`` is where the studies were read from.
