@@ -135,7 +135,7 @@ def test_names_are_plain_words():
 
 
 LARGE = {  # rooms that have outgrown the 1,000 lines that one should have: these numbers only go down
-    "causes": 1259, "cli": 2040, "config": 1011, "experiments": 1040, "nn": 1443, "pages": 1107, "reports": 1943,
+    "causes": 1254, "cli": 2040, "config": 1011, "experiments": 1040, "nn": 1443, "pages": 1107, "reports": 1943,
     "runs": 1080, "training": 1136,
 }  # fmt: skip
 

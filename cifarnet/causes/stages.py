@@ -32,7 +32,7 @@ LONG = 5  # times the work as stated: what takes longer is tried where nothing e
 SHRINKS, GROWS = {"accuracy": 0.25, "cost": 0.0, "loss": 0.25}, 1.5
 BEYOND = {"accuracy": 0.02, "cost": 0.5, "loss": 0.5}  # give or take this
 CLOSE = 4.0  # for each number: a candidate goes on if its likelihood is at least the highest divided by e to this
-MOST, LEADERS = 8, 4  # candidates that get more seeds; those that get as many as the settings as stated
+MOST, FEW = 8, 3  # candidates that get more seeds; where the settings as stated explain the numbers, and of a table
 PAIRS = 8  # pairs that are tried
 TABLE = 4  # rows, from which on few candidates are trained in all of them, as the pattern over the rows tells much
 SHARE = 1 / 3  # of the effort, where it is limited: for trainings in one row, in all rows, and with more seeds each
@@ -96,13 +96,8 @@ class Stages(Evidence):
             candidates = self.affordable(candidates, rows, 1)
             yield self.tasks(candidates, rows, 1)
             candidates = self.likely(candidates, rows, MOST if is_table and len(rows) > 1 else None)
-        seeds, most = min(SEEDS, self.seeds), LEADERS if as_stated or is_table else MOST
-        likely = self.affordable(self.likely(candidates, every, most), every, seeds)
-        yield self.tasks(likely, every, seeds)
-        if not as_stated:
-            ranked = self.likely(likely, every)
-            fitting = [c for c in ranked if self.fits(c)] or ranked
-            yield self.tasks(self.affordable(fitting[:LEADERS], every, self.seeds), every, self.seeds)
+        seeds, most = min(SEEDS, self.seeds), FEW if as_stated or is_table else MOST
+        yield self.tasks(self.affordable(self.likely(candidates, every, most), every, seeds), every, seeds)
 
     def affordable(self, candidates: Sequence[Candidate], rows: Sequence[str], seeds: int) -> list[Candidate]:
         """Return other readings, and the first candidates that a share of the effort allows, or one that may be it."""
