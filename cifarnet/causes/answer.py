@@ -51,13 +51,13 @@ def prior(stages: Stages, candidate: Candidate) -> float:
 
 
 def judged(stages: Stages) -> list[Judged]:
-    """Return the candidates that are trained in all rows, the most probable first."""
+    """Return the candidates that are trained in all rows: those that explain the numbers, then the most probable."""
     found = [judge(stages, candidate) for candidate in stages.finished]
     logs = [j.likelihood + math.log(prior(stages, j.candidate)) for j in found]
     top = max(logs)
     weights = [math.exp(value - top) if math.isfinite(top) else 1.0 for value in logs]
     ranked = [j._replace(probability=w / sum(weights)) for j, w in zip(found, weights, strict=True)]
-    return sorted(ranked, key=lambda j: -j.probability)
+    return sorted(ranked, key=lambda j: (not j.fits, -j.probability))
 
 
 def judge(stages: Stages, candidate: Candidate) -> Judged:
