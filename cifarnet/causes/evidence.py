@@ -66,7 +66,7 @@ class Evidence:
             length = shortened(stated, self.short(row)) if short else stated
             settings = candidate.settings(row, length, stated.seed + number)
             what = ", ".join(filter(None, [candidate.name, row, f"seed {settings.seed}", "short" * short]))
-            trains = any(number.measure.startswith("train") for number in self.problem.of(row))
+            trains = any(printed.measure.startswith("train") for printed in self.problem.of(row))
             scored: Scored = "held-out" if short and not trains else "all"
             self.known[name] = Task(key(settings, scored), settings, what, scored)
         return self.known[name]

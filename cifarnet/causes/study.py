@@ -122,7 +122,7 @@ def execute(
 
 
 def best(diagnosis: Diagnosis, results: Mapping[str, Any]) -> str:
-    """Return the config of the most probable candidate, in the row whose numbers are the strangest as stated."""
+    """Return the config of the first candidate, in the row whose numbers are the strangest as stated."""
     stages, first = diagnosis.stages, results["candidates"][0]
     chosen = next(candidate for candidate in stages.tried if candidate.name == first["name"])
     stated = stages.problem.rows[stages.hardest]

@@ -112,7 +112,7 @@ class Diagnose(WithConfig, Pooled, Experiment):
         ]
         text = table(rows[:SHOWN], headers, disable_numparse=True, colalign=["left"] + ["right"] * (len(headers) - 1))
         more = len(rows) - SHOWN
-        rest = [f"and {more} less probable ones; " * (more > 0) + f"{len(results['excluded'])} are excluded earlier"]
+        rest = [f"and {more} more; " * (more > 0) + f"{len(results['excluded'])} are excluded earlier"]
         cure = [c[key] for c in results["candidates"][:1] if c["fits"] for key in ("origin", "cure") if c[key]]
         next_ = f"cifarnet train --config {run.path / 'best.yaml'}"
         page = f"{run.path / 'run.html'} shows all; to repeat the first: {next_}"

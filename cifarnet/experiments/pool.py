@@ -29,7 +29,7 @@ from cifarnet.training import NUMERICS, Record, State
 from cifarnet.version import RELEASE
 
 LOCKSTEP = 4  # trainings in a group: eight take as long
-KEPT = 4  # datasets in memory
+KEPT = 4  # datasets in memory: trainings with other statistics or splits alternate
 PATIENCE = 0.1  # seconds after which a caller may stop
 TIMEOUT = 10  # seconds for a scheduler to answer and for a first worker to be there
 

@@ -171,7 +171,8 @@ def limits(exhibit: Exhibit, row: Row, number: Reported, values: Values, officia
 def trials(exhibit: Exhibit) -> tuple[int, int]:
     """Return how many trials a search has at least, and at most."""
     most = exhibit.trials or sum(not row.alternative for row in exhibit.rows)
-    return exhibit.fewest or most, most
+    printed = sum(any(number.best for number in row.reported) for row in exhibit.rows)
+    return most if exhibit.trials_are_stated else printed, most
 
 
 def step(settings: Settings, measure: str) -> float:

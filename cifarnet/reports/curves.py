@@ -33,6 +33,7 @@ class Curve(NamedTuple):
     split: str
     x: Floats  # (k,)
     y: Floats  # (k,)
+    reading: float = 0.0  # how well the values were read off the figure
 
     @property
     def column(self) -> str:
@@ -40,8 +41,8 @@ class Curve(NamedTuple):
         return f"{self.split}_{self.measure}" if self.split else self.measure
 
 
-def read(path: Path) -> list[Curve]:
-    """Read a table of points: row (EXHIBIT/ROW), measure, split, x, value.
+def read(path: Path, reading: Mapping[str, float]) -> list[Curve]:
+    """Read a table of points: row (EXHIBIT/ROW), measure, split, x, value; ``reading`` is that of each measure.
 
     Raises
     ------
@@ -58,7 +59,7 @@ def read(path: Path) -> list[Curve]:
             found.setdefault(key, []).append((float(line["x"]), float(line["value"])))
         except (KeyError, TypeError, ValueError) as error:
             raise ConfigError(f"{path}:{number}: row, measure, split, x and value are needed: {error}") from error
-    return [Curve(*key, *np.array(points).T) for key, points in found.items()]
+    return [Curve(*k, *np.array(points).T)._replace(reading=reading.get(k[1], 0.0)) for k, points in found.items()]
 
 
 @dataclass(frozen=True)

@@ -107,11 +107,10 @@ class Report:
 
     def compared(self, study: Study, exhibit: Exhibit, row: Row, curve: Curve) -> Compared:
         runs = [] if self.incomparable else self.runs_of(f"{study.id}/{exhibit.id}/{row.id}")
-        reading = study.curves.reading.get(curve.measure, 0.0) if study.curves else 0.0
         p = float(curve.y[-1]) if curve.measure == "accuracy" else 0.0
         extra = compare.other_images(row.settings, curve.column, p, exhibit.held_out, self.official)
         useful = USEFUL.get(curve.measure, math.inf)
-        found = curves.compare(curve, runs, exhibit.x, reading, extra, useful)
+        found = curves.compare(curve, runs, exhibit.x, curve.reading, extra, useful)
         return replace(found, cause=self.causes.get(f"{study.id}/{curve.row} {curve.column.replace('_', ' ')} curve"))
 
     @property

@@ -42,15 +42,14 @@ def numbers_of(study: Study, exhibit: Exhibit, row: Row) -> Iterator[Number]:
     """Yield the numbers of a training that can be compared, and points of its curves, evenly spread."""
     if row.check or row.alternative:
         return
-    name, unit = f"{exhibit.id}/{row.id}", {"step": 1, "epoch": row.settings.steps_per_epoch}.get(exhibit.x)
+    name, unit = f"{exhibit.id}/{row.id}", {"step": 1, "epoch": row.settings.steps_per_epoch}.get(exhibit.x, 0)
     for r in row.reported:
         if r.measure in causes.MEASURES and not (r.reason or r.bound) and not math.isnan(r.quantity):
             yield Number(name, row.measured(r), r.quantity, resolution(r.text))
     shown = [curve for curve in study.curves_of(name) if unit and curve.column in causes.MEASURES]
     for curve in shown:
-        reading = study.curves.reading.get(curve.measure, 0.0) if study.curves else 0.0
         for i in evenly(len(curve.x), len(shown)):
-            yield Number(name, f"{curve.column}@{curve.x[i] * (unit or 1):g}", float(curve.y[i]), reading)
+            yield Number(name, f"{curve.column}@{curve.x[i] * unit:g}", float(curve.y[i]), curve.reading)
 
 
 def explain(

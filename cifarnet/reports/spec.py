@@ -74,7 +74,7 @@ class Exhibit(Setting):
     x: Literal["step", "epoch", "record"] = "step"
     stepwise: bool = False
     trials: int | None = Field(None, ge=1, description="Of a search, where they are not as many as its rows.")
-    fewest: int | None = Field(None, ge=1, description="Trials that it may have had, where it does not say how many.")
+    trials_are_stated: bool = Field(True, description="If not, there may be as few as those that are printed.")
     held_out: Literal["unknown", "ours"] = Field("unknown", description="Whether its held-out images are those here.")
     other: Several[Remark] = ()
     explanation: str = Field("", description="What was found, shown where a number of this exhibit is incompatible.")
@@ -225,7 +225,7 @@ class Study(Setting):
         """Read the curves and templates that stand beside the study; ConfigError says what is wrong."""
         rows = {f"{exhibit.id}/{row.id}" for exhibit in self.exhibits for row in exhibit.rows}
         if self.curves:
-            self._curves = tuple(read(folder / self.curves.file))
+            self._curves = tuple(read(folder / self.curves.file, self.curves.reading))
             if missing := {curve.row for curve in self._curves} - rows:
                 raise ConfigError(f"{folder / self.curves.file}: no such row: {', '.join(sorted(missing))}")
         if self.templates:
