@@ -22,6 +22,7 @@ from cifarnet.experiments import pool, train
 from cifarnet.reports import reasons
 from cifarnet.reports.page import cause
 from cifarnet.runs import Run
+from cifarnet.studies import read_study
 from cifarnet.training import State
 
 
@@ -413,9 +414,7 @@ def test_where_nothing_explains_all_numbers_together_what_explains_more_of_them_
 
 def test_a_diagnosis_of_an_exhibit_has_points_of_its_curves():
     """Their steps are those of the figure, an epoch's the last update of it."""
-    (chou, course) = (
-        reports.read_study(config.folder() / "reports" / f"{name}.yaml") for name in ("chou-2019", "assignment")
-    )
+    (chou, course) = (read_study(config.folder() / "reports" / f"{name}.yaml") for name in ("chou-2019", "assignment"))
     numbers = reports.problem(chou, ["figure-4"]).numbers
     curves = [n.measure.partition("@")[2] for n in numbers if n.measure.startswith("validation_cost@")]
     assert (len(numbers), curves) == (25, ["0", "1600", "3200", "4800"])

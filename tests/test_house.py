@@ -10,7 +10,7 @@ import cifarnet
 PACKAGE = Path(cifarnet.__file__).parent
 ORDER = [  # a room imports those above it, and itself
     {"errors", "version"}, {"nn"}, {"config"}, {"data"}, {"training"}, {"runs"}, {"plots"}, {"pages"}, {"experiments"},
-    {"search", "student", "causes"}, {"reports", "export", "diagnosis"}, {"api"}, {"cli"},
+    {"search", "student", "causes", "studies"}, {"verdicts", "export", "diagnosis"}, {"reports"}, {"api"}, {"cli"},
 ]  # fmt: skip
 LEVEL = {room: level for level, rooms in enumerate(ORDER) for room in rooms}
 TOP = {"__init__": "api", "__main__": "cli"}
@@ -135,8 +135,8 @@ def test_names_are_plain_words():
 
 
 LARGE = {  # rooms that have outgrown the 1,000 lines that one should have: these numbers only go down
-    "causes": 1254, "cli": 2040, "config": 1011, "experiments": 1040, "nn": 1443, "pages": 1107, "reports": 1943,
-    "runs": 1080, "training": 1136,
+    "causes": 1254, "cli": 2040, "config": 1011, "experiments": 1040, "nn": 1443, "pages": 1107, "runs": 1080,
+    "training": 1136,
 }  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from cifarnet.nn.schedules import Ramp
 from cifarnet.pages import kinds, render
 from cifarnet.plots.style import PAGE
 from cifarnet.runs import Run, catalog
+from cifarnet.studies import read_studies
 from tests.test_plots import finished, ranged
 
 KINDS = ("index", "first", "stopped", "goes-on", "diverges", "search", "check", "range", "report")
@@ -85,7 +86,7 @@ def reported(folder):
     source.mkdir(parents=True)
     (source / "seventh.yaml").write_text(STUDY)
     (source / "eighth.yaml").write_text(STUDY.replace("seventh", "eighth"))
-    studies, scope = reports.read_studies(source), reports.Scope(1, synthetic=True)
+    studies, scope = read_studies(source), reports.Scope(1, synthetic=True)
     with pool.local(1) as executor:
         for _ in reports.reproduce(studies, scope, folder, executor, None):
             pass

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections import Counter
+from collections import Counter, deque
 from itertools import pairwise
 from pathlib import Path
 from statistics import stdev
@@ -25,10 +25,12 @@ from cifarnet.errors import ConfigError, RunError
 from cifarnet.experiments import pool
 from cifarnet.nn.schedules import Cyclic
 from cifarnet.nn.setting import in_steps
-from cifarnet.reports import claims, compare, curves, jobs, page, statistics
-from cifarnet.reports.printed import Reported, quantity, resolution
-from cifarnet.reports.spec import read_study
+from cifarnet.reports import jobs, page
 from cifarnet.runs import Folder
+from cifarnet.studies import read_studies, read_study
+from cifarnet.studies.figures import Curve, read_templates
+from cifarnet.studies.printed import Reported, quantity, resolution
+from cifarnet.verdicts import claims, compare, curves, statistics
 
 SHIPPED = {path.stem: path for path in sorted((config.folder() / "reports").glob("*.yaml"))}
 STUDY = """
@@ -92,9 +94,10 @@ import sys
 from pathlib import Path
 from cifarnet import reports
 from cifarnet.experiments import pool
+from cifarnet.studies import read_studies
 study, folder = map(Path, sys.argv[1:])
 with pool.local(2) as executor:
-    for _ in reports.reproduce(reports.read_studies(study), reports.Scope(2, synthetic=True), folder, executor, None):
+    for _ in reports.reproduce(read_studies(study), reports.Scope(2, synthetic=True), folder, executor, None):
         pass
 """
 
@@ -184,13 +187,13 @@ def test_only_and_studies_name_what_there_is(study):
     with pytest.raises(ConfigError, match="--only eighth: not known; name one of seventh"):
         reports.scope([study], None, ("eighth",), None, None)
     with pytest.raises(ConfigError, match="nonsense: neither a file nor a folder, nor one of assignment, b"):
-        reports.read_studies(Path("nonsense"))
+        read_studies(Path("nonsense"))
 
 
 def test_a_separate_study_is_read_by_its_name_alone(tmp_path):
     """The course's results come first in a folder; ``apart`` is what ``separate`` was called once."""
-    assert [study.id for study in reports.read_studies(Path("bonus"))] == ["bonus"]
-    found = [study.id for study in reports.read_studies()]
+    assert [study.id for study in read_studies(Path("bonus"))] == ["bonus"]
+    found = [study.id for study in read_studies()]
     assert (found[0], "bonus" in found) == ("assignment", False)
     (tmp_path / "old.yaml").write_text(STUDY + "apart: true\n")
     assert read_study(tmp_path / "old.yaml").separate
@@ -272,13 +275,13 @@ def test_the_key_is_of_what_a_result_depends_on(study):
 
 def test_shipped_studies_share_their_trainings():
     """Figure 3 is trained once for all reports; tasks come in the order of their data, pass by pass."""
-    (tasks,) = jobs.passes(reports.read_studies(), reports.Scope(1), lambda images: "f")
+    (tasks,) = jobs.passes(read_studies(), reports.Scope(1), lambda images: "f")
     users = next(task.users for task in tasks if "chou-2019/figure-3/one-cycle" in task.users)
     assert {f"{name}/figure-3/one-cycle" for name in ("garcia-sanz-2020", "yadava")} < set(users)
     assert len({task.key for task in tasks}) == len(tasks)
     sizes = [task.settings.data.n_train for task in tasks]
     assert sizes == sorted(sizes)
-    first, second = jobs.passes(reports.read_studies(), reports.Scope(2), lambda images: "f")
+    first, second = jobs.passes(read_studies(), reports.Scope(2), lambda images: "f")
     assert {task.key for task in tasks} < {task.key for task in first}  # other readings are left out of a single pass
     assert not {task.key for task in first} & {task.key for task in second}
 
@@ -659,25 +662,25 @@ def recorded(values, xs=(0.0, 1.0, 2.0)):
     return SimpleNamespace(records={"step": np.array(xs), "epoch": np.array(xs), "train_accuracy": np.array(values)})
 
 
-def curve(x, y, measure="accuracy"):
-    return curves.Curve("runs/small", measure, "train", np.array(x, float), np.array(y, float))
+def curve(x, y, measure="accuracy", reading=0.0):
+    return Curve("runs/small", measure, "train", np.array(x, float), np.array(y, float), reading)
 
 
 def test_a_curve_is_compared_point_by_point():
     """Between records along straight lines; near one, at it; the band is Student's, plus the reading."""
     runs = [recorded([0.1, 0.20, 0.30]), recorded([0.1, 0.21, 0.31]), recorded([0.1, 0.22, 0.32])]
-    given = curve([0, 0.005, 0.5, 1, 2, 3], [0.1, 0.1, 0.155, 0.21, 0.6, 0.6])
-    found = curves.compare(given, runs, "step", 0.001, 0.0, 0.2)
+    given = curve([0, 0.005, 0.5, 1, 2, 3], [0.1, 0.1, 0.155, 0.21, 0.6, 0.6], reading=0.001)
+    found = curves.compare(given, runs, "step", 0.0, 0.2)
     assert found.mean[:5] == pytest.approx([0.1, 0.1, 0.155, 0.21, 0.31])
     half = 4.302653 * 0.01 * math.sqrt(4 / 3) + 0.001
     assert found.high[4] == pytest.approx(0.31 + half)
     assert found.verdicts == ["compatible"] * 4 + ["incompatible", "cannot be compared"]
     assert found.within == pytest.approx(4 / 5)
     assert found.largest == (pytest.approx(0.29), 2)
-    assert curves.compare(given, runs, "step", 0.001, 0.0, 0.05).verdicts[3] == "not decidable"
-    assert curves.compare(given, [], "step", 0.001, 0.0, 0.05).verdict == "not run"
-    assert curves.compare(given, runs[:1], "step", 0.001, 0.0, 0.05).verdict == "not decidable"
-    apart = curves.compare(curve([0.02], [0.1]), runs, "step", 0.001, 0.0, 0.05)
+    assert curves.compare(given, runs, "step", 0.0, 0.05).verdicts[3] == "not decidable"
+    assert curves.compare(given, [], "step", 0.0, 0.05).verdict == "not run"
+    assert curves.compare(given, runs[:1], "step", 0.0, 0.05).verdict == "not decidable"
+    apart = curves.compare(curve([0.02], [0.1]), runs, "step", 0.0, 0.05)
     assert apart.mean[0] == pytest.approx(0.1 + 0.02 * 0.11)
 
 
@@ -689,10 +692,10 @@ def test_a_curve_is_wrongly_called_incompatible_in_at_most_five_per_cent():
             common, own = random.standard_normal((4, 1)), random.standard_normal((4, 30))
             ys = 0.01 * (math.sqrt(together) * common + math.sqrt(1 - together) * own)
             runs = [recorded(y, np.arange(30.0)) for y in ys[:3]]
-            found = curves.compare(curve(np.arange(30), ys[3]), runs, "step", 0.0, 0.0, 1.0)
+            found = curves.compare(curve(np.arange(30), ys[3]), runs, "step", 0.0, 1.0)
             wrong[together] += found.verdict == "incompatible"
     assert max(wrong.values()) / 300 <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / 300)
-    shifted = curves.compare(curve(np.arange(30), ys[3] + 0.2), runs, "step", 0.0, 0.0, 1.0)
+    shifted = curves.compare(curve(np.arange(30), ys[3] + 0.2), runs, "step", 0.0, 1.0)
     assert (shifted.verdict, statistics.combined([1.0, 1.0])) == ("incompatible", 1.0)
     assert statistics.combined([0.01, 0.0001]) == pytest.approx(math.e * 0.001)
 
@@ -726,7 +729,7 @@ def test_class_templates_are_matched_by_correlation(tmp_path):
     random = np.random.default_rng(5)
     images = random.integers(0, 255, (10, 32, 32, 3), dtype=np.uint8)
     np.savez(tmp_path / "t.npz", templates=images)
-    W = curves.read_templates(tmp_path / "t.npz")
+    W = read_templates(tmp_path / "t.npz")
     assert W[:, 3].reshape(3, 32, 32).transpose(1, 2, 0) == pytest.approx(images[3])
     noisy = np.concatenate([(W + 40 * random.standard_normal(W.shape)).ravel(), np.zeros(10)])
     run = SimpleNamespace(model=SimpleNamespace(theta=noisy, sizes=(3072, 10)))
@@ -736,10 +739,10 @@ def test_class_templates_are_matched_by_correlation(tmp_path):
     assert curves.compare_templates(W, []) is None
     np.savez(tmp_path / "t.npz", templates=images[:9])
     with pytest.raises(ConfigError, match="shape"):
-        curves.read_templates(tmp_path / "t.npz")
+        read_templates(tmp_path / "t.npz")
     np.savez(tmp_path / "t.npz", templates=np.array([object()]))
     with pytest.raises(RunError):
-        curves.read_templates(tmp_path / "t.npz")
+        read_templates(tmp_path / "t.npz")
 
 
 # Readings
@@ -798,7 +801,7 @@ def test_the_points_of_a_curve_that_differ_are_named_where_they_are_few():
     runs = [recorded(0.001 * k + np.zeros(9), np.arange(9.0)) for k in range(3)]
     for wrong in (1, 8, 9):
         y = np.where(np.arange(9) < wrong, 1.0, 0.001)
-        words = page.described(curves.compare(curve(np.arange(9), y), runs, "step", 0.0, 0.0, 1.0))
+        words = page.described(curves.compare(curve(np.arange(9), y), runs, "step", 0.0, 1.0))
         assert ("; incompatible at 0" in words) == (wrong <= 8)
 
 
@@ -836,6 +839,25 @@ def test_a_cause_stands_beside_the_number_that_it_explains(trained):
     assert report.explained(report.studies[0], entry).reason == "None of 43 deviations tried explains it."
     compatible = known._replace(verdict="compatible")
     assert report.explained(report.studies[0], compatible) == compatible
+
+
+def test_an_error_of_a_gradient_may_come_from_another_step(tmp_path):
+    """Printed is what ten times the step gives; no step explains a bound below all of them."""
+    text = STUDY.partition("  - id: runs")[0].replace("train: [1]", "train: [1], source: synthetic")
+
+    def entries(text):
+        (tmp_path / "seventh.yaml").write_text(text)
+        study = read_study(tmp_path / "seventh.yaml")
+        with pool.local(2) as executor:
+            deque(reports.reproduce([study], reports.Scope(3), tmp_path, executor, None))
+            deque(reports.explain([study], tmp_path, executor, None))
+        return [e for e in report_of(tmp_path).entries["seventh"] if e.is_result]
+
+    printed = f"{entries(text.replace('step: 1e-6', 'step: 1e-5'))[0].mean:.2e}"
+    forward, centred = entries(text.replace('"1e-6"', f'"{printed}"').replace("1e-7", "1e-17"))
+    assert forward.verdict == centred.verdict == "incompatible"
+    assert forward.reason.startswith(f"Compatible under: step times 10, {page.show(float(printed), 'error')}")
+    assert centred.reason == "None of 2 deviations tried explains it."
 
 
 # Page

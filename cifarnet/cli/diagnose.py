@@ -133,7 +133,7 @@ def given(candidate: dict[str, Any], results: dict[str, Any]) -> list[str]:
 def number(row: str, measure: str, text: str) -> Number:
     """Return a printed number; UsageError if the text is none, or cannot be an accuracy."""
     from cifarnet.causes import Number
-    from cifarnet.reports.printed import quantity, resolution
+    from cifarnet.studies.printed import quantity, resolution
 
     try:
         value, half = quantity(text), resolution(text)
@@ -148,9 +148,9 @@ def number(row: str, measure: str, text: str) -> Number:
 
 def of_study(path: Path, exhibits: Sequence[str]) -> Problem:
     """Return the trainings of a study and the numbers that it prints of their results."""
-    from cifarnet import reports
+    from cifarnet import reports, studies
 
-    (study, *_) = reports.read_studies(path)
+    (study, *_) = studies.read_studies(path)
     known = [exhibit.id for exhibit in study.exhibits]
     if missing := [name for name in exhibits if name not in known]:
         raise click.UsageError(f"--exhibit {', '.join(missing)}: not known; name one of {', '.join(known)}")

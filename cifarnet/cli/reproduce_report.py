@@ -39,8 +39,9 @@ class ReproduceReport(Pooled, WithRuns, WithData):
     def run(self) -> None:
         from cifarnet import reports
         from cifarnet.experiments import pool
+        from cifarnet.studies import read_studies
 
-        studies, folder, work = reports.read_studies(self.studies), self.runs_dir / "reports", dict[str, Any]()
+        studies, folder, work = read_studies(self.studies), self.runs_dir / "reports", dict[str, Any]()
         if self.redraw and not folder.is_dir():
             raise click.UsageError(f"--redraw: nothing is recorded in {folder}; leave it out to train")
         if not self.redraw:
@@ -57,11 +58,10 @@ class ReproduceReport(Pooled, WithRuns, WithData):
                 for unit, steps in work.items():
                     self.follow(stops, steps(executor), unit)
         report = reports.Report(studies, folder)
-        report.write()
-        page, text = str(folder / "index.html"), [str(folder / "index.html"), report.closing()]
+        page, text = str(report.write()), [report.closing()]
         if synthetic := report.state["synthetic"]:
             text.append("For the real images: cifarnet data download, then the same command again.")
-        self.answer({"page": page, "synthetic": synthetic} | report.summary(), *text)
+        self.answer({"page": page, "synthetic": synthetic} | report.summary(), page, *text)
 
     def follow(self, stops: Stops, steps: Generator[Any, None, None], unit: str) -> None:
         """Show how the work goes, to its end or to a signal, which ends the command."""

@@ -1,7 +1,6 @@
-"""The reports: what they print and claim (`spec`), trained again (`jobs`), compared by one rule and shown (`page`).
+"""The reports, trained again (`jobs`) and shown beside ours (`page`, `figures`).
 
-`compare` has the numbers, `curves` the figures, `claims` the claims, `statistics` the rule itself, and `reasons` what
-numbers that differ may come from.
+`reasons` has what numbers that differ may come from, `steps` what errors of a gradient may.
 """
 
 from __future__ import annotations
@@ -16,11 +15,9 @@ from cifarnet.reports import jobs
 from cifarnet.reports.jobs import Progress, Scope, listing, scope
 from cifarnet.reports.page import Report
 from cifarnet.reports.reasons import explain, problem
-from cifarnet.reports.spec import Study, read_studies, read_study
+from cifarnet.studies import Study
 
-__all__ = [
-    "Progress", "Report", "Scope", "explain", "listing", "problem", "read_studies", "read_study", "reproduce", "scope",
-]  # fmt: skip
+__all__ = ["Progress", "Report", "Scope", "explain", "listing", "problem", "reproduce", "scope"]
 
 
 def reproduce(

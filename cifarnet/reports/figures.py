@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from cifarnet import pages, plots
-from cifarnet.reports.compare import Entry
-from cifarnet.reports.curves import Compared, Floats, Templates
-from cifarnet.reports.spec import Exhibit, Row
-from cifarnet.reports.statistics import quantile
 from cifarnet.runs import Run
+from cifarnet.studies.figures import Floats
+from cifarnet.studies.spec import Exhibit, Row
+from cifarnet.verdicts.compare import Entry
+from cifarnet.verdicts.curves import Compared, Templates
+from cifarnet.verdicts.statistics import quantile
 
 X_LABELS = {"step": "update step", "epoch": "epoch", "record": "record"}
 CURVES = {"cost": "cost", "loss": "loss", "accuracy": "accuracy", "eta": "learning rate"}

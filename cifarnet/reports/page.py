@@ -16,16 +16,18 @@ import numpy as np
 from tabulate import tabulate
 
 from cifarnet import pages
-from cifarnet.reports import claims, compare, curves, jobs
-from cifarnet.reports.claims import Tested
-from cifarnet.reports.compare import USEFUL, Entry
-from cifarnet.reports.curves import Compared, Curve, Templates
+from cifarnet.reports import jobs
 from cifarnet.reports.figures import figure, over_lambda
-from cifarnet.reports.printed import Measure, Reported
-from cifarnet.reports.spec import BASES, FILLED, Exhibit, Row, Study
-from cifarnet.reports.statistics import LEVEL
 from cifarnet.runs import Folder, Run
 from cifarnet.runs.catalog import duration, percent
+from cifarnet.studies.figures import Curve
+from cifarnet.studies.printed import Measure, Reported
+from cifarnet.studies.spec import BASES, FILLED, Exhibit, Row, Study
+from cifarnet.verdicts import claims, compare, curves
+from cifarnet.verdicts.claims import Tested
+from cifarnet.verdicts.compare import USEFUL, Entry
+from cifarnet.verdicts.curves import Compared, Templates
+from cifarnet.verdicts.statistics import LEVEL
 
 COLUMNS = ["exhibit", "row", "quantity", "reported", "mean", "std", "n", "95 %", "verdict", "rests on", "remark"]
 CAUSES = "causes.json"  # what cifarnet diagnose found for the numbers that are incompatible, where it was asked
@@ -110,7 +112,7 @@ class Report:
         p = float(curve.y[-1]) if curve.measure == "accuracy" else 0.0
         extra = compare.other_images(row.settings, curve.column, p, exhibit.held_out, self.official)
         useful = USEFUL.get(curve.measure, math.inf)
-        found = curves.compare(curve, runs, exhibit.x, curve.reading, extra, useful)
+        found = curves.compare(curve, runs, exhibit.x, extra, useful)
         return replace(found, cause=self.causes.get(f"{study.id}/{curve.row} {curve.column.replace('_', ' ')} curve"))
 
     @property
@@ -222,9 +224,8 @@ class Report:
         alone = self.standalone
         command = f"cifarnet reproduce-report --studies {alone.id}" if alone else "cifarnet reproduce-report"
         words = {"title": self.title, "standalone": bool(alone), "command": command, "book": self, **self.summary()}
-        words |= {"bases": BASES, "useful": USEFUL, "level": LEVEL}
+        words |= {"bases": BASES, "useful": USEFUL, "level": LEVEL, "isnan": math.isnan}
         shown = {"duration": duration, "show": show, "gap": gap, "span": span, "described": described}
-        shown["isnan"] = math.isnan
         return str(pages.template("report.html.j2").render(**words, **shown))
 
     @cached_property

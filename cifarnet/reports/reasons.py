@@ -1,4 +1,4 @@
-"""What the numbers that are incompatible may come from: a diagnosis of each exhibit that has one, and causes.json."""
+"""What incompatible numbers may come from: a diagnosis of each exhibit that has one, other steps, and causes.json."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cifarnet import causes
+from cifarnet import causes, data
 from cifarnet.causes import Diagnosis, Number, Problem
 from cifarnet.causes.numbers import evenly, first_step, value
 from cifarnet.experiments import train
 from cifarnet.experiments.pool import Executor
+from cifarnet.reports import jobs, steps
 from cifarnet.reports.jobs import Progress
 from cifarnet.reports.page import CAUSES, Report
-from cifarnet.reports.printed import resolution
-from cifarnet.reports.spec import Exhibit, Row, Study
 from cifarnet.runs import Folder, Run, folders
+from cifarnet.studies.printed import resolution
+from cifarnet.studies.spec import Exhibit, Row, Study
 
 FOLDER = "diagnoses"  # in the reports' folder
 EFFORT = 1.8e13  # weights times images of all diagnoses together, beside what each needs; larger exhibits get more
@@ -58,7 +59,8 @@ def explain(
     """Diagnose every exhibit with a number or curve that differs, write causes.json, and yield as the work goes on.
 
     All rows of an exhibit are diagnosed together. What is recorded is not trained again: trainings of the reports, of
-    other diagnoses, and of one that was stopped. ``source`` is where the studies were read from.
+    other diagnoses, and of one that was stopped. Where gradients differ, they are checked with other steps. ``source``
+    is where the studies were read from.
     """
     report, runs = Report(studies, folder), list(earlier(folder / FOLDER, executor))
     found, known = dict[str, Any](), dict[str, Mapping[str, float]]()
@@ -66,6 +68,8 @@ def explain(
         known |= causes.read(run).stages.done
     todo = [(study, exhibit, problem(study, [exhibit.id], seed)) for study, exhibit, seed in targets(report)]
     works = [math.sqrt(sum(map(causes.work, asked.rows.values()))) for _, _, asked in todo]
+    gradients, fingerprint = list(steps.differing(report)), data.fingerprints(data_dir)
+    total = len(todo) + len(gradients)
     for number, (study, exhibit, asked) in enumerate(todo):
         effort, name = EFFORT * works[number] / sum(works), f"{study.id}/{exhibit.id}"
         plan = json.loads(json.dumps(causes.plan_of(asked, effort)))
@@ -77,11 +81,17 @@ def explain(
         if diagnosis.run.status != "completed":
             for step in causes.execute(diagnosis, executor, data_dir, known | trained(report, study, diagnosis)):
                 if step:
-                    yield Progress(number, len(todo), (number + step.fraction) / len(todo), f"{name}, {step.what}")
+                    yield Progress(number, total, (number + step.fraction) / total, f"{name}, {step.what}")
         known |= diagnosis.stages.done
         found |= causes_of(diagnosis, study, command(study, exhibit, source))
         Folder(folder).write_json(CAUSES, found)
-        yield Progress(number + 1, len(todo), (number + 1) / len(todo), name)
+        yield Progress(number + 1, total, (number + 1) / total, name)
+    for number, (study, exhibit) in enumerate(gradients, len(todo)):
+        checks, done = steps.tasks(study, exhibit, fingerprint), jobs.recorded(folder / "trainings")
+        missing = {task.key: task for several in checks.values() for task in several if task.key not in done}
+        for _ in jobs.carry_out(list(missing.values()), folder / "trainings", executor):
+            yield Progress(number, total, number / total, f"{study.id}/{exhibit.id}")
+        found |= steps.explain(report, study, exhibit, checks)
     Folder(folder).write_json(CAUSES, found)  # also where nothing differs any more
 
 

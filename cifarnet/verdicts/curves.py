@@ -1,65 +1,22 @@
-"""Figures as numbers: curves and class templates of a report, beside ours."""
+"""Curves and class templates of a report beside ours."""
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from cifarnet.errors import ConfigError
 from cifarnet.nn import network
-from cifarnet.reports.statistics import LEVEL, combined, quantile, upper_tail
-from cifarnet.runs import Folder, Run
+from cifarnet.runs import Run
+from cifarnet.studies.figures import Curve, Floats
+from cifarnet.verdicts.statistics import LEVEL, combined, quantile, upper_tail
 
-Floats = NDArray[np.float64]
 Verdict = Literal["compatible", "incompatible", "not decidable", "cannot be compared", "not run"]
 NEAR = 0.01  # of the distance of two records: a point so near to one belongs to it, such as step 1 to the start
-MEASURES, SPLITS = ("cost", "loss", "accuracy", "eta"), ("train", "validation", "")
-
-
-class Curve(NamedTuple):
-    """One curve of a report's figure: of a row (EXHIBIT/ROW), a measure and a split ("" for eta)."""
-
-    row: str
-    measure: str
-    split: str
-    x: Floats  # (k,)
-    y: Floats  # (k,)
-    reading: float = 0.0  # how well the values were read off the figure
-
-    @property
-    def column(self) -> str:
-        """Its column in metrics.csv."""
-        return f"{self.split}_{self.measure}" if self.split else self.measure
-
-
-def read(path: Path, reading: Mapping[str, float]) -> list[Curve]:
-    """Read a table of points: row (EXHIBIT/ROW), measure, split, x, value; ``reading`` is that of each measure.
-
-    Raises
-    ------
-    ConfigError
-        With the file and the line that is wrong.
-    """
-    table = csv.DictReader(io.StringIO(Folder(path.parent).read_bytes(path.name).decode()))
-    found: dict[tuple[str, str, str], list[tuple[float, float]]] = {}
-    for number, line in enumerate(table, 2):
-        try:
-            key = (line["row"], line["measure"], line["split"])
-            if key[1] not in MEASURES or key[2] not in SPLITS:
-                raise ValueError(f"measures are {MEASURES}, splits {SPLITS}")
-            found.setdefault(key, []).append((float(line["x"]), float(line["value"])))
-        except (KeyError, TypeError, ValueError) as error:
-            raise ConfigError(f"{path}:{number}: row, measure, split, x and value are needed: {error}") from error
-    return [Curve(*k, *np.array(points).T)._replace(reading=reading.get(k[1], 0.0)) for k, points in found.items()]
 
 
 @dataclass(frozen=True)
@@ -120,11 +77,10 @@ class Compared:
         return "not decidable" if 2 * self.verdicts.count("not decidable") > len(self.verdicts) else "compatible"
 
 
-def compare(curve: Curve, runs: Sequence[Run], x: str, reading: float, extra: float, useful: float) -> Compared:
+def compare(curve: Curve, runs: Sequence[Run], x: str, extra: float, useful: float) -> Compared:
     """Compare a curve with ours at its own x, the records joined by straight lines; beyond the last there is nothing.
 
-    ``reading`` is how well its values were read off the figure, ``extra`` a known variance as of other images, and
-    ``useful`` the widest interval that decides anything.
+    ``extra`` is a known variance, as of other images, and ``useful`` the widest interval that decides anything.
     """
     tables = [table for run in runs if curve.column in (table := run.records)]
     ours, n = np.array([at(table, curve, x) for table in tables]), len(tables)
@@ -136,8 +92,8 @@ def compare(curve: Curve, runs: Sequence[Run], x: str, reading: float, extra: fl
         return Compared(curve, mean, nan, nan, nan, nan, 1, useful)
     std = ours.std(axis=0, ddof=1)
     error = np.sqrt(np.maximum(std**2 * (1 + 1 / n) + extra, 1e-24))
-    half = quantile(n - 1) * error + reading
-    p_values = 2 * upper_tail(np.maximum(abs(curve.y - mean) - reading, 0) / error, n - 1)
+    half = quantile(n - 1) * error + curve.reading
+    p_values = 2 * upper_tail(np.maximum(abs(curve.y - mean) - curve.reading, 0) / error, n - 1)
     return Compared(curve, mean, std, mean - half, mean + half, p_values, n, useful)
 
 
@@ -157,14 +113,6 @@ class Templates(NamedTuple):
     reported: Floats  # (3072, 10), as the columns of W
     correlations: Floats
     matches: int
-
-
-def read_templates(path: Path) -> Floats:
-    """Return class templates, (10, 32, 32, 3) in an .npz, as (3072, 10); ConfigError if they are not such images."""
-    images = Folder(path.parent).read_arrays(path.name, ["templates"])["templates"]
-    if images.shape != (10, 32, 32, 3):
-        raise ConfigError(f"{path}: the templates have the shape {images.shape}; it has to be (10, 32, 32, 3)")
-    return np.asarray(images.transpose(0, 3, 1, 2).reshape(10, 3072).T, float)
 
 
 def compare_templates(reported: Floats, runs: Sequence[Run]) -> Templates | None:

@@ -11,9 +11,9 @@ import numpy as np
 
 from cifarnet.causes.evidence import IMAGES
 from cifarnet.config import BATCH_IMAGES, Settings
-from cifarnet.reports import curves, statistics
-from cifarnet.reports.printed import Number, Reported, resolution
-from cifarnet.reports.spec import Exhibit, Row, Study
+from cifarnet.studies.printed import Number, Reported, resolution
+from cifarnet.studies.spec import Exhibit, Row, Study
+from cifarnet.verdicts import curves, statistics
 
 Verdict = Literal["compatible", "incompatible", "not decidable", "cannot be compared", "setting", "not run"]
 # The widest interval that decides anything: 5 percentage points, 0.2 of a cost that starts near 2.3, a factor of 100 of

@@ -7,7 +7,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BeforeValidator, Field, PrivateAttr, ValidationError, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from cifarnet import config
 from cifarnet.config import Settings
@@ -15,8 +23,8 @@ from cifarnet.errors import ConfigError
 from cifarnet.experiments.gradients import Check
 from cifarnet.nn.random import generator
 from cifarnet.nn.setting import Setting, as_tuple
-from cifarnet.reports.curves import Curve, Floats, read, read_templates
-from cifarnet.reports.printed import Measure, Name, Printed, Remark, Reported, Several, Text
+from cifarnet.studies.figures import Curve, Floats, read_curves, read_templates
+from cifarnet.studies.printed import Measure, Name, Printed, Remark, Reported, Several, Text
 
 Basis = Literal["stated", "forced", "author's program", "plausible", "chosen after the numbers"]
 BASES: tuple[Basis, ...] = get_args(Basis)  # from the firmest down
@@ -176,7 +184,7 @@ class Study(Setting):
 
     @field_validator("exhibits")
     @classmethod
-    def _other_readings(cls, exhibits: tuple[Exhibit, ...], info: Any) -> tuple[Exhibit, ...]:
+    def _other_readings(cls, exhibits: tuple[Exhibit, ...], info: ValidationInfo) -> tuple[Exhibit, ...]:
         """Add the rows under other readings."""
         assumptions = list(enumerate(info.data.get("assumptions", ()), 1))
         known = {f"{exhibit.id}/{row.id}" for exhibit in exhibits for row in exhibit.rows}
@@ -225,7 +233,7 @@ class Study(Setting):
         """Read the curves and templates that stand beside the study; ConfigError says what is wrong."""
         rows = {f"{exhibit.id}/{row.id}" for exhibit in self.exhibits for row in exhibit.rows}
         if self.curves:
-            self._curves = tuple(read(folder / self.curves.file, self.curves.reading))
+            self._curves = tuple(read_curves(folder / self.curves.file, self.curves.reading))
             if missing := {curve.row for curve in self._curves} - rows:
                 raise ConfigError(f"{folder / self.curves.file}: no such row: {', '.join(sorted(missing))}")
         if self.templates:
