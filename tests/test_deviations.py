@@ -8,10 +8,10 @@ import pytest
 from cifarnet import config, data, training
 from cifarnet.config import Settings
 from cifarnet.data import Dataset, Split
+from cifarnet.deviations import DEVIATIONS, Deviations
 from cifarnet.errors import ConfigError
 from cifarnet.experiments import train
 from cifarnet.nn import network
-from cifarnet.nn.deviations import DEVIATIONS, Deviations
 from cifarnet.nn.random import generator
 from cifarnet.training import State, lockstep_key
 from cifarnet.training.batches import rows_of_batches

@@ -11,12 +11,12 @@ import pytest
 
 from cifarnet import config, data, plots, training
 from cifarnet.data import Dataset, Split
+from cifarnet.deviations import Practice
 from cifarnet.errors import ConfigError, DataError, Diverged, RunError
 from cifarnet.experiments import evaluate, gradients, range_test, train
 from cifarnet.nn import gradcheck, network
 from cifarnet.nn.augmentation import variants
 from cifarnet.nn.losses import L2
-from cifarnet.nn.practice import Practice
 from cifarnet.nn.schedules import Ramp
 from cifarnet.pages import render
 from cifarnet.runs import LATEST, Run

@@ -9,7 +9,8 @@ import cifarnet
 
 PACKAGE = Path(cifarnet.__file__).parent
 ORDER = [  # a room imports those above it, and itself
-    {"errors", "version"}, {"nn"}, {"config"}, {"data"}, {"training"}, {"runs"}, {"plots"}, {"pages"}, {"experiments"},
+    {"errors", "version", "setting"}, {"nn"}, {"deviations"}, {"config"}, {"data"}, {"training"}, {"runs"}, {"plots"},
+    {"pages"}, {"experiments"},
     {"search", "student", "causes", "studies"}, {"verdicts", "export", "diagnosis"}, {"reports"}, {"api"}, {"cli"},
 ]  # fmt: skip
 LEVEL = {room: level for level, rooms in enumerate(ORDER) for room in rooms}
@@ -135,7 +136,7 @@ def test_names_are_plain_words():
 
 
 LARGE = {  # rooms that have outgrown the 1,000 lines that one should have: these numbers only go down
-    "causes": 1254, "cli": 2040, "config": 1011, "experiments": 1040, "nn": 1443, "pages": 1107, "runs": 1080,
+    "causes": 1254, "cli": 2040, "config": 1011, "experiments": 1040, "pages": 1107, "runs": 1080,
     "training": 1136,
 }  # fmt: skip
 

@@ -24,9 +24,9 @@ from cifarnet import config, reports
 from cifarnet.errors import ConfigError, RunError
 from cifarnet.experiments import pool
 from cifarnet.nn.schedules import Cyclic
-from cifarnet.nn.setting import in_steps
 from cifarnet.reports import jobs, page
 from cifarnet.runs import Folder
+from cifarnet.setting import in_steps
 from cifarnet.studies import read_studies, read_study
 from cifarnet.studies.figures import Curve, read_templates
 from cifarnet.studies.printed import Reported, quantity, resolution

@@ -13,7 +13,7 @@ from cifarnet.causes.candidates import PRIORS, STATED, Candidate
 from cifarnet.causes.likelihood import Array, quantity
 from cifarnet.causes.numbers import EARLY, MEASURES, Number, first_step, words
 from cifarnet.causes.stages import Stages
-from cifarnet.nn.deviations import DEVIATIONS
+from cifarnet.deviations import DEVIATIONS
 from cifarnet.runs.catalog import percent
 
 EQUAL = 3.0  # ratio of two likelihoods, up to which they count as equal if each were known exactly

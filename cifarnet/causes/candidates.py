@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 from cifarnet import config
 from cifarnet.config import Settings
+from cifarnet.deviations import DEVIATIONS
 from cifarnet.errors import ConfigError
-from cifarnet.nn.deviations import DEVIATIONS
 from cifarnet.nn.network import deviations_of
 from cifarnet.nn.schedules import Constant, Cyclic, Decay
 

@@ -9,14 +9,13 @@ from pydantic import BeforeValidator, Field, StringConstraints, ValidationInfo, 
 from pydantic_core import PydanticCustomError
 
 from cifarnet.config.search import BATCHES, HELD_OUT, Batches, Lambda, Search
+from cifarnet.deviations import Deviations, Practice, practice
 from cifarnet.nn.augmentation import Augmentation
-from cifarnet.nn.deviations import Deviations, practice
 from cifarnet.nn.dropout import Dropout
 from cifarnet.nn.losses import L2, CrossEntropy, Hinge, Loss
 from cifarnet.nn.optimizers import SGD, AnyOptimizer
-from cifarnet.nn.practice import Practice
 from cifarnet.nn.schedules import Anneal, AnySchedule, Cyclic, Schedule
-from cifarnet.nn.setting import LIST, WHOLE, Amount, Count, Kind, Rate, Setting, Share, as_tuple, message
+from cifarnet.setting import LIST, WHOLE, Amount, Count, Kind, Rate, Setting, Share, as_tuple, message
 
 BATCH_IMAGES = 10_000  # in each of the five training batches
 IMAGE_VALUES = 3072  # 32 x 32 x 3

@@ -9,7 +9,7 @@ from pydantic import Field, StringConstraints, field_validator
 from pydantic.json_schema import SkipJsonSchema
 
 from cifarnet.nn.schedules import N_S
-from cifarnet.nn.setting import LIST, WHOLE, Count, Setting, Steps, message
+from cifarnet.setting import LIST, WHOLE, Count, Setting, Steps, message
 
 Number = int | float
 Lambda = Annotated[float, Field(ge=0)]

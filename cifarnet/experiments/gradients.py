@@ -20,8 +20,8 @@ from cifarnet.experiments.train import create
 from cifarnet.nn.gradcheck import STEPS, TOLERANCES, Derivative, Errors, compare, derivatives
 from cifarnet.nn.network import Array, forward, named_views, weight_count
 from cifarnet.nn.random import generator
-from cifarnet.nn.setting import LIST, Setting
 from cifarnet.runs import Run
+from cifarnet.setting import LIST, Setting
 from cifarnet.training import State
 
 Method = Literal["forward", "centred", "complex-step"]

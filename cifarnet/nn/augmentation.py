@@ -13,7 +13,7 @@ from pydantic import Field
 
 from cifarnet.nn.network import Array
 from cifarnet.nn.random import generator
-from cifarnet.nn.setting import WHOLE, Amount, Setting
+from cifarnet.setting import WHOLE, Amount, Setting
 
 SHAPE = (-1, 3, 32, 32)
 BANK = 1 << 20  # Gaussian values to cut noise from; drawing 100 images' own takes 3 ms, a cut .2 ms

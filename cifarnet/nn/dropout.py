@@ -9,7 +9,7 @@ from pydantic import Field
 
 from cifarnet.nn.network import Array
 from cifarnet.nn.random import generator
-from cifarnet.nn.setting import Setting, Share
+from cifarnet.setting import Setting, Share
 
 
 class Dropout(Setting):

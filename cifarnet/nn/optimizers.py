@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import Field
 
 from cifarnet.nn.network import Array
-from cifarnet.nn.setting import Rate, Setting, Share
+from cifarnet.setting import Rate, Setting, Share
 
 BLOCK = 65_536  # values at a time stay in the cache; Adam at m = 1000: 5.9 -> 5.5 ms
 

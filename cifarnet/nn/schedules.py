@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field
 
-from cifarnet.nn.setting import Count, Factor, Growth, Rate, Setting, Steps, in_steps, message
+from cifarnet.setting import Count, Factor, Growth, Rate, Setting, Steps, in_steps, message
 
 N_S = message("must be a whole number of steps, at least 1, or text such as 2 epochs")
 CYCLES: Any = Field(1, description="How many cycles there are.")

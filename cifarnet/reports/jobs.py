@@ -22,8 +22,8 @@ from cifarnet.experiments.gradients import Check
 from cifarnet.experiments.pool import Executor, Outcome
 from cifarnet.experiments.train import write_confusion
 from cifarnet.nn.schedules import Cyclic
-from cifarnet.nn.setting import in_steps
 from cifarnet.runs import Folder, Run, environment, folders
+from cifarnet.setting import in_steps
 from cifarnet.studies.spec import Row, Study
 from cifarnet.training import NUMERICS, blas_threads, cores
 

@@ -9,7 +9,7 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import BeforeValidator, Field, model_validator
 
 from cifarnet.experiments.gradients import Method
-from cifarnet.nn.setting import Setting, as_tuple
+from cifarnet.setting import Setting, as_tuple
 
 T = TypeVar("T")
 Several = Annotated[tuple[T, ...], BeforeValidator(as_tuple)]

@@ -22,7 +22,7 @@ from cifarnet.config import Settings
 from cifarnet.errors import ConfigError
 from cifarnet.experiments.gradients import Check
 from cifarnet.nn.random import generator
-from cifarnet.nn.setting import Setting, as_tuple
+from cifarnet.setting import Setting, as_tuple
 from cifarnet.studies.figures import Curve, Floats, read_curves, read_templates
 from cifarnet.studies.printed import Measure, Name, Printed, Remark, Reported, Several, Text
 

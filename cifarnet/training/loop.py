@@ -13,9 +13,9 @@ import numpy as np
 
 from cifarnet.config import Settings
 from cifarnet.data import Dataset, Split
+from cifarnet.deviations import Practice
 from cifarnet.errors import Diverged
 from cifarnet.nn.network import Array, Buffers, backward, weight_count
-from cifarnet.nn.practice import Practice
 from cifarnet.training.batches import batches
 from cifarnet.training.evaluation import Scores, score_all
 from cifarnet.training.parallel import FirstLayer, Update, shards

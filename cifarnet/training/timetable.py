@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from cifarnet.config import Settings
-from cifarnet.nn.practice import Practice
+from cifarnet.deviations import Practice
 from cifarnet.nn.schedules import Place
 
 EVERY = 20  # updates between two samples of an average; each one costs as much as a quarter of an update
