@@ -1,6 +1,13 @@
 """The one family of exceptions: what a user can cause, each with the exit code that the command line gives it."""
 
 
+def shown(value: object) -> str:
+    """Return a path, or other text from outside, on one line of limited length, whatever it is made of."""
+    text = str(value)
+    text = text if text.isprintable() else ascii(text)
+    return text if len(text) <= 300 else f"{text[:150]}...{text[-100:]}"
+
+
 class CifarnetError(Exception):
     """Something failed that the user can put right; the message says what, where and how."""
 

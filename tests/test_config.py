@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from cifarnet import config
 from cifarnet.config import Settings, dump, flatten, load, override, plain, resolve
 from cifarnet.config.document import parse_yaml
+from cifarnet.config.keys import current_key
 from cifarnet.config.schema import Training
 from cifarnet.errors import ConfigError
 from cifarnet.nn.losses import L2, CrossEntropy
@@ -221,7 +222,7 @@ def test_jitter_is_read_as_augmentation(write):
     assert found.origins["training.augmentation.flip"] == "some.yaml:2"
     assert found.origins["training.augmentation.shift"] == "--set"
     assert "jitter" not in dump(found.settings)
-    assert config.current_key("training.jitter.flip") == "training.augmentation.flip"
+    assert current_key("training.jitter.flip") == "training.augmentation.flip"
 
 
 def test_halving_is_gone_but_null_loads_and_old_folders_do(write):

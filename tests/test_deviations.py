@@ -247,5 +247,5 @@ def test_deviations_that_contradict_are_one_clear_line(words, expected):
 def test_an_analytic_gradient_check_fails_under_a_deviation(two_layers, toy):
     split = Split(toy.X.astype(float), toy.y)
     theta = State.initial(two_layers, dtype=float).theta
-    right = training.gradient(two_layers, theta, split)
-    assert not np.allclose(training.gradient(deviating(two_layers, "relu_unmasked"), theta, split), right)
+    right = training.gradient(two_layers, theta, split, split)
+    assert not np.allclose(training.gradient(deviating(two_layers, "relu_unmasked"), theta, split, split), right)

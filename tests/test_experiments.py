@@ -19,6 +19,7 @@ from cifarnet.nn.augmentation import variants
 from cifarnet.nn.losses import L2
 from cifarnet.nn.schedules import Ramp
 from cifarnet.pages import render
+from cifarnet.plots import figures
 from cifarnet.runs import LATEST, Run
 from cifarnet.training import loop, parallel
 from tests.faults import Faults, Trainings, injected
@@ -70,7 +71,7 @@ def test_a_training_leaves_a_run_folder(tiny, dataset, tmp_path, monkeypatch):
     assert run.results["validation_accuracy"] == records[-1].validation.accuracy
     test = evaluate.evaluate([run], "test")
     assert (test.summary["accuracy"], test.summary["loss"]) == (run.results["test_accuracy"], run.results["test_loss"])
-    assert (test.name, test.source, test.same_data, test.warnings) == ("test", "synthetic", True, [])
+    assert (test.figures, test.source, test.same_data, test.warnings) == (["confusion-test"], "synthetic", True, [])
 
 
 def test_a_training_cost_from_batches_is_scored_at_the_end(trainings):
@@ -338,7 +339,7 @@ def test_every_member_sees_its_own_normalisation(pair):
     assert found.summary["accuracy"] == (P.argmax(axis=1) == y).mean()
     assert found.summary["loss"] == pytest.approx(-np.log(P[np.arange(70), y]).mean())
     assert found.summary["by_members"][-1]["mean_probability"] == found.summary["accuracy"]
-    assert (found.name, found.same_data) == ("ensemble-test", False)
+    assert (found.figures[0], found.same_data) == ("confusion-ensemble-test", False)
     expected = {f"figures/{kind}-ensemble-test.png" for kind in ("confusion", "mistakes", "members")}
     assert expected | {"confusion-ensemble-test.csv"} <= set(files(pair[0]))
     with pytest.raises(RunError, match=r"has other validation images than .* take --split test"):
@@ -353,7 +354,7 @@ def test_variants_of_images_count_by_their_mean(pair, flips, shifts, name):
     found = evaluate.evaluate([run], "test", flips=flips, shifts=shifts)
     assert found.summary["accuracy"] == (P.argmax(axis=1) == test.y).mean()
     assert found.summary["loss"] == pytest.approx(-np.log(P[np.arange(70), test.y]).mean(), rel=1e-4)
-    assert found.name == name
+    assert found.figures[0] == f"confusion-{name}"
     assert "members" not in found.summary
 
 
@@ -363,7 +364,7 @@ def test_checkpoints_are_evaluated_by_name(trainings):
     cycle = evaluate.evaluate([run], "test", checkpoint="cycle-1")
     P = network.predict(run.load_model("checkpoints/cycle-1.npz").theta, run.settings.sizes, trainings.dataset.test.X)
     assert cycle.summary["accuracy"] == (P.argmax(axis=1) == trainings.dataset.test.y).mean()
-    assert cycle.name == "cycle-1-test"
+    assert cycle.figures == ["confusion-cycle-1-test"]
     latest = evaluate.evaluate([trainings.full], "test", checkpoint="latest").summary
     assert latest == evaluate.evaluate([trainings.full], "test").summary
     assert evaluate.evaluate([run], "test", checkpoint="latest").summary["n"] == 60
@@ -380,7 +381,7 @@ def test_the_best_checkpoint_is_the_first_of_the_highest_validation_accuracy(tra
     accuracies, best = run.records["validation_accuracy"], run.read_arrays("checkpoints/best.npz", ["step"])
     assert best["step"] == run.records["step"][accuracies.argmax()]
     found = evaluate.evaluate([run], "validation", checkpoint="best")
-    assert (found.summary["accuracy"], found.name) == (accuracies.max(), "best-validation")
+    assert (found.summary["accuracy"], found.figures[0]) == (accuracies.max(), "confusion-best-validation")
     flat = {"eta_min": 1e-12, "eta_max": 1e-12, "n_s": 7, "cycles": 2}
     trainings.settings = changed(trainings.settings, training__schedule=flat)
     equal = trainings.train(trainings.start())
@@ -429,8 +430,9 @@ def test_the_rule_of_the_range_test_by_hand():
 
 
 @pytest.mark.parametrize("log", [False, True])
-def test_range_tests_leave_a_run_folder(trainings, pages, log):
+def test_range_tests_leave_a_run_folder(trainings, pages, monkeypatch, log):
     """Curves from the first to the last eta, a figure, and a config with the eta found, for every combination."""
+    monkeypatch.setattr(plots, "draw", figures.draw)
     settings = changed(trainings.settings, training__optimizer={"kind": "momentum"}, training__average=0.5)
     ramp = Ramp(eta_min=1e-4, eta_max=0.05, epochs=10, log=log, points=15)
     test = range_test.start(settings, ramp, hidden=[(5,), ()], lambdas=[0, 0.1], runs_dir=trainings.folder / "eta")
@@ -459,14 +461,15 @@ def test_range_tests_leave_a_run_folder(trainings, pages, log):
 
 def test_a_range_test_ends_where_it_diverges(trainings, monkeypatch):
     """The points before it count, the figure may fail, and the folder is complete."""
-    monkeypatch.setattr(plots, "range_test", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr(plots, "draw", figures.draw)
+    monkeypatch.setattr(plots.experiments, "range_test", lambda *_, **__: 1 / 0)
     ramp = Ramp(eta_min=1e-4, eta_max=1e12, epochs=5, log=True, points=30)
     test = range_test.start(trainings.settings, ramp, runs_dir=trainings.folder / "eta")
     assert list(test)[-1][1] < 30
     ((name, pair),) = test.run.results["found"].items()
     assert name == "hidden-6-lambda-0.01"
     assert pair["training.schedule.eta_max"] < 100
-    assert test.warnings == ["figure range-test could not be drawn: division by zero"]
+    assert test.warnings == ["the figure range-test could not be drawn: division by zero"]
 
 
 def test_only_a_schedule_with_a_range_is_tested(trainings):

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -214,6 +215,15 @@ def test_a_report_has_every_number_of_the_runs_in_the_order_of_the_assignment(ru
     assert figures and all(f"]({figure.relative_to(path.parent)})" in text for figure in figures)
     assert all(figure.read_bytes().startswith(b"\x89PNG") for figure in figures)
     assert handin.missing(runs) == {} and "Fine search" in handin.missing(runs[:3])
+
+
+def test_a_report_is_written_into_the_folder_that_is_named(runs, tmp_path, monkeypatch):
+    """Also into the one where one is, and into one whose parents are missing."""
+    monkeypatch.chdir(tmp_path)
+    for folder in (Path(), Path("a/b")):
+        report, *figures = handin.write(runs[:4], "md", folder)
+        assert report == folder / "report.md" and figures
+        assert all(file.is_file() for file in (report, *figures))
 
 
 def test_a_report_is_never_overwritten_and_needs_runs_that_have_ended(runs, tmp_path):

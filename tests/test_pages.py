@@ -187,10 +187,14 @@ def test_the_page_of_a_search_ranks_its_trials_and_says_what_is_next(folder):
     assert best["name"] == "best" and best["x"] == [-3.5], "0 stands left of the others"
 
 
-def test_the_page_of_a_search_that_learns_says_of_how_many_trials(tmp_path):
-    """Though its plan has only those that are suggested by now."""
-    plan = {"stage": "coarse", "general": False, "space": {"training.lambda": {"log10": [-5, -1]}}}
-    plan["trials"] = [{"index": i, "seed": 1, "values": {"training.lambda": 0.1}} for i in range(3)]
+LISTS = {"a": {"values": [1, 2]}, "b": {"values": [1, 2]}}
+
+
+@pytest.mark.parametrize("space", [{"training.lambda": {"log10": [-5, -1]}}, LISTS])
+def test_the_page_of_a_search_that_learns_says_of_how_many_trials(tmp_path, space):
+    """Though its plan has only those that are suggested by now; two lists are searched like ranges."""
+    plan = {"stage": "coarse", "general": False, "space": space}
+    plan["trials"] = [{"index": i, "seed": 1, "values": dict.fromkeys(space, 0.1)} for i in range(3)]
     run = started(tmp_path, "search", "tpe", files={"plan.json": plan})
     run.write("config.yaml", "search: {coarse: {sampling: tpe, trials: 9}}")
     assert kinds.view(Run(run.path)).says == ["0 of 9 trials are completed."]

@@ -191,7 +191,7 @@ def test_curves_that_are_constant_or_diverge_have_plain_scales():
 
 
 def test_everything_is_on_the_page_and_the_legend_covers_no_data():
-    figure = plots.stamp(plots.curves(records(500, last=490_000), steps_per_epoch=450), plots.SYNTHETIC)
+    figure = plots.stamp(plots.curves(records(500, last=490_000), steps_per_epoch=450))
     plots.render(figure, "png")
     box = figure.get_tightbbox()
     assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= figure.get_figwidth() and box.y1 <= figure.get_figheight()

@@ -162,6 +162,8 @@ def test_printed_numbers_mean_what_they_say(text, value, half):
     """Per cent, decimal commas, powers of ten, times; half a unit of the last digit is what the wording leaves open."""
     assert quantity(text) == pytest.approx(value, rel=1e-12)
     assert half is None or resolution(text) == pytest.approx(half, rel=1e-9)
+    with pytest.raises(ValueError, match="could not convert"):
+        quantity("")
 
 
 @pytest.mark.parametrize(
@@ -413,6 +415,7 @@ def test_gradient_errors_are_compared_by_their_power_of_ten(study):
         d = factor * 1.0 / (12.7062 * math.sqrt(1.5)) / math.sqrt(2)
         assert one(study, [10 ** (-8 - d), 10 ** (-8 + d)], "1.0000000e-8", **number).verdict == verdict
     assert math.isfinite(one(study, [0.0, 0.0, 1e-20], "1e-8", **number).low)
+    assert one(study, [0.0, 0.0, 1e-20], "0.0", **number).verdict == "incompatible"
 
 
 def test_the_deviation_is_pooled_over_an_exhibit_where_levene_allows(study):

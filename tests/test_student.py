@@ -220,14 +220,14 @@ def test_an_unknown_mistake_is_shown_as_a_picture(tmp_path):
 @pytest.mark.parametrize("sizes", [(7, 10), (7, 5, 10), (7, 5, 6, 10)])
 def test_without_mistakes_the_gradient_is_the_one_that_trains(sizes):
     problem = points.point(sizes)
-    found, right = mistakes.gradient(mistakes.passes(problem)), points.ours(problem)
+    found, right = mistakes.gradient(mistakes.passes(problem)), problem.gradient()
     assert max(points.distance(found[name], right[name]) for name in right) < 1e-12
 
 
 def test_every_mistake_changes_something():
     """With a square matrix and d unlike K each has numbers of its own."""
     problem = points.point((7, 6, 6, 10))
-    passed, seen = mistakes.passes(problem), [points.ours(problem)]
+    passed, seen = mistakes.passes(problem), [problem.gradient()]
     for mistake in mistakes.MISTAKES:
         found = mistakes.gradient(passed, [mistake])
         for other in seen:

@@ -41,8 +41,7 @@ def curves(runs: Sequence[Run]) -> Figure | None:
     if not drawn:
         return None
     figure = plots.overlay({name: run.records for name, run in zip(legends(drawn), drawn, strict=True)})
-    some_synthetic = any(run.choices.get("data.source") == "synthetic" for run in drawn)
-    return plots.stamp(figure, plots.SYNTHETIC) if some_synthetic else figure
+    return plots.stamp(figure) if any(run.is_synthetic for run in drawn) else figure
 
 
 def explain(a: Run, b: Run) -> str | None:

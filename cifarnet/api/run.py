@@ -94,8 +94,8 @@ class Run(runs.Run):
     def draw(self, name: str | None = None, axes: Any = None) -> Figure:
         """Draw one of `figures`, by default the first, on given axes or as a figure that a notebook shows.
 
-        ``curves`` take three axes, the others one; ``search`` has a figure of its own. The functions of
-        `cifarnet.plots` draw these and more from arrays. ValueError if there is no such figure.
+        ``curves`` take three axes, the others one; ``search`` and ``range-test`` have figures of their own. The
+        functions of `cifarnet.plots` draw these and more from arrays. ValueError if there is no such figure.
         """
         name = name or next(iter(self.figures), "")
         if name not in plots.FIGURES:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import threading
 from collections.abc import Generator, Iterator, Mapping
@@ -107,18 +106,11 @@ def execute(
     """
     run, stop = diagnosis.run, threading.Event()
     ends = trained(diagnosis, executor, data_dir, stop, known or {})
-    with pages.live_page(run):
-        try:
-            yield from ends
-            results = answer(diagnosis.stages)
-            run.write("best.yaml", best(diagnosis, results))
-            run.finish("completed", results=results)
-        except BaseException:
-            stop.set()
-            with contextlib.suppress(RunError):  # where the folder is the trouble, the first error says so
-                for _ in ends:  # rows of those that ended
-                    pass
-            raise
+    with pages.live_page(run), pool.stopping(stop, ends):
+        yield from ends
+        results = answer(diagnosis.stages)
+        run.write("best.yaml", best(diagnosis, results))
+        run.finish("completed", results=results)
 
 
 def best(diagnosis: Diagnosis, results: Mapping[str, Any]) -> str:

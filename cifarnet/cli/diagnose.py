@@ -76,7 +76,7 @@ class Diagnose(WithConfig, Pooled, Experiment):
                     text = f"{step.done} trainings, {step.what} "
                     bars.set_description_str(text, refresh=False)
                     advance(bars, round(1000 * step.fraction), 1000, text, quiet=self.quiet)
-        if stops.code:
+        if found.run.status != "completed":
             click.echo(f"interrupted; to go on: cifarnet diagnose --resume {found.run.path}", err=True)
             sys.exit(stops.code)
         self.show(found.run)

@@ -48,8 +48,7 @@ class Evaluate(Drawing):
         warn_synthetic(found.source)
         if not found.same_data and not self.quiet:
             warn(f"these are not the images that {' and '.join(run.name for run in runs)} was trained with")
-        path, kinds = runs[0].path, ["confusion", "mistakes", *(["members"] if "members" in found.summary else [])]
-        figures = ", ".join(f"{kind}-{found.name}.{self.formats[0]}" for kind in kinds)
+        path, figures = runs[0].path, ", ".join(f"{name}.{self.formats[0]}" for name in found.figures)
         last = [] if found.warnings else [f"\nFigures: {path}/figures/{figures}"]
         what = f"{path}, {self.checkpoint}" if self.checkpoint else str(path)
         what = f"{len(members)} networks as one" if (members := found.summary.get("members")) else what

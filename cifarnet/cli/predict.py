@@ -85,7 +85,7 @@ class Predict(WithRuns):
         images, P = np.array([pixels for _, pixels, _ in seen]), np.array([[*p.values()] for _, _, p in seen])
         figure = plots.predictions(images, P, run.model.classes, [file.name for file, _, _ in seen])
         run.formats = (self.kind,)
-        plots.save(run, {"predictions": figure}, synthetic=run.settings.data.source == "synthetic")
+        plots.save(run, {"predictions": figure})
 
 
 def best(p: dict[str, float]) -> str:

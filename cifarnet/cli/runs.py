@@ -137,7 +137,7 @@ class Show(WithRuns):
         facts |= {key: measured(key, value) for key, value in run.scores.items()}
         lines = [aligned(facts), "", aligned({key: shown(value) for key, value in run.choices.items()})]
         lines += [f"\nnote of {note}" for note in notes]
-        if kind == "train" and info["status"] in ("stale", "interrupted"):
+        if kind == "train" and run.is_stopped:
             lines.append(f"\nTo go on: cifarnet train --resume {run.path}")
         lines += [f"\nRepeat it: cifarnet train --config {run.path / 'config.yaml'}"] if kind == "train" else []
         self.answer(info | {"run": str(run.path), "notes": notes}, *lines)

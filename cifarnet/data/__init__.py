@@ -1,7 +1,6 @@
 """CIFAR-10 and synthetic data: found, checked, split and normalised; and a user's own pictures."""
 
-from cifarnet.data import images
-from cifarnet.data.dataset import Dataset, Pixels, Split, fingerprints, load
+from cifarnet.data.dataset import Dataset, Datasets, Pixels, Split, fingerprints, load
 from cifarnet.data.places import available, find, info, verify
 
-__all__ = ["Dataset", "Pixels", "Split", "available", "find", "fingerprints", "images", "info", "load", "verify"]
+__all__ = ["Dataset", "Datasets", "Pixels", "Split", "available", "find", "fingerprints", "info", "load", "verify"]

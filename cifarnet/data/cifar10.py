@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cifarnet.config import BATCH_IMAGES, IMAGE_VALUES
-from cifarnet.errors import DataError
+from cifarnet.errors import DataError, shown
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -253,15 +253,6 @@ def text(value: Any) -> str:
     return value.decode("latin1") if isinstance(value, bytes) else str(value)
 
 
-def shown(value: object) -> str:
-    """Return a path or a sentence on one line, whatever it is made of."""
-    return str(value) if str(value).isprintable() else ascii(str(value))
-
-
-def damaged(path: Path, why: str) -> DataError:
-    return DataError(f"{shown(path)} is damaged or not CIFAR-10: {why}; {CURE}")
-
-
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
     """Make one DataError of whatever the content of a file causes; errors of the disk pass."""
@@ -272,4 +263,5 @@ def reading(path: Path) -> Iterator[None]:
     except Exception as error:  # pickle, tarfile, gzip and scipy have two dozen kinds
         if isinstance(error, OSError) and not isinstance(error, gzip.BadGzipFile):
             raise
-        raise damaged(path, shown(error)[:300] or type(error).__name__) from error
+        why = shown(error) or type(error).__name__
+        raise DataError(f"{shown(path)} is damaged or not CIFAR-10: {why}; {CURE}") from error

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -18,12 +19,14 @@ from cifarnet.data import cifar10
 from cifarnet.data.cifar10 import Batch, Bytes, Cifar10
 from cifarnet.data.places import find
 from cifarnet.data.synthetic import Synthetic
+from cifarnet.errors import DataError
 
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
 
 LOG = logging.getLogger(__name__)
 BLOCK = 200  # images at a time: stays in the cache of a core
+KEPT = 4  # datasets in memory: trainings with other statistics or splits alternate
 THREADS = 2  # numpy and hashlib let go of the interpreter; more threads than memory channels gain nothing
 
 
@@ -148,6 +151,24 @@ def load(settings: Data, data_dir: Path | None = None, dtype: npt.DTypeLike = np
         release=release,
         settings=settings,
     )
+
+
+class Datasets:
+    """One copy in memory of each of the datasets that were asked for last, as ``load`` reads them."""
+
+    def __init__(self, load: Callable[[Data], Dataset]) -> None:
+        self.lock, self.read = threading.Lock(), lru_cache(KEPT)(load)
+
+    def load(self, settings: Data, fingerprint: str = "", *, test: bool = False) -> Dataset:
+        """Load images, the test images too where they are asked for; DataError if the fingerprint is another."""
+        with self.lock:  # one thread reads for all
+            dataset = self.read(settings)
+            if test:
+                _ = dataset.test
+        if fingerprint not in ("", dataset.fingerprint):
+            here = f"the images have the fingerprint {dataset.fingerprint[:12]}, those of the jobs {fingerprint[:12]}"
+            raise DataError(f"{here}; give every machine the same CIFAR-10")
+        return dataset
 
 
 def fingerprints(data_dir: Path | None = None) -> Callable[[Data], str]:

@@ -11,9 +11,9 @@ from pathlib import Path
 import requests
 from urllib3.exceptions import MaxRetryError
 
-from cifarnet.data.cifar10 import Cifar10, shown
+from cifarnet.data.cifar10 import Cifar10
 from cifarnet.data.places import look, md5, place
-from cifarnet.errors import DataError
+from cifarnet.errors import DataError, shown
 
 # The first three are known to be fast and to carry the official bytes; the source itself gives 50 to 80 kB a second.
 MIRRORS = (

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from cifarnet.data.cifar10 import Bytes, shown
-from cifarnet.errors import DataError
+from cifarnet.data.cifar10 import Bytes
+from cifarnet.errors import DataError, shown
 
 if TYPE_CHECKING:
     from PIL import Image

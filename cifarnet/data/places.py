@@ -10,8 +10,8 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from cifarnet.data.cifar10 import FORMATS, Cifar10, fingerprint, shown
-from cifarnet.errors import DataError
+from cifarnet.data.cifar10 import FORMATS, Cifar10, fingerprint
+from cifarnet.errors import DataError, shown
 
 CACHE = "the user's cache"
 ARCHIVE_BYTES = 200_000_000  # no archive of CIFAR-10 is larger

@@ -24,7 +24,7 @@ from cifarnet.runs import Run
 from cifarnet.runs.environment import environment
 from cifarnet.student.calling import Session, Student, understand
 from cifarnet.student.code import Raised
-from cifarnet.student.points import IMAGES, LAMBDA, ours, point
+from cifarnet.student.points import IMAGES, LAMBDA, point
 from cifarnet.student.values import Unfit
 from cifarnet.training import blas_threads
 
@@ -77,7 +77,7 @@ class CodeCheck:
         self.run.write_arrays("gradients.npz", worst.answer.gradient | right)
         if worst.answer.gradient["W1"].shape == worst.right["W1"].shape:
             figure = plots.FIGURES["error_W1"].draw(self.run)
-            plots.save(self.run, {"error_W1": figure}, synthetic=False)
+            plots.save(self.run, {"error_W1": figure})
 
 
 def case(student: Student, problem: Problem) -> Case:
@@ -97,7 +97,7 @@ def case(student: Student, problem: Problem) -> Case:
         settings = problem.settings
         where = f"with layers {settings.sizes}, lambda {settings.training.lam:g} and n = {settings.training.batch_size}"
         raise CodeError(f"{where}: {student.code.explain(error, session.module)}") from error
-    return Case(problem, answer, ours(problem), numerical, cost)
+    return Case(problem, answer, problem.gradient(), numerical, cost)
 
 
 def derivative(session: Session, problem: Problem, chosen: Array) -> Array:

@@ -15,7 +15,7 @@ from cifarnet.diagnosis.mistakes import Mistake, Pass, gradient, passes
 from cifarnet.experiments.gradients import Problem
 from cifarnet.nn.network import Array, views, weight_count
 from cifarnet.student.calling import Answer, Session, Student
-from cifarnet.student.points import distance, ours, point
+from cifarnet.student.points import distance, point
 
 TOLERANCE, NUMERICAL = 1e-9, 1e-6  # of a gradient compared with ours; of a cost, and of a numerical gradient
 SAME = 1e-6  # a mistake's numbers are the student's
@@ -183,7 +183,7 @@ def notes(student: Student) -> list[str]:
     Ws, bs = views(problem.theta, problem.settings.sizes)
     Ws[0][:, 0] = bs[0][0] = 0
     answer, one_at_zero = Session(student).gradient(problem), gradient(passes(problem), [mistakes.AT_ZERO])
-    if not answer.is_near(ours(problem), TOLERANCE) and answer.is_near(one_at_zero, SAME):
+    if not answer.is_near(problem.gradient(), TOLERANCE) and answer.is_near(one_at_zero, SAME):
         return [f"{mistakes.AT_ZERO}: {mistakes.AT_ZERO.right}."]
     return []
 

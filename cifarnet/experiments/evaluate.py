@@ -26,14 +26,14 @@ CHUNK = 2000  # images at a time: of each there may be hundreds of variants, of 
 class Evaluated:
     """What networks do on a set of images: of which source, and whether they were trained on the same data.
 
-    Figures are called confusion-NAME and so on; ``warnings`` says what could not be kept in the run folder.
+    ``figures`` are the names of those that are in the run folder; ``warnings`` says what could not be kept in it.
     """
 
     summary: dict[str, Any]
     source: str
     same_data: bool
-    name: str
-    warnings: Sequence[str] = ()
+    figures: Sequence[str]
+    warnings: Sequence[str]
 
 
 class Member(NamedTuple):
@@ -93,16 +93,16 @@ def evaluate(
         summary |= of_members(members, np.stack(Ps), images.y)
     words = {checkpoint: checkpoint, "flips": flips, f"shifts-{shifts}": shifts, "ensemble": len(members) > 1}
     name = "-".join([*(str(word) for word, there in words.items() if there), split])
-    warnings: list[str] = []
+    warnings, drawn = list[str](), dict[str, Any]()
     with warned(warnings, "the figures could not be kept"):
         run = Run(runs[0].path)
         run.formats = formats
         write_confusion(run, name, np.array(summary["confusion"]), dataset.classes)
-        plots.save(run, figures(name, dataset, images, P, summary), synthetic=dataset.source == "synthetic")
+        plots.save(run, drawn := figures(name, dataset, images, P, summary))
         if run.status != "running":
             pages.write(run)
     known = {run.environment.get("data", {}).get("fingerprint") for run in runs}
-    return Evaluated(summary, dataset.source, known == {dataset.fingerprint}, name, warnings)
+    return Evaluated(summary, dataset.source, known == {dataset.fingerprint}, list(drawn), warnings)
 
 
 def networks(runs: Sequence[Run], checkpoint: str | None, cycles: bool) -> Iterator[Member]:

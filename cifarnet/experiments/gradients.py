@@ -60,11 +60,15 @@ class Problem:
         """Yield the numerical gradient, coordinate by coordinate; without a step h, by the method's own."""
         return derivatives(self.probe, self.theta, method, h or STEPS[method])
 
+    def gradient(self) -> dict[str, Array]:
+        """Return the gradient that trains, by the very code of an update."""
+        g = training.gradient(self.settings, self.theta, self.images, self.before)
+        return named_views(g, self.settings.sizes)
+
     def errors(self, numerical: Sequence[Derivative]) -> list[Errors]:
-        """Compare the gradient of an update with a numerical one, parameter by parameter."""
-        analytic = training.gradient(self.settings, self.theta, self.images, before=self.before)
-        parts = (analytic, np.array([d.value for d in numerical]), np.array([d.crossed for d in numerical]))
-        ga, gn, crossed = (named_views(part, self.settings.sizes) for part in parts)
+        """Compare the gradient with a numerical one, parameter by parameter."""
+        parts = np.array([d.value for d in numerical]), np.array([d.crossed for d in numerical])
+        ga, (gn, crossed) = self.gradient(), (named_views(part, self.settings.sizes) for part in parts)
         return [compare(name, ga[name], gn[name], crossed[name]) for name in ga]
 
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 import math
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPoolExecutor, wait
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 
 from cifarnet import data, training
 from cifarnet.config import Data, Settings
-from cifarnet.data import Dataset
+from cifarnet.data import Dataset, Datasets
 from cifarnet.errors import CifarnetError, ConfigError, DataError, Diverged, RunError
 from cifarnet.experiments.gradients import Check
 from cifarnet.experiments.train import final
@@ -29,7 +30,6 @@ from cifarnet.training import NUMERICS, Record, State
 from cifarnet.version import RELEASE
 
 LOCKSTEP = 4  # trainings in a group: eight take as long
-KEPT = 4  # datasets in memory: trainings with other statistics or splits alternate
 PATIENCE = 0.1  # seconds after which a caller may stop
 TIMEOUT = 10  # seconds for a scheduler to answer and for a first worker to be there
 
@@ -109,6 +109,18 @@ def run(
         raise
 
 
+@contextmanager
+def stopping(stop: threading.Event, ends: Iterator[Any]) -> Iterator[None]:
+    """Where the block is left by an exception, stop the jobs, and let those that ended be taken in."""
+    try:
+        yield
+    except BaseException:
+        stop.set()
+        with suppress(RunError):  # where the folder is the trouble, the first error says so
+            deque(ends, 0)
+        raise
+
+
 def outcomes(future: Future[list[Outcome]], group: Group, stop: threading.Event) -> list[Outcome]:
     """Return how a group ended; an unexpected error, such as a worker lost again and again, fails all of it."""
     try:
@@ -133,7 +145,7 @@ def executor(
 @contextmanager
 def local(jobs: int | None = None, threads: int = 1, data_dir: Path | None = None) -> Iterator[Executor]:
     """Run ``jobs`` groups at a time, by default one a core, in threads of this process; images are there once."""
-    workers, datasets = jobs or training.cores(), Datasets(data_dir)
+    workers, datasets = jobs or training.cores(), Datasets(lambda settings: data.load(settings, data_dir))
     with ThreadPoolExecutor(workers, "job") as pool:
 
         def submit(group: Group, stop: threading.Event) -> Future[list[Outcome]]:
@@ -206,25 +218,7 @@ def work_there(
     return work(group, THERE, threads, threading.Event()) if group else []
 
 
-class Datasets:
-    """One copy in memory of each of the datasets that were asked for last."""
-
-    def __init__(self, data_dir: Path | None = None) -> None:
-        self.lock, self.read = threading.Lock(), lru_cache(KEPT)(lambda settings: data.load(settings, data_dir))
-
-    def load(self, settings: Data, fingerprint: str = "", *, test: bool = False) -> Dataset:
-        """Load images, the test images too where they are asked for; DataError if the fingerprint is another."""
-        with self.lock:  # one thread reads for all
-            dataset = self.read(settings)
-            if test:
-                _ = dataset.test
-        if fingerprint not in ("", dataset.fingerprint):
-            here = f"the images have the fingerprint {dataset.fingerprint[:12]}, those of the jobs {fingerprint[:12]}"
-            raise DataError(f"{here}; give every machine the same CIFAR-10")
-        return dataset
-
-
-THERE = Datasets()  # of a process that is a worker of a cluster
+THERE = Datasets(data.load)  # of a process that is a worker of a cluster
 
 
 def work(group: Group, datasets: Datasets, threads: int, stop: threading.Event) -> list[Outcome]:

@@ -14,15 +14,14 @@ from cifarnet import config, data, pages, plots, training
 from cifarnet.config import Settings
 from cifarnet.data import Dataset, Split
 from cifarnet.errors import ConfigError, Diverged, RunError
-from cifarnet.experiments.train import create, warned
+from cifarnet.experiments.train import create
 from cifarnet.nn.schedules import Anneal, Cyclic, Ramp
+from cifarnet.plots.figures import CHOSEN
 from cifarnet.plots.style import Floats
 from cifarnet.runs import FORMATS, Run
 from cifarnet.training import Record, State
 
 IMAGES = 2000  # of the validation images, the first ones: looking at all would take longer than the training
-KEYS = ("training.schedule.eta_min", "training.schedule.eta_max")
-COLUMNS = ("eta", "accuracy", "loss")
 SMOOTH = 5  # points that an accuracy is averaged over
 RULE = (
     f"Rule: eta_max is where the validation accuracy, averaged over {SMOOTH} points, is highest; eta_min is where the "
@@ -82,7 +81,6 @@ class RangeTest:
 
     def __iter__(self) -> Generator[tuple[str, int, int], None, None]:
         """Yield the name of a test, and how many of how many updates are made."""
-        curves: dict[str, dict[str, Floats]] = {}
         found: dict[str, dict[str, float]] = {}
         with training.blas_threads(1), pages.live_page(self.run) as refresh:
             for name, settings in self.tests.items():
@@ -97,14 +95,11 @@ class RangeTest:
                             losses.clear()
                             refresh()
                         yield name, record.step, self.ramp.updates(epoch)
-                curves[name] = {column: np.array([point[column] for point in points]) for column in COLUMNS}
-                found[name] = suggest(curves[name]["eta"], curves[name]["accuracy"])
+                found[name] = suggest(*(np.array([point[key] for point in points]) for key in ("eta", "accuracy")))
                 self.run.write(f"{name}.yaml", config.dump(config.override(settings, found[name], "find-eta")))
-            with warned(self.warnings, "figure range-test could not be drawn"):
-                chosen = {name: (pair[KEYS[0]], pair[KEYS[1]]) for name, pair in found.items()}
-                figure = plots.range_test(curves, chosen, log=self.ramp.log)
-                plots.save(self.run, {"range-test": figure}, synthetic=self.dataset.source == "synthetic")
-            self.run.finish("completed", results={"rule": RULE, "found": found})
+            self.run.update(results={"rule": RULE, "found": found})
+            self.warnings += plots.draw(self.run)
+            self.run.finish("completed")
 
     def rising(self, settings: Settings) -> Generator[Record, None, None]:
         """Train by the settings, their optimizer, dropout and augmentation included, while eta rises."""
@@ -123,4 +118,4 @@ def suggest(eta: Floats, accuracy: Floats) -> dict[str, float]:
     best = half + int(np.convolve(accuracy, np.ones(SMOOTH) / SMOOTH, "valid").argmax())
     height = accuracy[best - half : best + half + 1].mean()
     start = int(np.argmax(accuracy >= accuracy[0] + (height - accuracy[0]) / 10))
-    return {key: float(f"{eta[at]:.1e}") for key, at in zip(KEYS, (start, best), strict=True)}
+    return {key: float(f"{eta[at]:.1e}") for key, at in zip(CHOSEN, (start, best), strict=True)}

@@ -23,7 +23,7 @@ from cifarnet.data import Dataset, Split
 from cifarnet.errors import Diverged, RunError
 from cifarnet.nn.model import Model
 from cifarnet.plots.style import Floats
-from cifarnet.runs import FORMATS, LATEST, Run
+from cifarnet.runs import FORMATS, LATEST, Run, csv_text
 from cifarnet.runs.environment import differences, environment
 from cifarnet.training import NUMERICS, Record, State
 
@@ -203,6 +203,7 @@ class Training:
         """Update the network to its end, with a row and a checkpoint for each measurement, and now and then a page."""
         best = max(self.run.records["validation_accuracy"], default=0.0) if self.state.step else -1.0  # so far
         records = training.train(self.state, self.dataset, self.settings, self.threads)
+        timetable = training.Timetable(self.settings, self.settings.steps_per_epoch)
         with contextlib.closing(records):
             for record in records:
                 if record.validation:  # as always at the end of a cycle
@@ -211,7 +212,7 @@ class Training:
                     if record.validation.accuracy > best:
                         best = record.validation.accuracy
                         self.run.write_arrays(BEST, self._model())
-                    if training.ends_cycle(self.settings, record.step):
+                    if timetable.ends_cycle(record.step):
                         self.run.write_arrays(f"checkpoints/cycle-{record.cycle}.npz", self._model())
                     if record.step:
                         self._checkpoint()
@@ -236,7 +237,7 @@ class Training:
         end, P = final(self.settings, dataset, state, last, self.threads)
         write_confusion(run, "test", end.confusion, dataset.classes)
         with warned(self.warnings, "the mistakes could not be drawn"):
-            plots.save(run, mistakes(dataset, dataset.test, P), synthetic=dataset.source == "synthetic")
+            plots.save(run, mistakes(dataset, dataset.test, P))
         run.finish("completed", results=end.results)
 
 
@@ -297,7 +298,7 @@ def model(dataset: Dataset, state: State, theta: NDArray[Any]) -> Model:
 
 def write_confusion(run: Run, name: str, matrix: NDArray[np.int64], classes: Sequence[str]) -> None:
     """Write counts (K, K), a row for each true class, as confusion-NAME.csv."""
-    run.write(f"confusion-{name}.csv", "".join(",".join(map(str, row)) + "\n" for row in [classes, *matrix.tolist()]))
+    run.write(f"confusion-{name}.csv", csv_text([classes, *matrix.tolist()]))
 
 
 @contextlib.contextmanager

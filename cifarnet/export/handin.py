@@ -134,12 +134,13 @@ def write(runs: Sequence[Run], to: str, folder: Path) -> list[Path]:
     content = {
         "sections": sections,
         "runs": Table("The runs, by folder", ["run", "folder", "cifarnet", "images"], origins),
-        "synthetic": plots.SYNTHETIC if any(run.settings.data.source == "synthetic" for run in runs) else "",
+        "synthetic": plots.SYNTHETIC if any(run.is_synthetic for run in runs) else "",
     }
     pictures = [] if to == "html" else [picture for section in sections for picture in section.pictures]
-    Folder(folder.parent).write(f"{folder.name}/{path.name}", forms.fill(to, content))
-    for picture in pictures:
-        Folder(folder).write(picture.file, picture.content)
+    there = Folder(folder).make()
+    for picture in pictures:  # before the report, which is never overwritten
+        there.write(picture.file, picture.content)
+    there.write(path.name, forms.fill(to, content))
     return [path, *(folder / picture.file for picture in pictures)]
 
 
@@ -211,8 +212,8 @@ def picture(run: Run, name: str, kinds: Sequence[str]) -> tuple[str, bytes] | No
     spec = plots.FIGURES.get(name)
     if kinds[0] not in there and spec and spec.available(run):
         figure = spec.draw(run)
-        if run.settings.data.source == "synthetic":
-            plots.stamp(figure, plots.SYNTHETIC)
+        if run.is_synthetic:
+            plots.stamp(figure)
         return kinds[0], plots.render(figure, kinds[0])
     return (there[0], run.read_bytes(f"figures/{name}.{there[0]}")) if there else None
 

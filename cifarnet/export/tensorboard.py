@@ -38,7 +38,7 @@ def files(run: Run) -> dict[str, bytes]:
 def scalars(run: Run) -> Iterator[tuple[str, int, float]]:
     """Yield every measurement as tag, step and value; training and validation are one group."""
     records = run.records
-    for column in records.keys() - {"step"}:
+    for column in (name for name in records if name != "step"):
         split, _, name = column.partition("_")
         for step, value in zip(records["step"].tolist(), records[column].tolist(), strict=True):
             if np.isfinite(value):
@@ -49,6 +49,6 @@ def pixels(figure: Any, run: Run) -> NDArray[np.uint8]:
     """Return a figure as an image, (height, width, 3)."""
     from PIL import Image
 
-    if run.settings.data.source == "synthetic":
-        plots.stamp(figure, plots.SYNTHETIC)
+    if run.is_synthetic:
+        plots.stamp(figure)
     return np.asarray(Image.open(io.BytesIO(plots.render(figure, "png"))).convert("RGB"))

@@ -17,7 +17,6 @@ EPS = 1e-15  # below it a relative error compares rounding with rounding
 class Derivative(NamedTuple):
     """One numerical derivative, and whether the steps taken for it crossed a kink of the cost."""
 
-    coordinate: int
     value: float
     crossed: bool
 
@@ -58,14 +57,14 @@ def derivatives(probe: Probe, theta: Vector, method: str, h: float) -> Iterator[
         at[i] = theta[i] + h * (1j if method == "complex-step" else 1)
         above, side_above = probe(at)
         if method == "complex-step":
-            found = Derivative(i, above.imag / h, False)
+            found = Derivative(above.imag / h, False)
         elif method == "forward":
-            found = Derivative(i, (above - here) / h, not np.array_equal(side, side_above))
+            found = Derivative((above - here) / h, not np.array_equal(side, side_above))
         else:
             at[i] = theta[i] - h
             below, side_below = probe(at)
             crossed = not (np.array_equal(side, side_above) and np.array_equal(side, side_below))
-            found = Derivative(i, (above - below) / (2 * h), crossed)
+            found = Derivative((above - below) / (2 * h), crossed)
         at[i] = theta[i]
         yield found
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from cifarnet import plots
-from cifarnet.pages.kinds import STOPPED, Cell, Table, View
+from cifarnet.pages.kinds import Cell, Table, View
 from cifarnet.runs import Run
 from cifarnet.runs.catalog import percent
 
@@ -21,7 +21,7 @@ def content(run: Run) -> View:
     """Return what a diagnosis has to show; before its end, how to go on."""
     results = run.results
     if not results:
-        going = {"Go on": f"cifarnet diagnose --resume {run.path}"} if run.status in STOPPED else {}
+        going = {"Go on": f"cifarnet diagnose --resume {run.path}"} if run.is_stopped else {}
         return View(says=["The trainings are not done yet."], commands=going)
     candidates = results["candidates"]
     stated = [c for c in candidates if c["kind"] == "as stated"]

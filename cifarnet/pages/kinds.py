@@ -21,7 +21,6 @@ from cifarnet.runs.trials import short, standings
 
 POINTS = 400  # of a curve: as many as one sees
 SPLITS = {"train": "training", "validation": "validation"}
-STOPPED = ("interrupted", "stale", "failed")
 CONFUSION = "confusion-test.csv"
 
 
@@ -69,7 +68,7 @@ def training(run: Run) -> View:
     scores, splits = run.scores, {"test": "test", "validation": "validation", "train": "training"}
     known = {shown: scores[key] for split, shown in splits.items() if (key := f"{split}_accuracy") in scores}
     found = View([(percent(score), f"of the {split} images classified rightly") for split, score in known.items()])
-    if run.status in STOPPED:
+    if run.is_stopped:
         found.commands["Go on"] = f"cifarnet train --resume {run.path}"
     if run.status == "completed":
         found.commands["Evaluate it"] = f"cifarnet evaluate {run.path}"
@@ -100,7 +99,7 @@ def curves(run: Run, records: Mapping[str, Floats]) -> list[plots.Chart | None]:
         for name, label in PANELS.items()
     ]
     steps, etas = eta_of(run, 4 * POINTS)
-    so_far = steps <= (records["step"][-1] if run.status in STOPPED else steps[-1])
+    so_far = steps <= (records["step"][-1] if run.is_stopped else steps[-1])
     rate = plots.Series("learning rate", *corners(steps[so_far].astype(float), etas[so_far]))
     return [*found, plots.chart("learning rate η", "update step", [rate], marks=ends)]
 
@@ -141,7 +140,7 @@ def search(run: Run) -> View:
     names, count = short(space), len({trial["index"] for trial in plan["trials"]})
     stages = run.settings.search
     part = stages and getattr(stages, plan["stage"])
-    if part and part.sampling == "tpe" and not all("values" in axis for axis in space.values()):
+    if part and part.sampling == "tpe" and (len(space) > 1 or "values" not in next(iter(space.values()))):
         count = max(count, part.trials)  # some are not planned yet
     found = View(
         says=[f"{len(done)} of {count} trials are completed."],
@@ -197,7 +196,7 @@ def against(key: str, log: bool, run: Run, done: Sequence[Mapping[str, Any]]) ->
 def next_commands(run: Run, plan: Mapping[str, Any]) -> dict[str, str]:
     """Return what to call next: to finish a search, to search finer, or to train with the best."""
     command = "search" if plan["general"] else "search-lambda"
-    if run.status in STOPPED:
+    if run.is_stopped:
         return {"Go on": f"cifarnet {command} --resume {run.path}"}
     if run.status != "completed":
         return {}
@@ -238,7 +237,7 @@ def gradient_check(run: Run) -> View:
 
 def again(run: Run) -> dict[str, str]:
     """Return the command that repeats a run which was stopped; that of a student's code has no settings."""
-    stopped = run.status in STOPPED and "network.hidden" in run.choices
+    stopped = run.is_stopped and "network.hidden" in run.choices
     return {"Do it again": f"cifarnet {run.kind} --config {run.path / 'config.yaml'}"} if stopped else {}
 
 

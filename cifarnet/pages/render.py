@@ -69,7 +69,7 @@ def live_page(run: Run) -> Iterator[Callable[[], None]]:
 def write_index(runs_dir: Path, runs: Sequence[Run]) -> Path:
     """Write an index over runs, and run.html into each that can be read; RunError if a page cannot be written."""
     readable = [run for run in runs if run.status != "unreadable"]
-    some_synthetic = any(map(synthetic, readable))
+    some_synthetic = any(run.is_synthetic for run in readable)
     Folder(runs_dir).write("index.html", html("index.html.j2", index(readable) | {"synthetic": some_synthetic}))
     for run in readable:
         write(run)
@@ -116,7 +116,7 @@ def content(run: Run) -> dict[str, Any]:
         "now": f"{datetime.now():%H:%M:%S}",
         "time": catalog.duration(info["seconds"]) if "seconds" in info else "",
         "error": info.get("error", ""),
-        "synthetic": synthetic(run),
+        "synthetic": run.is_synthetic,
         "has_index": (run.path.parent / "index.html").is_file(),
         "results": [
             (key, catalog.measured(key, value)) for key, value in run.scores.items() if not key.endswith("accuracy")
@@ -129,10 +129,6 @@ def content(run: Run) -> dict[str, Any]:
             for title, values in {"Settings": run.choices, "Environment": environment(run)}.items()
         },
     }
-
-
-def synthetic(run: Run) -> bool:
-    return bool(run.choices.get("data.source") == "synthetic")
 
 
 def environment(run: Run) -> dict[str, Any]:

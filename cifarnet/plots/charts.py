@@ -175,9 +175,8 @@ def sparkline(y: Floats) -> str:
 
 def _text(x: float, y: float, text: str, anchor: str, tick: str, colour: str = "rule") -> str:
     """Write a text and draw the line that it names."""
-    return (
-        f'<path d="{tick}" stroke="var(--{colour})"/><text x="{x}" y="{y}" text-anchor="{anchor}">{escape(text)}</text>'
-    )
+    line = f'<path d="{tick}" stroke="var(--{colour})"/>'
+    return f'{line}<text x="{x}" y="{y}" text-anchor="{anchor}">{escape(text)}</text>'
 
 
 def _line(s: Series, x: Scale, y: Scale) -> str:

@@ -95,7 +95,7 @@ FIGURES = {
         "Range test",
         "Validation accuracy and loss of the batches against a rising learning rate",
         range_test,
-        lambda run: run.kind == "find-eta" and run.status == "completed",
+        lambda run: run.kind == "find-eta" and "found" in run.results,
     ),
     "search": Spec(
         "All settings at once",
@@ -122,16 +122,16 @@ def draw(run: Run, figures: Mapping[str, Spec] = FIGURES) -> list[str]:
     for name, spec in figures.items():
         try:
             if spec.available(run):
-                save(run, {name: spec.draw(run)}, synthetic=run.settings.data.source == "synthetic")
+                save(run, {name: spec.draw(run)})
         except Exception as error:  # matplotlib has a hundred
             failed.append(f"the figure {name} could not be drawn: {error}")
     return failed
 
 
-def save(run: Run, figures: Mapping[str, Figure], synthetic: bool) -> None:
+def save(run: Run, figures: Mapping[str, Figure]) -> None:
     """Write figures into the folder of a run, in its formats and, for its page, some as SVG; synthetic ones say so."""
     for name, figure in figures.items():
-        if synthetic:
-            style.stamp(figure, style.SYNTHETIC)
+        if run.is_synthetic:
+            style.stamp(figure)
         for kind in dict.fromkeys([*run.formats, *(["svg"] if name.startswith(PAGED) else [])]):
             run.write(f"figures/{name}.{kind}", style.render(figure, kind))

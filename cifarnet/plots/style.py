@@ -120,14 +120,15 @@ def render(figure: Figure, kind: str) -> bytes:
 
 
 @ours()
-def stamp(figure: Figure, text: str) -> Figure:
-    """Write a warning above everything else."""
+def stamp(figure: Figure) -> Figure:
+    """Write above everything else that the data are synthetic."""
     before = figure.get_figheight()
     figure.set_figheight(before + LINE)
     for axes in figure.axes:
         x, y, width, height = axes.get_position().bounds
         axes.set_position((x, y * before / (before + LINE), width, height * before / (before + LINE)))
-    figure.text(0.99, 1 - 0.03 / figure.get_figheight(), text, ha="right", va="top", color=STAMP, fontweight="bold")
+    look: dict[str, Any] = {"ha": "right", "va": "top", "color": STAMP, "fontweight": "bold"}
+    figure.text(0.99, 1 - 0.03 / figure.get_figheight(), SYNTHETIC, **look)
     return figure
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -18,7 +16,7 @@ from tabulate import tabulate
 from cifarnet import pages
 from cifarnet.reports import jobs
 from cifarnet.reports.figures import figure, over_lambda
-from cifarnet.runs import Folder, Run
+from cifarnet.runs import Folder, Run, csv_text
 from cifarnet.runs.catalog import duration, percent
 from cifarnet.studies.figures import Curve
 from cifarnet.studies.printed import Measure, Reported
@@ -189,17 +187,14 @@ class Report:
 
     def table(self) -> str:
         """Return numbers.csv; our own times are left out, as they differ from run to run."""
-        out = io.StringIO()
-        writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(Entry._fields)
+        rows: list[Sequence[str | float]] = [Entry._fields]
         points = [e for s in self.studies for exhibit, row, c in self.curves[s.id]
                   for e in compare.points(s, exhibit, row, c)]  # fmt: skip
         for e in (*(e for found in self.entries.values() for e in found), *points):
             timeless = e._replace(mean=math.nan, std=math.nan, difference=math.nan) if e.quantity == "seconds" else e
-            cells: list[str | float] = ["" if v != v else f"{v:.6g}" if isinstance(v, float) else v for v in timeless]
-            cells[6] = "" if math.isnan(e.reported) else e.reported  # to its last digit
-            writer.writerow(cells)
-        return out.getvalue()
+            cells = {k: f"{v:.6g}" if isinstance(v, float) and v == v else v for k, v in timeless._asdict().items()}
+            rows.append([*(cells | {"reported": e.reported}).values()])  # to its last digit
+        return csv_text(rows)
 
     def markdown(self) -> str:
         """Return report.md: the tables of the page without its figures."""

@@ -86,12 +86,14 @@ def explain(
         found |= causes_of(diagnosis, study, command(study, exhibit, source))
         Folder(folder).write_json(CAUSES, found)
         yield Progress(number + 1, total, (number + 1) / total, name)
+    done = jobs.recorded(folder / "trainings")
     for number, (study, exhibit) in enumerate(gradients, len(todo)):
-        checks, done = steps.tasks(study, exhibit, fingerprint), jobs.recorded(folder / "trainings")
+        checks = steps.tasks(study, exhibit, fingerprint)
         missing = {task.key: task for several in checks.values() for task in several if task.key not in done}
         for _ in jobs.carry_out(list(missing.values()), folder / "trainings", executor):
             yield Progress(number, total, number / total, f"{study.id}/{exhibit.id}")
-        found |= steps.explain(report, study, exhibit, checks)
+        done = jobs.recorded(folder / "trainings") if missing else done
+        found |= steps.explain(report, study, exhibit, checks, done)
     Folder(folder).write_json(CAUSES, found)  # also where nothing differs any more
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from cifarnet.reports import jobs
 from cifarnet.reports.jobs import Fingerprint, Scope, Task
 from cifarnet.reports.page import Report
+from cifarnet.runs import Run
 from cifarnet.studies.spec import Exhibit, Row, Study
 from cifarnet.verdicts import compare
 from cifarnet.verdicts.compare import Entry
@@ -48,13 +49,12 @@ def task(name: str, row: Row, seed: int, factor: float, fingerprint: Fingerprint
     return Task(jobs.key(settings, check, images), settings, images, check, (name,))
 
 
-def explain(report: Report, study: Study, exhibit: Exhibit, tasks: Tasks) -> dict[str, Any]:
-    """Return causes as causes.json has them, once the tasks are recorded.
+def explain(report: Report, study: Study, exhibit: Exhibit, tasks: Tasks, done: Mapping[str, Run]) -> dict[str, Any]:
+    """Return causes as causes.json has them, from the tasks that are recorded, by their keys.
 
     Named is the step with which most are compatible, beside those that are, if that is more than as they are here.
     """
-    done, alone = jobs.recorded(report.folder / "trainings"), study.model_copy(update={"exhibits": (exhibit,)})
-    others = {}
+    alone, others = study.model_copy(update={"exhibits": (exhibit,)}), {}
     for factor, several in tasks.items():
         found: dict[str, list[dict[str, float]]] = {}
         for one in several:

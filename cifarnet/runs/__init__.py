@@ -2,6 +2,6 @@
 
 from cifarnet.runs.environment import differences, environment
 from cifarnet.runs.run import FORMATS, KINDS, LATEST, Run
-from cifarnet.runs.storage import Folder, folders
+from cifarnet.runs.storage import Folder, csv_text, folders
 
-__all__ = ["FORMATS", "KINDS", "LATEST", "Folder", "Run", "differences", "environment", "folders"]
+__all__ = ["FORMATS", "KINDS", "LATEST", "Folder", "Run", "csv_text", "differences", "environment", "folders"]

@@ -242,9 +242,7 @@ def full_key(name: str, runs: Sequence[Run], option: str) -> str:
         return name if name in known or not ends else ends[0]
     by_end = {key.rpartition(".")[2]: key for key in known} | {key: key for key in known}
     near = ends or [by_end[key] for key in difflib.get_close_matches(name, by_end, 3)]
-    others = "a setting such as training.lambda, or " + ", ".join(
-        dict.fromkeys(column.key for column in COLUMNS.values())
-    )
+    others = ", ".join(["a setting such as training.lambda", *dict.fromkeys(c.key for c in COLUMNS.values())])
     raise ConfigError(f"{option} {name}: no run has such a value; try {', '.join(sorted(set(near))) or others}")
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
+import socket
 import sys
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +39,15 @@ def environment() -> dict[str, Any]:
         "git_commit": git("rev-parse", "HEAD") or source(),
         "git_diff": (git("diff", "--no-ext-diff", "--no-color", "HEAD") or "")[:DIFF_LIMIT] or None,
     }
+
+
+def process() -> dict[str, Any]:
+    """Return which process this is."""
+    return {"pid": os.getpid(), "host": socket.gethostname()}
+
+
+def now() -> str:
+    return datetime.now().astimezone().isoformat(timespec="seconds")
 
 
 def facts(environment: Mapping[str, Any]) -> dict[str, Any]:

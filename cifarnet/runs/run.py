@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import socket
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -13,10 +12,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cifarnet.errors import RunError
+from cifarnet.errors import RunError, shown
 from cifarnet.runs import storage
-from cifarnet.runs.environment import flatten
-from cifarnet.runs.storage import Folder, reading, shown
+from cifarnet.runs.environment import flatten, now, process
+from cifarnet.runs.storage import Folder, reading
 
 if TYPE_CHECKING:  # a thousand runs are listed before numpy would be imported
     from concurrent.futures import Future, ThreadPoolExecutor
@@ -86,8 +85,7 @@ class Run(Folder):
             raise RunError(f"{shown(runs_dir)}: there are no runs yet; cifarnet train makes one")
         runs = [cls.listed(path) for path in sorted(paths, key=lambda path: path != linked)]
         fit = [run for run in runs if not need or run.has(need)] or runs
-        stopped = (run for run in fit if need == "training" and run.status in ("interrupted", "stale", "failed"))
-        return cls(next(stopped, fit[0]).path)
+        return cls(next((run for run in fit if need == "training" and run.is_stopped), fit[0]).path)
 
     @classmethod
     def create(
@@ -110,7 +108,7 @@ class Run(Folder):
         runs_dir = storage.expand(runs_dir)
         name = f"{datetime.now():%Y%m%d-%H%M%S}-{kind}-{settings.label}"
         part = runs_dir / f".{name}.{os.getpid()}-{threading.get_ident()}.part"
-        run = cls(part, {"kind": kind, "label": settings.label, "status": "running", **_process(), "started": _now()})
+        run = cls(part, {"kind": kind, "label": settings.label, "status": "running", **process(), "started": now()})
         try:
             runs_dir.mkdir(parents=True, exist_ok=True)
             part.mkdir()
@@ -161,7 +159,7 @@ class Run(Folder):
 
     @property
     def kind(self) -> str:
-        """train, search, gradcheck or find-eta."""
+        """train, search, gradcheck, find-eta or diagnose."""
         return str(self.info.get("kind", ""))
 
     @property
@@ -172,6 +170,11 @@ class Run(Folder):
     def status(self) -> str:
         """running, completed, interrupted, diverged, failed, or stale: its process is gone."""
         return str(self.info["status"])
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether it was left before its end, and can go on."""
+        return self.status in ("interrupted", "stale", "failed")
 
     @property
     def results(self) -> dict[str, Any]:
@@ -204,6 +207,11 @@ class Run(Folder):
                 tried = [value for name, value in best.items() if f".{key}".endswith(f".{name}")]
                 settings[key] = tried[0] if tried else settings.get(key) if best and key not in LENGTH else None
         return settings | scores | facts | {"run": self.name}
+
+    @property
+    def is_synthetic(self) -> bool:
+        """Whether its images are synthetic; a check of a student's code has none."""
+        return bool(self.choices.get("data.source") == "synthetic")
 
     def has(self, need: str) -> bool:
         """Return whether it has a ``network`` or a ``checkpoint``, or is a ``search`` or a ``training``."""
@@ -269,11 +277,11 @@ class Run(Folder):
 
     def log(self, text: str) -> None:
         """Add a line to log.txt with the time."""
-        storage.append(self.path / "log.txt", f"{_now()} {text}")
+        storage.append(self.path / "log.txt", f"{now()} {text}")
 
     def note(self, text: str) -> None:
         """Add a line to notes.txt: a file of its own, as another process may be writing run.json."""
-        storage.append(self.path / "notes.txt", f"{_now()} {' '.join(text.split())}")
+        storage.append(self.path / "notes.txt", f"{now()} {' '.join(text.split())}")
 
     def update(self, **info: Any) -> None:
         """Set entries of run.json."""
@@ -308,7 +316,7 @@ class Run(Folder):
             storage.drop_partial_line(path)
         self._info = {key: value for key, value in self.info.items() if key not in ("ended", "error", "updates")}
         self.log(f"resumed after {step} {what}")
-        self.update(status="running", **_process(), resumed=[*self._info.get("resumed", []), step])
+        self.update(status="running", **process(), resumed=[*self._info.get("resumed", []), step])
 
     def remove_parts(self) -> None:
         """Remove the files that another process left half written."""
@@ -320,7 +328,7 @@ class Run(Folder):
         try:
             self.wait()
             self.log(status)
-            ended = {"status": status, "ended": _now(), "seconds": round(time.monotonic() - self._started, 3)}
+            ended = {"status": status, "ended": now(), "seconds": round(time.monotonic() - self._started, 3)}
             self.update(**(ended | info))
         finally:
             self.release()
@@ -340,11 +348,3 @@ class Run(Folder):
             raise RunError(f"{shown(path)}: a process is running it; wait for it, or stop it first")
         lock.release()
         storage.remove_run(path)
-
-
-def _now() -> str:
-    return datetime.now().astimezone().isoformat(timespec="seconds")
-
-
-def _process() -> dict[str, Any]:
-    return {"pid": os.getpid(), "host": socket.gethostname()}

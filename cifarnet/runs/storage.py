@@ -12,9 +12,9 @@ import shutil
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
-from cifarnet.errors import RunError
+from cifarnet.errors import RunError, shown
 
 if TYPE_CHECKING:  # a thousand runs are listed before these would be imported
     import numpy as np
@@ -39,13 +39,6 @@ def failed(path: Path, error: OSError, what: str = "cannot be written") -> RunEr
     """Return the error that a user sees, with the cure for its cause."""
     cure = CURES.get(error.errno or 0, "check that it is there and can be written, or choose another --runs-dir")
     return RunError(f"{shown(path)}: {what}: {error.strerror or error}; {cure}")
-
-
-def shown(text: Path | str) -> str:
-    """Return a path, or other text from outside, on one line of limited length, whatever it is made of."""
-    text = str(text)
-    text = text if text.isprintable() else ascii(text)
-    return text if len(text) <= 300 else f"{text[:150]}...{text[-100:]}"
 
 
 def expand(path: Path | str) -> Path:
@@ -124,8 +117,7 @@ def drop_partial_line(path: Path) -> None:
 def make_subfolder(path: Path) -> None:
     """Make a folder inside a run folder; never the run folder itself, which somebody may have deleted."""
     try:
-        with contextlib.suppress(FileExistsError):
-            path.mkdir()
+        path.mkdir(exist_ok=True)
         if path.is_symlink():
             raise OSError(errno.ELOOP, "it is a link")
     except OSError as error:
@@ -249,6 +241,14 @@ class Folder:
     def __init__(self, path: Path) -> None:
         self.path = path
 
+    def make(self) -> Self:
+        """Make the folder, and those above it, where they are missing."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise failed(self.path, error, "cannot be made") from error
+        return self
+
     def read_bytes(self, name: str) -> bytes:
         with reading(self.path / name):
             return (self.path / name).read_bytes()
@@ -315,12 +315,12 @@ class Folder:
         self.write(name, buffer.getvalue())
 
     def append(self, row: Mapping[str, Any], name: str = "metrics.csv") -> None:
-        """Add a row to a table, with a header where the table is new; NaN is empty."""
-        cells = ["" if value != value else value for value in row.values()]
-        append(self.path / name, csv_line(cells), csv_line(row))
+        """Add a row to a table, with a header where the table is new."""
+        append(self.path / name, *(csv_text([cells]).removesuffix("\n") for cells in (row.values(), row)))
 
 
-def csv_line(cells: Iterable[Any]) -> str:
+def csv_text(rows: Iterable[Iterable[Any]]) -> str:
+    """Return a table as CSV; NaN, which was not measured, is empty."""
     out = io.StringIO()
-    csv.writer(out, lineterminator="").writerow(cells)
+    csv.writer(out, lineterminator="\n").writerows(["" if cell != cell else cell for cell in row] for row in rows)
     return out.getvalue()

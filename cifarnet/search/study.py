@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import math
 import threading
@@ -20,7 +19,7 @@ from cifarnet.config.search import Axis, Coarse, Fine, Search
 from cifarnet.errors import RunError
 from cifarnet.experiments import pool, train
 from cifarnet.experiments.pool import Executor, Job, Outcome
-from cifarnet.runs import FORMATS, Run
+from cifarnet.runs import FORMATS, Run, csv_text
 from cifarnet.search import tpe
 from cifarnet.search.space import Values, is_list, listed, values_at
 
@@ -210,8 +209,7 @@ def resume(run: Run, executor: Executor, *, retry_failed: bool = False, formats:
         rows = [row for row in study.rows if not (retry_failed and row["status"] == "failed")]
         run.reopen(len(rows), "trials")
         if len(rows) < len(study.rows):
-            lines = [",".join(row.values()) for row in rows]
-            run.write(TABLE, "".join(f"{line}\n" for line in [",".join(study.rows[0]), *lines]))
+            run.write(TABLE, csv_text([study.rows[0], *(row.values() for row in rows)]))
     except BaseException:
         run.release()
         raise
@@ -231,21 +229,14 @@ def execute(
     """
     stop = threading.Event()
     ends = trained(study, run, executor, stop)
-    with pages.live_page(run) as refresh:
-        try:
-            for end in ends:
-                refresh()
-                yield end
-                if end and fail_fast and end[1].status != "completed":
-                    trial, outcome = end
-                    raise RunError(f"trial {trial.index} {outcome.status}, and --fail-fast was given: {outcome.note}")
-            finish(study, run)
-        except BaseException:
-            stop.set()
-            with contextlib.suppress(RunError):  # where the folder is the trouble, the first error says so
-                for _ in ends:  # rows of those that ended
-                    pass
-            raise
+    with pages.live_page(run) as refresh, pool.stopping(stop, ends):
+        for end in ends:
+            refresh()
+            yield end
+            if end and fail_fast and end[1].status != "completed":
+                trial, outcome = end
+                raise RunError(f"trial {trial.index} {outcome.status}, and --fail-fast was given: {outcome.note}")
+        finish(study, run)
 
 
 def trained(

@@ -20,7 +20,7 @@ from cifarnet.experiments.gradients import Problem
 from cifarnet.nn.network import Array, named_views, weight_count
 from cifarnet.student import values as forms
 from cifarnet.student.code import Code, Found, Raised
-from cifarnet.student.points import distance, ours, point
+from cifarnet.student.points import distance, point
 from cifarnet.student.values import LAYOUTS, Layout, Unfit, Values
 
 TRIED = ((7, 5, 10), (10, 10, 10), (7, 10), (7, 50, 10), (3072, 50, 10), (3072, 10))  # the last for sizes in the code
@@ -221,7 +221,7 @@ def understand(path: Path, name: str | None = None, known: Known = lambda proble
 def first(code: Code, target: Found, sizes: tuple[int, ...], failures: list[Failure], known: Known) -> Student | None:
     """Try every layout and form on one problem; return the best way to call the functions, None if all fail."""
     problem, module = point(sizes), code.load()
-    right, found = ours(problem), list[tuple[Student, Answer]]()
+    right, found = problem.gradient(), list[tuple[Student, Answer]]()
     for student in ways(code, module, target, problem, failures):
         session = Session(student, module)
         try:

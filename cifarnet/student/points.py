@@ -6,11 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cifarnet import training
 from cifarnet.config import Settings
 from cifarnet.data import Split
 from cifarnet.experiments.gradients import Problem
-from cifarnet.nn.network import Array, forward, named_views, parameter_count, views
+from cifarnet.nn.network import Array, forward, parameter_count, views
 from cifarnet.nn.random import generator
 
 IMAGES, LAMBDA = 20, 0.1
@@ -48,12 +47,6 @@ def distance_to_kink(theta: Array, sizes: Sequence[int], X: Array) -> float:
     inputs = forward(theta, sizes, X)[:-2]
     values = [H @ W + b for H, W, b in zip(inputs, *views(theta, sizes), strict=False)]
     return min([float(np.abs(S).min()) for S in values], default=1.0)
-
-
-def ours(problem: Problem) -> dict[str, Array]:
-    """Return the gradient that trains, by the very code of an update."""
-    g = training.gradient(problem.settings, problem.theta, problem.images, before=problem.before)
-    return named_views(g, problem.settings.sizes)
 
 
 def distance(a: Array, b: Array) -> float:

@@ -35,7 +35,7 @@ def quantity(text: str) -> float:
     ValueError
         If the text is none of these; the study then has to give the value itself.
     """
-    if time := re.fullmatch(r"(?:([\d.]+) min(?:utes)? ?)?(?:([\d.]+) sec(?:onds)?)?", text):
+    if text and (time := re.fullmatch(r"(?:([\d.]+) min(?:utes)? ?)?(?:([\d.]+) sec(?:onds)?)?", text)):
         return 60 * float(time[1] or 0) + float(time[2] or 0)
     if text == "–":
         return math.nan

@@ -75,7 +75,7 @@ class Exhibit(Setting):
     id: Name
     title: Text
     place: Text
-    rows: Several[Row]
+    rows: Annotated[Several[Row], Field(min_length=1)]
     stated: Printed = Field({}, description="Settings as the report prints them, of all its rows.")
     sample: Sample | None = None
     figures: Several[Literal["cost", "loss", "accuracy", "eta", "templates", "lambda"]] = ()

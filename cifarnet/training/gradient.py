@@ -29,7 +29,7 @@ class Recorder(Optimizer):
 
 
 def gradient(
-    settings: Settings, theta: Array, images: Split, sizes: Sequence[int] | None = None, before: Split | None = None
+    settings: Settings, theta: Array, images: Split, before: Split, sizes: Sequence[int] | None = None
 ) -> Array:
     """Return dJ/dtheta (P,) of a batch of images, laid out like theta, by one update of the training loop.
 
@@ -54,12 +54,11 @@ def gradient(
     d, n = state.sizes[0], len(images.y)
     parts = next((k for k in range(2, min(d, 64) + 1) if d % k == 0), 1)
     buffers = Buffers(state.sizes, n, theta.dtype)
-    coming = (Batch(split.X, np.arange(n), split.y) for split in (before, images) if split)
+    coming = (Batch(split.X, np.arange(n), split.y) for split in (before, images))
     shards = [range(i, i + 1) for i in range(parts)]
     with FirstLayer(coming, [state.theta], buffers.theta, state.sizes, n, shards) as layer:
-        if before:
-            update(network, layer, buffers)  # theta must stay: workers multiply the next batch as soon as they can
-            layer.wait()
+        update(network, layer, buffers)  # theta must stay: workers multiply the next batch as soon as they can
+        layer.wait()
         network.settings, state.step = moving, 0
         update(network, layer, buffers)
         layer.wait()

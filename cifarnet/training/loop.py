@@ -112,17 +112,11 @@ def train_lockstep(
 
     Images are fetched once for all of them: two trainings on each of two cores, m = 50, batch 100: 480 -> 425 us an
     update, and to evaluate 10,000 images 44 -> 36 ms. Each is trained as if it were alone, byte for byte. A network
-    that diverges has its error in place of a record once, None from then on; the others go on.
-
-    Raises
-    ------
-    ValueError
-        If the states are not of one step. The settings have to be of one `lockstep_key`.
+    that diverges has its error in place of a record once, None from then on; the others go on. The states have to be of
+    the same step, and the settings of one `lockstep_key`.
     """
     n = len(dataset.train.y)
     networks = [Network(state, s, Timetable.of(s, n), n) for state, s in zip(states, settings, strict=True)]
-    if len({state.step for state in states}) > 1:
-        raise ValueError("trainings in lockstep go on from the same step")
     measure = Measure(dataset, threads, train_scores)
     if states[0].step == 0:
         yield measure.records(networks, 0)
@@ -158,7 +152,8 @@ def rounds(
 def update(network: Network, layer: FirstLayer, buffers: Buffers) -> None:
     """theta -= eta * gradient of J on the layer's next batch, unless the loss is not finite."""
     state, training, practice = network.state, network.settings.training, network.practice
-    penalty = float(training.l2.cost(weights(state))) if network.costs_from_batches else 0.0
+    weights = state.theta[: weight_count(state.sizes)]
+    penalty = float(training.l2.cost(weights)) if network.costs_from_batches else 0.0
     eta = network.timetable.eta(state.step)
     Z, y = layer.forward()
     masks = training.dropout.hidden_masks(state.sizes, len(y), network.settings.seed, state.step)
@@ -179,11 +174,6 @@ def update(network: Network, layer: FirstLayer, buffers: Buffers) -> None:
     network.loss = float(loss)
     if network.costs_from_batches:
         state.take_in(network.settings.evaluation.train_cost, network.loss + penalty, network.loss)
-
-
-def weights(state: State) -> Array:
-    """Return the weights of theta, without the biases."""
-    return state.theta[: weight_count(state.sizes)]
 
 
 def optimizing(network: Network, eta: float) -> Update:

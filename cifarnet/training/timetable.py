@@ -71,11 +71,6 @@ class Timetable:
         return (window - 1) // EVERY - left // EVERY + 1
 
 
-def ends_cycle(settings: Settings, step: int) -> bool:
-    """Return whether a cycle is over after ``step`` updates."""
-    return Timetable(settings, settings.steps_per_epoch).ends_cycle(step)
-
-
 def lockstep_key(settings: Settings) -> str:
     """Return what trainings in lockstep have in common: the batches, and when they are measured.
 

@@ -154,7 +154,7 @@ def limits(exhibit: Exhibit, row: Row, number: Reported, values: Values, officia
     half, kind = resolution(number.text), number.measure.rpartition("_")[2]
     if kind == "error":
         rows = [[math.log10(max(abs(value), TINY)) for value in column] for column in (own, *others)]
-        wide = math.log10(1 + half / number.quantity)
+        wide = math.log10(1 + half / max(number.quantity, TINY))
         low, high = statistics.interval(rows[0], statistics.spread(rows), rounding=wide)
         return 10.0**low, 10.0**high
     extra = other_images(row.settings, number.measure, mean(own), exhibit.held_out, official)
