@@ -22,7 +22,7 @@ from click.shell_completion import ShellComplete
 from PIL import Image
 
 import cifarnet
-from cifarnet import config, plots
+from cifarnet import config, plots, training
 from cifarnet.cli import COMMANDS, cli, main
 from cifarnet.data.places import Finding
 from cifarnet.runs import Run
@@ -38,6 +38,7 @@ CURVES = {f"figures/{name}.png" for name in ("curves", "eta", "weights", "mistak
 CURVES |= {"figures/weights.svg", "figures/mistakes-test.svg"}  # of the page
 CYCLES = {f"checkpoints/{name}.npz" for name in ("best", "cycle-1", "cycle-2", "latest")}
 TRAINED = RUN | CURVES | CYCLES | {"metrics.csv", "model.npz", "confusion-test.csv"}
+ETA = "training.schedule.eta_max"
 PROCESS = [sys.executable, "-m", "cifarnet"]
 
 
@@ -142,6 +143,10 @@ def test_help_fits_a_screen_and_names_values_in_words(call, monkeypatch, words):
         (["search-lambda", "--from", "x", "coarse"], 2, "--from RUN goes with fine"),
         (["search"], 2, "say coarse or fine"),
         (["search", "coarse", "width", "--by", "seed"], 2, "searched are network.hidden, training.lambda"),
+        (["gradcheck", "quick", "--step", "nan"], 2, "nan is not a finite number"),
+        (["find-eta", "quick", "--to", "inf"], 2, "inf is not a finite number"),
+        (["train", "quick", "--hidden", ""], 2, "--hidden is empty"),
+        (["evaluate", "--ensemble", "cycles", "--checkpoint", "best"], 2, "leave out --checkpoint"),
         (["runs", "rm"], 2, "--keep-best K"),
         (["runs", "page"], 1, "no run to write a page of"),
         (["reproduce-report", "--studies", "x"], 2, "neither a file nor a folder"),
@@ -231,6 +236,18 @@ def test_several_seeds_end_with_mean_and_deviation(answer, call):
     assert "with 2 seeds" in call("train", *FAST, "--seeds", "2", "--dry-run").out
     text = call("train", *FAST, "--seeds", "1").out
     assert re.search(r"^\d{8}-\d{6} +42 .*\nmean ± std ", text, re.MULTILINE)
+
+
+def test_a_seed_that_diverges_is_named_and_the_others_are_trained(call, monkeypatch):
+    train = training.train
+
+    def diverging(state, data, settings, *more):
+        return train(state, data, config.override(settings, {ETA: 1e30} if settings.seed == 43 else {}, ""), *more)
+
+    monkeypatch.setattr(training, "train", diverging)
+    printed = call("train", *FAST, "--seeds", "3", code=4)
+    assert "Warning: seed 43 diverged" in printed.err and "diverged: seed 43; runs list" in printed.err
+    assert re.findall(r"^\d{8}-\d{6}\S* +(\d+) ", printed.out, re.MULTILINE) == ["42", "44"]
 
 
 def test_a_dry_run_writes_nothing(call, monkeypatch, tmp_path):
@@ -415,6 +432,8 @@ def test_a_diverged_trial_shows_in_the_exit_code(call):
     printed = call("search", "coarse", *COARSE, over, "--quiet", code=4)
     assert re.search(r"DIVERGED(.|\n)*diverged trials: 1", printed.err)
     assert "The final training: runs/" in printed.out
+    none = call("search", "coarse", *COARSE, over.replace("0.1,", ""), code=4).out
+    assert "best.yaml" not in none and "Next:" not in none
 
 
 @pytest.mark.slow
@@ -538,6 +557,13 @@ def test_letters_that_a_terminal_lacks_are_replaced(trained, tmp_path):
     for words in ["runs", "show"], ["predict", "latest", image], ["predict", "latest", image, "--csv"]:
         done = subprocess.run([*PROCESS, *words], capture_output=True, env=env, check=True)
         assert b"?" in done.stdout
+
+
+def test_streams_may_be_closed(trained, tmp_path):
+    command = [*PROCESS, "runs", "note", "latest", "x", "--runs-dir", str(trained.path.parent)]
+    close = f"import os; [os.close(n) for n in (1, 2)]; os.execv({sys.executable!r}, {command!r})"
+    assert subprocess.run([sys.executable, "-c", close], check=False).returncode == 0
+    assert trained.notes[-1].endswith(" x")
 
 
 def test_commands_options_runs_configs_and_keys_are_completed(trained, monkeypatch, tmp_path):

@@ -17,7 +17,7 @@ from cifarnet.causes.numbers import first_step, measured, shortened
 from cifarnet.causes.stages import MOST, Stages
 from cifarnet.cli import cli
 from cifarnet.config import Settings
-from cifarnet.errors import RunError
+from cifarnet.errors import ConfigError, RunError
 from cifarnet.experiments import pool, train
 from cifarnet.reports import reasons
 from cifarnet.reports.page import cause
@@ -283,6 +283,27 @@ def test_the_command_reads_curves_and_prints_a_table(tmp_path, small, few, monke
 
 
 @pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("step,nothing\n1,2", "its first line has to be like step,train_cost"),
+        ("step,train_cost,train_cost\n1,2,3", "each once"),
+        ("step,train_cost\n", "it has no points"),
+        ("step,train_cost\n1,2\n3", "mine.csv:3: it has not as many values as the first line"),
+        ("step,train_cost\n1,2,3", "mine.csv:2: it has not as many values"),
+        ("step,train_cost\n1,high", "mine.csv:2: could not convert"),
+        ("step,train_cost\n1,inf", "mine.csv:2: train_cost inf cannot be"),
+        ("step,validation_accuracy\n1,38.2", "mine.csv:2: validation_accuracy 38.2 cannot be; .* 0.382"),
+        ("step,train_cost\n-5,2", "mine.csv:2: step -5 is none of the training"),
+        ("epoch,train_cost\n99999,2", "is none of the training, which has .* updates"),
+    ],
+)
+def test_a_curve_that_cannot_be_of_the_training_is_refused(tmp_path, small, text, error):
+    (tmp_path / "mine.csv").write_text(text)
+    with pytest.raises(ConfigError, match=error):
+        causes.read_curve(tmp_path / "mine.csv", small)
+
+
+@pytest.mark.parametrize(
     ("words", "expected"),
     [
         (["figure-3"], "name a number, such as --test-accuracy 38.2%"),
@@ -291,6 +312,7 @@ def test_the_command_reads_curves_and_prints_a_table(tmp_path, small, few, monke
         (["figure-3", "--train-cost", "nan"], "--train-cost nan: must be a number, at least 0"),
         (["figure-3", "--test-accuracy", "-1%"], "--test-accuracy -1%: must be a number, at least 0"),
         (["figure-3", "--curve", "none.csv"], "--curve none.csv: there is no such file"),
+        (["figure-3", "--test-accuracy", ""], "--test-accuracy : is no number"),
         (["figure-3", "--test-accuracy", "38%", "--exhibit", "x"], "--exhibit names a part of a --study"),
         (["--resume", "latest", "--test-accuracy", "38%"], "--resume goes on with the settings and numbers"),
         (["figure-3", "--study", "stagge-2019"], "--study has settings and numbers of its own"),

@@ -226,6 +226,20 @@ def test_a_report_is_written_into_the_folder_that_is_named(runs, tmp_path, monke
         assert all(file.is_file() for file in (report, *figures))
 
 
+def test_runs_of_two_folders_may_be_called_the_same(runs, tmp_path):
+    """Also where ``latest`` names them: each keeps its figures, and its own name."""
+    paths = [shutil.copytree(runs[3].path, tmp_path / folder / runs[3].name) for folder in "ab"]
+    (paths[1] / "figures/curves.png").write_bytes(b"other")
+    for path in paths:
+        (path.parent / "latest").symlink_to(path.name)
+    found = [cifarnet.load(path.parent / "latest") for path in paths]
+    assert [run.name for run in found] == [runs[3].name] * 2
+    report, *figures = handin.write(found, "md", tmp_path / "report")
+    assert len(set(figures)) == len(figures)
+    assert [figure.read_bytes() == b"other" for figure in figures if "curves" in figure.name] == [False, True]
+    assert all(f"]({figure.relative_to(report.parent)})" in report.read_text() for figure in figures)
+
+
 def test_a_report_is_never_overwritten_and_needs_runs_that_have_ended(runs, tmp_path):
     handin.write(runs[:1], "md", tmp_path)
     with pytest.raises(RunError, match="is there, perhaps with your words in it"):

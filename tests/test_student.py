@@ -42,7 +42,8 @@ MIXED = changed(CLASS, ("@ X + self", "@ X.T + self"), ("(Y * p)", "(Y.T * p)"),
 RIGHT = {
     "lists": LISTS, "one layer, image by image": ONE_LAYER, "a network and its forward pass": NETWORK, "rows": ROWS,
     "a class": CLASS, "a class of layers": LAYERS, "any number of layers": DEEP, "separate arguments": SEPARATE,
-    "a global variable": GLOBALS, "rows and columns mixed": MIXED, "sizes in the code": changed(
+    "a global variable": GLOBALS, "rows and columns mixed": MIXED,
+    "a constant": changed(LISTS, ("W, b, lam)", "W, b)")) + "\nlam = 0.01", "sizes in the code": changed(
         LISTS, ("return [gW1", "assert gW1.shape == (50, 7)\n    return [gW1")),
 }  # fmt: skip
 KEPT = "def compute_gradients(X, Y, W, b, lam)"
@@ -80,6 +81,10 @@ WRONG = [  # file, what is replaced by what, and the mistake
      "The softmax is over the images instead of the classes"),
     (NETWORK, [("/ np.sum(np.exp(s), axis=0)", "/ np.sum(np.exp(s))")],
      "The softmax is over all scores of the batch together"),
+    (LISTS, [("np.exp(S)", "np.exp(S - S.max(axis=0))"), ("P / P.sum(axis=0)", "P / P.sum()")],
+     "The softmax is over all scores of the batch, after the largest of each image is subtracted"),
+    (LISTS, [("np.exp(S)", "np.exp(S - S.max(axis=0))"), ("P / P.sum(axis=0)", "P / P.sum(axis=1, keepdims=True)")],
+     "The softmax is over the images, after the largest score of each is subtracted"),
     (LISTS, [("G = P - Y", "G = P - Y[::-1]")], "The one-hot labels are in another order: the classes are reversed"),
     (LISTS, [("G = P - Y", "G = P - Y.T.reshape(Y.shape)")], "The one-hot labels are reshaped instead of transposed"),
     (ROWS, [("(n), y] -= 1", "(n), y - 1] -= 1")], "The labels are shifted by one: y - 1"),
@@ -207,6 +212,12 @@ def test_a_mask_that_is_1_at_0_is_a_note(tmp_path):
     assert found["notes"][0].startswith("The ReLU mask is 1 at exactly 0")
 
 
+def test_a_gradient_that_would_change_the_shape_of_a_bias_is_a_note(tmp_path):
+    found = results(tmp_path, changed(LISTS, ("gb1 = np.sum(G, axis=1, keepdims=True)", "gb1 = np.sum(G, axis=1)")))
+    assert found["passed"]
+    assert found["notes"] == ["b1 has the shape (5, 1) and its gradient (5,): b1 - eta * gradient has another."]
+
+
 def test_an_unknown_mistake_is_shown_as_a_picture(tmp_path):
     found = results(tmp_path, changed(LISTS, ("lam * W[0]", "lam * W[0]**3")))
     assert not found["passed"]
@@ -215,6 +226,8 @@ def test_an_unknown_mistake_is_shown_as_a_picture(tmp_path):
     (run,) = (tmp_path / "runs").glob("2*")
     assert (run / "figures/error_W1.png").is_file()
     assert "The gradient of W1 minus the right one" in (run / "run.html").read_text()
+    found = results(tmp_path, changed(LISTS, ("gW1 = G @ X.T / n", "gW1 = np.nan * G @ X.T")))
+    assert found["differences"][0].startswith("W1: 35 of 35 entries differ, most of all [0, 0]: nan instead of")
 
 
 @pytest.mark.parametrize("sizes", [(7, 10), (7, 5, 10), (7, 5, 6, 10)])

@@ -163,26 +163,38 @@ def read_curve(path: Path, settings: Settings) -> list[Number]:
     Raises
     ------
     ConfigError
-        If it has neither, or a value that is no number.
+        If it has neither, or a line of it cannot be of a training with these settings.
     """
     text = Folder(path.parent).read_bytes(path.name).decode(errors="replace")
-    table = list(csv.DictReader(io.StringIO(text)))
-    try:
-        return list(points(table, settings.steps_per_epoch))
-    except (KeyError, TypeError, ValueError) as error:
-        raise ConfigError(f"{path}: {error}; write step,train_cost,validation_accuracy in its first line") from error
+    table = csv.DictReader(io.StringIO(text))
+    header = table.fieldnames or ()
+    names = [name for name in header if name in MEASURES and not name.startswith("test_")]
+    if not names or not {"step", "epoch"} & set(header) or len(set(header)) < len(header):
+        raise ConfigError(f"{path}: its first line has to be like step,train_cost,validation_accuracy, each once")
+    found: dict[str, list[Number]] = {name: [] for name in names}
+    for line, row in enumerate(table, 2):
+        try:
+            for number in numbers_of(row, names, settings):
+                found[number.measure.partition("@")[0]].append(number)
+        except ValueError as error:
+            raise ConfigError(f"{path}:{line}: {error}") from error
+    if not any(found.values()):
+        raise ConfigError(f"{path}: it has no points")
+    return [points[i] for points in found.values() for i in evenly(len(points), len(names))]
 
 
-def points(table: Sequence[Mapping[str, str]], epoch: int) -> Iterator[Number]:
-    """Yield points of each measured column."""
-    names = [name for name in (table[0] if table else ()) if name in MEASURES and not name.startswith("test_")]
-    if not names or not {"step", "epoch"} & set(table[0]):
-        raise ValueError("it has no step or epoch, or no measured column")
-    for name in names:
-        rows = [row for row in table if (row[name] or "").strip() not in ("", "nan", "NaN")]
-        at = [float(row["step"]) if "step" in row else float(row["epoch"]) * epoch for row in rows]
-        column = [float(row[name]) for row in rows]
-        yield from (Number("", f"{name}@{at[i]:g}", column[i], 0.0) for i in evenly(len(rows), len(names)))
+def numbers_of(row: Mapping[str, str], names: Sequence[str], settings: Settings) -> Iterator[Number]:
+    """Yield what a line of a curve has; ValueError if a training with these settings has no such point."""
+    if None in row or None in row.values():
+        raise ValueError("it has not as many values as the first line")
+    step = float(row["step"]) if "step" in row else float(row["epoch"]) * settings.steps_per_epoch
+    if not 0 <= step <= settings.updates:
+        raise ValueError(f"step {step:g} is none of the training, which has {settings.updates:,} updates")
+    for name in (name for name in names if row[name].strip() not in ("", "nan", "NaN")):
+        value = float(row[name])
+        if not math.isfinite(value) or not 0 <= value <= (1 if name.endswith("accuracy") else math.inf):
+            raise ValueError(f"{name} {value:g} cannot be; an accuracy is a fraction, such as 0.382")
+        yield Number("", f"{name}@{step:g}", value, 0.0)
 
 
 def evenly(count: int, curves: int) -> list[int]:

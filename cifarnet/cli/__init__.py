@@ -2,6 +2,7 @@
 
 import difflib
 import importlib
+import io
 import os
 import signal
 import sys
@@ -76,8 +77,10 @@ def main() -> NoReturn:
     """Run the command line and turn every error into a line and an exit code, at this one place."""
     signal.signal(signal.SIGTERM, terminate)
     os.environ["MPLBACKEND"] = "agg"  # figures are files; what is set for other programs may not be installed
+    sys.stdout, sys.stderr = (stream or io.StringIO() for stream in (sys.stdout, sys.stderr))  # None where it is closed
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # λ in cp1252; file names that are not UTF-8
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # λ in cp1252; file names that are not UTF-8
     try:
         code = cli.main(prog_name="cifarnet", standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)

@@ -12,7 +12,7 @@ import click
 
 from cifarnet.cli.options import RUN, Experiment, Folder, Pooled, WithConfig, command, option
 from cifarnet.cli.output import table, warn_synthetic
-from cifarnet.cli.progress import FRACTION, Stops, advance, bar
+from cifarnet.cli.progress import Stops, show_steps
 from cifarnet.runs import Run
 
 if TYPE_CHECKING:
@@ -64,18 +64,14 @@ class Diagnose(WithConfig, Pooled, Experiment):
         old = Run.find(self.resume, self.runs_dir) if self.resume else None
         problem = None if old else self.problem()
         warn_synthetic(next(iter(problem.rows.values())).data.source if problem else "")
-        bars = bar(1000, "", quiet=self.quiet, bar_format=FRACTION)
         with pool.executor(self.scheduler, self.jobs, self.threads or 1, self.data_dir) as executor, Stops() as stops:
             if old:
                 found = causes.resume(old, executor)
             else:
                 assert problem
                 found = causes.start(problem, executor, self.runs_dir)
-            with bars:
-                for step in filter(None, stops.until(causes.execute(found, executor, self.data_dir))):
-                    text = f"{step.done} trainings, {step.what} "
-                    bars.set_description_str(text, refresh=False)
-                    advance(bars, round(1000 * step.fraction), 1000, text, quiet=self.quiet)
+            steps = filter(None, stops.until(causes.execute(found, executor, self.data_dir)))
+            show_steps(((s.fraction, f"{s.done} trainings, {s.what} ") for s in steps), quiet=self.quiet)
         if found.run.status != "completed":
             click.echo(f"interrupted; to go on: cifarnet diagnose --resume {found.run.path}", err=True)
             sys.exit(stops.code)
@@ -93,7 +89,7 @@ class Diagnose(WithConfig, Pooled, Experiment):
         if self.study:
             return of_study(self.study, self.exhibits)
         if self.curve and not self.curve.is_file():
-            raise click.UsageError(f"--curve {self.curve}: there is no such file")
+            raise click.UsageError(f"--curve {self.curve}: there is no such file, or it is a folder")
         settings = self.resolve().settings
         numbers = [number("", name, vars(self)[name]) for name in printed]
         numbers += read_curve(self.curve, settings) if self.curve else []
@@ -112,7 +108,7 @@ class Diagnose(WithConfig, Pooled, Experiment):
         ]
         text = table(rows[:SHOWN], headers, disable_numparse=True, colalign=["left"] + ["right"] * (len(headers) - 1))
         more = len(rows) - SHOWN
-        rest = [f"and {more} more; " * (more > 0) + f"{len(results['excluded'])} are excluded earlier"]
+        rest = [f"and {more} more; " * (more > 0) + f"excluded earlier: {len(results['excluded'])}"]
         cure = [c[key] for c in results["candidates"][:1] if c["fits"] for key in ("origin", "cure") if c[key]]
         next_ = f"cifarnet train --config {run.path / 'best.yaml'}"
         page = f"{run.path / 'run.html'} shows all; to repeat the first: {next_}"

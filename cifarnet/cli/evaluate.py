@@ -39,6 +39,8 @@ class Evaluate(Drawing):
         from cifarnet import training
         from cifarnet.experiments.evaluate import evaluate
 
+        if self.checkpoint and self.ensemble:
+            raise click.UsageError("--ensemble cycles takes the ends of all cycles: leave out --checkpoint")
         self.say("Evaluating ...")
         need = "checkpoint" if self.checkpoint or self.ensemble else "network"
         runs = [self.find(name, need) for name in self.names or ("latest",)]

@@ -1,5 +1,6 @@
 """``cifarnet find-eta``: the learning rate range test."""
 
+import shlex
 from collections.abc import Sequence
 
 import click
@@ -59,5 +60,6 @@ class FindEta(WithConfig, Drawing):
         path, results = test.run.path, test.run.results
         flags = {name: " ".join(f"--set {k}={v:g}" for k, v in pair.items()) for name, pair in results["found"].items()}
         text = [str(path), *(f"{name}: {words}" for name, words in flags.items()), wrapped(results["rule"])]
-        steps = self.next_steps(test.run, f"cifarnet train --config {path}/{next(iter(flags))}.yaml")
+        again = shlex.join(["cifarnet", "train", "--config", f"{path}/{next(iter(flags))}.yaml", *self.folders])
+        steps = self.next_steps(test.run, again)
         self.answer({"run": str(path)} | results, *text, *steps)

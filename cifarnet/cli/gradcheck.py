@@ -7,14 +7,14 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from cifarnet.cli.options import KNOBS, POSITIVE, Experiment, WithConfig, command, flag, option
+from cifarnet.cli.options import KNOBS, POSITIVE, Experiment, Finite, WithConfig, command, flag, option
 from cifarnet.cli.output import table, warn_synthetic
 from cifarnet.cli.progress import bar
 from cifarnet.errors import GradientCheckFailed
 from cifarnet.runs import Run
 
 METHODS = click.Choice(["forward", "centred", "centered", "complex-step"])
-DIMS, SAMPLES, FROM_0 = click.IntRange(1, 3072), click.IntRange(1, 10_000), click.FloatRange(min=0)
+DIMS, SAMPLES, FROM_0 = click.IntRange(1, 3072), click.IntRange(1, 10_000), Finite(min=0)
 CODE = click.Path(exists=True, dir_okay=False, path_type=Path)
 WITH_CODE = ("code", "function", "label", "runs_dir", "json", "quiet", "verbose")
 ERRORS = [f"{kind}_error" for kind in ("norm_relative", "max_relative", "max_absolute", "mean_absolute")]

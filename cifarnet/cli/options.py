@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import logging
+import math
 import os
 import shlex
 import sys
@@ -22,8 +23,19 @@ if TYPE_CHECKING:
 
 Look = dict[str, Any]
 FORMAT = click.Choice(["png", "svg", "pdf"])
+
+
+class Finite(click.FloatRange):
+    """A number in a range; NaN and infinities are none."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if not math.isfinite(found := super().convert(value, param, ctx)):
+            self.fail(f"{value} is not a finite number", param, ctx)
+        return found
+
+
 COUNT: Look = {"type": click.IntRange(min=1), "metavar": "N"}
-POSITIVE: Look = {"type": click.FloatRange(0, min_open=True), "metavar": "X"}
+POSITIVE: Look = {"type": Finite(0, min_open=True), "metavar": "X"}
 RUN: Look = {"metavar": "RUN", "shell_complete": completion.run_names}
 RUN_OR_LATEST: Look = RUN | {"metavar": "[RUN]", "default": "latest"}
 CONFIG: Look = {"metavar": "CONFIG", "shell_complete": completion.config_names}
@@ -159,6 +171,8 @@ class WithConfig(Command):
 
 def hidden_layers(nodes: str) -> str:
     """Return the override for hidden layers such as 50 or 50,30, or 0 for none."""
+    if not nodes.strip():
+        raise click.UsageError("--hidden is empty: name nodes such as 50 or 50,30, or 0 for no hidden layer")
     return f"network.hidden=[{'' if nodes == '0' else nodes.strip('[]')}]"
 
 
@@ -198,8 +212,14 @@ class Experiment(WithRuns, WithData):
         """The folders of runs and data."""
         return {"runs_dir": self.runs_dir, "data_dir": self.data_dir}
 
-    def next_steps(self, run: Run, command: str = "") -> list[str]:
-        """Return what to open after a run, and what to call."""
+    @property
+    def folders(self) -> list[str]:
+        """The options that name the folders, where they are not those by default."""
+        runs_dir = ["--runs-dir", str(self.runs_dir)] if str(self.runs_dir) != "runs" else []
+        return [*runs_dir, *(["--data-dir", str(self.data_dir)] if self.data_dir else [])]
+
+    def next_steps(self, run: Run, command: str | None = None) -> list[str]:
+        """Return what to open after a run, and what to call next, if anything."""
         page = shlex.quote(str(run.path / "run.html"))
         steps = [f"Open it: {OPEN.get(sys.platform, 'xdg-open')} {page}", *([f"Next: {command}"] if command else [])]
         return [] if self.quiet else steps

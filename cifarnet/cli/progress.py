@@ -72,6 +72,14 @@ def advance(shown: tqdm[Any], done: int, total: int, text: str, *, quiet: bool =
     shown.refresh()
 
 
+def show_steps(steps: Iterable[tuple[float, str]], *, quiet: bool) -> None:
+    """Consume the steps of some work, the fraction that is done and what it is: under a bar, or by lines."""
+    with bar(1000, "", quiet=quiet, bar_format=FRACTION) as shown:
+        for fraction, text in steps:
+            shown.set_description_str(text, refresh=False)
+            advance(shown, round(1000 * fraction), 1000, text, quiet=quiet)
+
+
 def follow(records: Iterable[Record], updates: int, *, quiet: bool, last: Callable[[], None]) -> None:
     """Consume the records of a training: under a bar on a terminal, by a line for each measurement elsewhere.
 

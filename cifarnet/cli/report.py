@@ -1,5 +1,6 @@
 """``cifarnet report``: the beginning of a student's own report."""
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -34,5 +35,6 @@ class Report(WithRuns):
         files = handin.write(runs, self.to, self.output)
         missing = handin.missing(runs)
         hints = [f"No run of: {title.lower()} ({way})" for title, way in missing.items()]
-        compiled = [f"Compile it: cd {self.output} && pdflatex report.tex"] if self.to == "tex" else []
+        folder = shlex.quote(str(self.output))
+        compiled = [f"Compile it: cd {folder} && pdflatex report.tex"] if self.to == "tex" else []
         self.answer({"files": [str(file) for file in files], "missing": missing}, str(files[0]), *compiled, *hints)

@@ -7,10 +7,10 @@ from typing import Any
 
 import click
 
-from cifarnet.cli.options import COUNT, Folder, Pooled, WithData, WithRuns, command, flag, option
-from cifarnet.cli.progress import FRACTION, Stops, advance, bar
+from cifarnet.cli.options import COUNT, Finite, Folder, Pooled, WithData, WithRuns, command, flag, option
+from cifarnet.cli.progress import Stops, show_steps
 
-SCALE, STUDY = click.FloatRange(0, 1, min_open=True), "STUDY[/EXHIBIT]"
+SCALE, STUDY = Finite(0, 1, min_open=True), "STUDY[/EXHIBIT]"
 SYNTHETIC = "CIFAR-10 was not found: SYNTHETIC data take its place, shortened, and nothing is compared."
 
 
@@ -65,11 +65,8 @@ class ReproduceReport(Pooled, WithRuns, WithData):
 
     def follow(self, stops: Stops, steps: Generator[Any, None, None], unit: str) -> None:
         """Show how the work goes, to its end or to a signal, which ends the command."""
-        with bar(1000, "", quiet=self.quiet, bar_format=FRACTION) as bars:
-            for step in stops.until(steps):
-                what = f"{step.done} of {step.total} {unit} {step.name} "
-                bars.set_description_str(what, refresh=False)
-                advance(bars, round(1000 * step.fraction), 1000, what, quiet=self.quiet)
+        done = ((s.fraction, f"{s.done} of {s.total} {unit} {s.name} ") for s in stops.until(steps))
+        show_steps(done, quiet=self.quiet)
         if stops.code:
             click.echo("interrupted; to go on, give the same command", err=True)
             sys.exit(stops.code)

@@ -305,4 +305,6 @@ class Note(WithRuns):
     text: str = argument()
 
     def run(self) -> None:
+        if not self.text.strip():
+            raise click.UsageError("the note is empty")
         Run.find(self.name, self.runs_dir).note(self.text)

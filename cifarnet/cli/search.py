@@ -126,9 +126,16 @@ class Searching(WithConfig, Pooled, Drawing):
             raise click.UsageError(f"{searched[0]}: {self.knobs[searched[0]]} is what this searches; leave it out")
         return study
 
+    def next_command(self, study: Study, path: Path) -> str:
+        """Return what to call next."""
+        finer = [study.command, "fine", "--from", str(path)]
+        words = ["train", "--config", str(path / "best.yaml")] if study.stage == "fine" else finer
+        return shlex.join(["cifarnet", *words, *self.folders])
+
     def report(self, study: Study, run: Run) -> None:
         """Show the best trials, or the best of each value of one setting, and what to call next."""
-        ranked, command = study.standings(), next_command(study, run.path, **self.where)
+        ranked = study.standings()
+        command = self.next_command(study, run.path) if ranked else None
         chosen = ranked[: self.top]
         if self.by:
             best_of = {trial[study.names[self.by]]: trial for trial in reversed(ranked)}
@@ -143,9 +150,9 @@ class Searching(WithConfig, Pooled, Drawing):
         headers = ["rank", "trial", *(HEADERS.get(name, name) for name in formats)]
         look = {"disable_numparse": True, "colalign": ["right"] * len(headers)} if rows else {}
         text = table(rows, headers, keep=3 + len(study.names), **look)
-        last = f"The final training: {run.path}/best.yaml"
-        by_value = {"by": chosen} if self.by else {}
-        self.answer(answer | by_value, text, wrapped(f"Each: {describe(study)}"), last, *self.next_steps(run, command))
+        last = [f"The final training: {run.path}/best.yaml"] if ranked else []
+        by_value, steps = {"by": chosen} if self.by else {}, self.next_steps(run, command)
+        self.answer(answer | by_value, text, wrapped(f"Each: {describe(study)}"), *last, *steps)
 
 
 @command("search-lambda")
@@ -235,13 +242,3 @@ def describe(study: Study) -> str:
     keys = [key for key in (*SCHEDULE, "training.batch_size", "network.hidden", "seed") if key not in study.space]
     texts = [f"{key.rpartition('.')[2].replace('batch_size', 'batch size')} {known[key]}" for key in keys]
     return ", ".join([*texts, f"{settings.data.n_train:,} training images"])
-
-
-def next_command(study: Study, path: Path, runs_dir: Path, data_dir: Path | None) -> str:
-    """Return what to call next, with the folders that were given."""
-    words = ["cifarnet", study.command, "fine", "--from", str(path)]
-    if study.stage == "fine":
-        words = ["cifarnet", "train", "--config", str(path / "best.yaml")]
-    for name, folder in {"--runs-dir": runs_dir, "--data-dir": data_dir}.items():
-        words += [name, str(folder)] if folder not in (None, Path("runs")) else []
-    return shlex.join(words)

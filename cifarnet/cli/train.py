@@ -15,7 +15,7 @@ import click
 from cifarnet.cli.options import COUNT, RUN, Drawing, WithConfig, command, flag, option
 from cifarnet.cli.output import table, warn, warn_synthetic
 from cifarnet.cli.progress import Stops, follow
-from cifarnet.errors import RunError
+from cifarnet.errors import Diverged, RunError
 from cifarnet.runs import Run
 from cifarnet.runs.catalog import duration, handles, mean_std, percent, spread
 
@@ -64,7 +64,17 @@ class Train(WithConfig, Drawing):
             return
         seeds = range(settings.seed, settings.seed + self.seeds)
         every = [config.override(settings, {"seed": seed}, "--seeds") for seed in seeds]
-        self.compare([self.train(one, later=seeds[i:]) for i, one in enumerate(every, 1)])
+        runs, failed = list[Run](), list[int]()
+        for i, one in enumerate(every, 1):
+            try:
+                runs.append(self.train(one, later=seeds[i:]))
+            except Diverged as error:
+                warn(f"seed {one.seed} {error}")
+                failed.append(one.seed)
+        if runs:
+            self.compare(runs)
+        if failed:
+            raise Diverged(f"diverged: seed {', '.join(map(str, failed))}; runs list shows each")
 
     def train(self, settings: Settings, run: Run | None = None, later: Sequence[int] = ()) -> Run:
         """Train, or go on with a run; where a signal stops it, say how to go on, and with which seeds later."""
@@ -106,7 +116,8 @@ class Train(WithConfig, Drawing):
         found = reached(run)
         text = "training {}, validation {}, test {}".format(*(percent(found[name]) for name in ACCURACIES))
         text = f"{found['updates']:,} updates in {found['seconds']:.1f} s; accuracy: {text}"
-        self.answer(found, str(run.path), text, *self.next_steps(run, f"cifarnet evaluate {run.path}"))
+        evaluate = f"cifarnet evaluate {shlex.quote(str(run.path))}"
+        self.answer(found, str(run.path), text, *self.next_steps(run, evaluate))
 
     def compare(self, runs: Sequence[Run]) -> None:
         """Show the trainings of several seeds, and mean and standard deviation over them."""

@@ -81,18 +81,21 @@ class Gaussian(Setting):
 
 
 Nodes = Annotated[int, Field(ge=1, le=100_000), WHOLE]
+Width = Annotated[int, Field(ge=0, le=100_000), WHOLE]  # 0: there is none
 
 
 def layers(value: Any) -> Any:
-    """Take a number for a list of one."""
-    return (value,) if isinstance(value, int | float) and not isinstance(value, bool) else as_tuple(value)
+    """Take a number for a list of one, and 0 for none."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return (value,) if value else ()
+    return as_tuple(value)
 
 
 class Network(Setting):
     """The hidden layers and how their weights start."""
 
-    hidden: Annotated[tuple[Nodes, ...], BeforeValidator(layers, json_schema_input_type=Nodes | tuple[Nodes, ...])] = (
-        Field((50,), description="Nodes of each hidden layer; [] if there is none.")
+    hidden: Annotated[tuple[Nodes, ...], BeforeValidator(layers, json_schema_input_type=Width | tuple[Nodes, ...])] = (
+        Field((50,), description="Nodes of each hidden layer; 0 or [] if there is none.")
     )
     init: Literal["xavier", "he"] | Gaussian = Field(
         "xavier",

@@ -120,6 +120,12 @@ def earlier_P(value: Array, p: Pass) -> Array:
     return p.earlier.P if p.earlier else value
 
 
+def shifted(p: Pass) -> Array:
+    """Return exp(S) after the largest score of each image is subtracted."""
+    E: Array = np.exp(p.S[-1] - p.S[-1].max(axis=1, keepdims=True))
+    return E
+
+
 def sorted_images(value: Array, p: Pass) -> Array:
     return value[np.argsort(p.problem.images.y, kind="stable")]
 
@@ -205,7 +211,15 @@ GROUPS: list[tuple[str, str, dict[str, dict[str, Change]]]] = [  # the likelier 
         "G has the scores where it should have P": {"P": lambda v, p: p.S[-1]},
         "G has the derivative of a sigmoid, P (1 - P), as a factor": {"G": lambda v, p: v * p.P * (1 - p.P)},
         "The softmax is over the images instead of the classes": {"P": lambda v, p: p.E / p.E.sum(axis=0)},
+        "The softmax is over the images, after the largest score of each is subtracted": {
+            "P": lambda v, p: shifted(p) / shifted(p).sum(axis=0)
+        },
+    }),
+    (BATCH, SOFTMAX, {
         "The softmax is over all scores of the batch together": {"P": lambda v, p: p.E / p.E.sum()},
+        "The softmax is over all scores of the batch, after the largest of each image is subtracted": {
+            "P": lambda v, p: shifted(p) / shifted(p).sum()
+        },
     }),
     (ALL, LABELS, {
         "The labels are shifted by one: y + 1": {"Y": lambda v, p: np.roll(v, 1, axis=1)},

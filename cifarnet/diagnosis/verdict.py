@@ -57,7 +57,7 @@ class Case:
     def cost_error(self, wrong: Any = None) -> float:
         """Return the relative error of the student's cost, or of what it would be with a known mistake."""
         settings, theta = self.problem.settings, self.problem.theta
-        right, l2 = self.problem.probe(theta)[0], settings.training.l2
+        right, l2 = self.problem.probe(theta)[0].sum(), settings.training.l2
         if wrong:
             term, biases = l2.cost(theta[: weight_count(settings.sizes)]), views(theta, settings.sizes)[1]
             penalty = settings.training.lam * sum(float(b @ b) for b in biases)
@@ -171,21 +171,22 @@ def differences(cases: Sequence[Case]) -> list[str]:
             continue
         off = np.abs(found - right)
         at = np.unravel_index(off.argmax(), off.shape)
-        count = int((off > TOLERANCE * np.abs(right).max()).sum())
+        count = int((~(off <= TOLERANCE * np.abs(right).max())).sum())  # NaN is different, too
         most = f"[{', '.join(str(i) for i in at[::-1])}]: {found[at]:.6g} instead of {right[at]:.6g}"
         lines.append(f"{name}: {count} of {off.size} entries differ, most of all {most}")
     return lines
 
 
 def notes(student: Student) -> list[str]:
-    """Say what a right gradient does where the derivative is a choice: at a node that is exactly 0."""
+    """Say what a right gradient does in an update, and where its value is a choice: at a node that is exactly 0."""
     problem = point(student.sizes[0])
     Ws, bs = views(problem.theta, problem.settings.sizes)
     Ws[0][:, 0] = bs[0][0] = 0
     answer, one_at_zero = Session(student).gradient(problem), gradient(passes(problem), [mistakes.AT_ZERO])
+    found = list(answer.broadcast)
     if not answer.is_near(problem.gradient(), TOLERANCE) and answer.is_near(one_at_zero, SAME):
-        return [f"{mistakes.AT_ZERO}: {mistakes.AT_ZERO.right}."]
-    return []
+        found.append(f"{mistakes.AT_ZERO}: {mistakes.AT_ZERO.right}.")
+    return found
 
 
 def lines(results: dict[str, Any]) -> Iterator[str]:

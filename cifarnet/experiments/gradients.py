@@ -49,12 +49,12 @@ class Problem:
         return self.settings.training.dropout.hidden_masks(sizes, len(self.images.y), seed, 0)
 
     def probe(self, theta: Array) -> tuple[Any, Array]:
-        """Return the cost, and on which side of every kink it is: of each node's ReLU for each image, of the loss."""
+        """Return loss and L2 term, and on which side of every kink they are: of each node's ReLU, of the loss."""
         (X, y), sizes = self.images, self.settings.sizes
         loss, l2 = self.settings.training.loss_function, self.settings.training.l2
         _, *H, Z = forward(theta, sizes, X, self.masks)
         kinks = np.concatenate([*(h.real.ravel() > 0 for h in H), loss.kinks(Z, y)])
-        return loss.values(Z, y).mean() + l2.cost(theta[: weight_count(sizes)]), kinks
+        return np.array([loss.values(Z, y).mean(), l2.cost(theta[: weight_count(sizes)])]), kinks
 
     def derivatives(self, method: str, h: float | None = None) -> Iterator[Derivative]:
         """Yield the numerical gradient, coordinate by coordinate; without a step h, by the method's own."""

@@ -113,9 +113,10 @@ class RangeTest:
 def suggest(eta: Floats, accuracy: Floats) -> dict[str, float]:
     """Return the settings to use by the rule, to two digits; of fewer points than a mean takes, raise RunError."""
     if len(eta) < SMOOTH:
-        raise RunError(f"only {len(eta)} points before the cost was not finite: begin with a lower eta (--from)")
+        cures = "let eta rise for longer (--epochs) or, where the cost was not finite any more, to a lower one (--to)"
+        raise RunError(f"only {len(eta)} of the {SMOOTH} points that the rule takes: {cures}")
     half = SMOOTH // 2
     best = half + int(np.convolve(accuracy, np.ones(SMOOTH) / SMOOTH, "valid").argmax())
     height = accuracy[best - half : best + half + 1].mean()
-    start = int(np.argmax(accuracy >= accuracy[0] + (height - accuracy[0]) / 10))
+    start = int(np.argmax(accuracy[: best + 1] >= accuracy[0] + (height - accuracy[0]) / 10))
     return {key: float(f"{eta[at]:.1e}") for key, at in zip(CHOSEN, (start, best), strict=True)}

@@ -32,6 +32,10 @@ CHECKED = {
     "method": "method", "hidden": "hidden nodes", "lambda": "λ", "name": "parameter", "n": "values",
     "norm_relative_error": "relative error", "tolerance": "tolerance", "max_absolute_error": "largest difference",
 }  # fmt: skip
+CODE = {  # of a student's code
+    "hidden": "hidden nodes", "lambda": "λ", "images": "images", "name": "parameter",
+    "norm_relative_error": "relative error", "numerical_error": "against the numerical one", "tolerance": "tolerance",
+}  # fmt: skip
 
 
 class Table(NamedTuple):
@@ -49,12 +53,14 @@ Said = tuple[list[str], list[Table]]
 def checks(runs: Mapping[str, Run]) -> Said:
     says, tables = [], []
     for name, run in runs.items():
-        results, inputs = run.results, f"{run.settings.data.d:,} inputs"
-        how = "agree with the numerical ones" if results["passed"] else "DIFFER from the numerical ones"
+        results, columns = run.results, CODE if "code" in run.results else CHECKED
+        right = f"the {'right' if columns is CODE else 'numerical'} ones"
+        how = f"agree with {right}" if results["passed"] else f"DIFFER from {right}"
         says.append(f"The gradients of {name} {how}, by the tolerance of each parameter.")
-        rows = [[text(key, row.get(key)) for key in CHECKED] for row in results["parameters"]]
+        rows = [[text(key, row.get(key)) for key in columns] for row in results["parameters"]]
+        inputs = "random inputs" if columns is CODE else f"{run.settings.data.d:,} inputs"
         caption = f"Gradient check on {inputs}; the relative error is ‖ga − gn‖ / (‖ga‖ + ‖gn‖)"
-        tables.append(Table(caption, list(CHECKED.values()), rows))
+        tables.append(Table(caption, list(columns.values()), rows))
     return says, tables
 
 

@@ -154,11 +154,15 @@ def by_part(runs: Sequence[Run]) -> dict[str, dict[str, Run]]:
 
 def report(parts: Mapping[str, Mapping[str, Run]], kinds: Sequence[str]) -> Iterator[Section]:
     """Yield a section for each part, with pictures of the first kind that there is."""
-    tables, pictures = count(1), count(1)
+    tables, pictures, files = count(1), count(1), set[str]()
     for key, runs in parts.items():
-        part = PARTS[key]
+        part, drawn = PARTS[key], list[Picture]()
         says, own = part.says(runs)
-        drawn = [p._replace(number=next(pictures)) for p in drawings(part.figures, runs, kinds)]
+        for picture, number in zip(drawings(part.figures, runs, kinds), pictures, strict=False):
+            again = picture.file in files  # of a run in another folder that is called the same
+            file = picture.file.replace("figures/", f"figures/{number}-") if again else picture.file
+            drawn.append(picture._replace(number=number, file=file))
+            files.add(file)
         numbered = [table._replace(number=next(tables)) for table in own]
         yield Section(part.title, says, numbered, drawn, part.blanks)
 
@@ -225,4 +229,5 @@ def origin(run: Run) -> Iterator[str]:
     yield run.name
     yield f"{known.get('cifarnet', '')} {str(known.get('git_commit') or '')[:9]}".strip()
     official = "official" if images.get("official") else "not the official bytes"
-    yield plots.SYNTHETIC if images.get("source") == "synthetic" else f"CIFAR-10, {official}"
+    real = f"CIFAR-10, {official}" if images else "none"
+    yield plots.SYNTHETIC if images.get("source") == "synthetic" else real

@@ -14,7 +14,8 @@ def files(run: Run) -> dict[str, str]:
     info, records = run.info, run.records
     about = config.flatten({"settings": info.get("settings", {}), "results": info.get("results", {})})
     summary = [(key, json.dumps(value) if isinstance(value, (list, dict)) else value) for key, value in about.items()]
-    metrics = zip(*(column.tolist() for column in records.values()), strict=True)
+    whole = {name: column.astype(int) for name, column in records.items() if name in ("step", "cycle")}
+    metrics = zip(*(column.tolist() for column in (records | whole).values()), strict=True)
     tables = {"summary": [("key", "value"), *summary], "metrics": [tuple(records), *metrics]}
     for name, values in named_views(run.model.theta, run.model.sizes).items():
         rows = values if values.ndim == 2 else values[:, None]

@@ -45,8 +45,9 @@ def derivatives(probe: Probe, theta: Vector, method: str, h: float) -> Iterator[
     Parameters
     ----------
     probe
-        Returns the cost at theta, and on which side of each of its kinks theta is; for the complex step (Squire & Trapp
-        1998) it takes a complex theta.
+        Returns the cost at theta, or an array of its terms, and on which side of each of its kinks theta is; for the
+        complex step (Squire & Trapp 1998) it takes a complex theta. A large term costs the derivatives of the others no
+        digits.
     method
         ``forward``: (J(theta + h) - J(theta)) / h, error of order h; ``centred``: (J(theta + h) - J(theta - h)) / 2h,
         order h^2; ``complex-step``: Im J(theta + ih) / h, exact to rounding and without a kink to cross.
@@ -57,14 +58,14 @@ def derivatives(probe: Probe, theta: Vector, method: str, h: float) -> Iterator[
         at[i] = theta[i] + h * (1j if method == "complex-step" else 1)
         above, side_above = probe(at)
         if method == "complex-step":
-            found = Derivative(above.imag / h, False)
+            found = Derivative(np.sum(above.imag) / h, False)
         elif method == "forward":
-            found = Derivative((above - here) / h, not np.array_equal(side, side_above))
+            found = Derivative(np.sum(above - here) / h, not np.array_equal(side, side_above))
         else:
             at[i] = theta[i] - h
             below, side_below = probe(at)
             crossed = not (np.array_equal(side, side_above) and np.array_equal(side, side_below))
-            found = Derivative((above - below) / (2 * h), crossed)
+            found = Derivative(np.sum(above - below) / (2 * h), crossed)
         at[i] = theta[i]
         yield found
 

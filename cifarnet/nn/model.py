@@ -63,6 +63,8 @@ class Model:
         green and blue planes, each row by row. ValueError if they are not such images.
         """
         X = np.asarray(images)
+        if X.shape[1:] not in ((3072,), (32, 32, 3)):
+            raise ValueError(f"images have shape {X.shape}; give (n, 3072) or (n, 32, 32, 3)")
         P = [predict(self.theta, self.sizes, self.inputs(X[i : i + BLOCK])) for i in range(0, len(X), BLOCK)]
         return np.concatenate(P) if P else np.empty((0, self.sizes[-1]), self.theta.dtype)
 
@@ -70,8 +72,6 @@ class Model:
         """Return pixels as the network sees them: in planes, normalised, (n, d)."""
         if images.shape[1:] == (32, 32, 3):
             images = images.transpose(0, 3, 1, 2).reshape(len(images), -1)
-        if images.ndim != 2 or images.shape[1] != 3072:
-            raise ValueError(f"images have shape {images.shape}; give (n, 3072) or (n, 32, 32, 3)")
         top = 255.0 if np.issubdtype(images.dtype, np.integer) else 1.0
         pixels = images[:, : self.sizes[0]] / top
         if not ((pixels >= 0) & (pixels <= 1)).all():

@@ -257,7 +257,7 @@ def listing(studies: Sequence[Study], scope: Scope, folder: Path, data_dir: Path
     for task in tasks:
         ran = f"recorded in {done[task.key].path.name}" if task.key in done else None
         state = ran or "to run: no record of these settings and data"
-        yield f"{task.users[0]}, seed {task.settings.seed} (for {len(task.users)} rows): {state}"
+        yield f"{task.users[0]}, seed {task.settings.seed} (rows: {len(task.users)}): {state}"
     left = [t for t in tasks if t.key not in done]
     minutes = sum(t.work for t in left) / PACE / cores() / 60
     yield f"{len(left)} of {len(tasks)} to run, about {minutes:.1f} minutes on an idle machine"

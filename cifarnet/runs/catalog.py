@@ -113,7 +113,7 @@ COLUMNS = {  # by heading
     "run": Column("run"),
     "kind": Column("kind", keep=20),
     "label": Column("label", keep=len(FIRST) + 3),
-    "status": Column("status", keep=4),
+    "status": Column("status", keep=len(FIRST) + 4),
     "started": Column("started", outputs=("csv", "page")),
     "seconds": Column("seconds", outputs=("csv",)),
     "validation": Column("validation_accuracy", percent, number=True),

@@ -158,7 +158,7 @@ def named(name: str, runs_dir: Path) -> Path:
     with contextlib.suppress(OSError, ValueError):  # a name that no file system takes
         for path in (expand(name), runs_dir / name) if name else ():
             if (path / "run.json").is_file():
-                return path
+                return path.parent / path.readlink() if path.is_symlink() else path  # such as another folder's latest
         known = [path for path in folders(runs_dir) if path.name.startswith(name)]
     if len(known) != 1:
         if not known:

@@ -41,12 +41,16 @@ class Call(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What a call gave: gradients in our layout, the arguments that it changed, and the types of its arrays."""
+    """What a call gave: gradients in our layout, the arguments that it changed, and the types of its arrays.
+
+    ``broadcast`` says of which parameters an update would change the shape.
+    """
 
     gradient: dict[str, Array]
     changed: list[str]
     types: list[np.dtype[Any]]
     shapes_fit: bool
+    broadcast: list[str]
 
     def farthest(self, other: Mapping[str, Array]) -> float:
         """Return the largest distance of a parameter's gradient from another's."""
@@ -67,7 +71,7 @@ class Student:
     forward: Call | None = None
     cost: Call | None = None
     adds_l2: bool = False  # their cost takes no lambda
-    globals: Mapping[str, str] = field(default_factory=dict)  # names that the file leaves to its script
+    globals: Mapping[str, str] = field(default_factory=dict)  # variables, by their names
     places: Mapping[int, Mapping[str, forms.Path]] = field(default_factory=dict)  # in what is returned, by layers
     sizes: Sequence[tuple[int, ...]] = ()
     note: str = ""
@@ -114,7 +118,9 @@ class Session:
         found = {key: np.asarray(forms.follow(result, places[key])) for key in shapes}
         fit = all(a.shape == v[key].shape or (key[0] == "b" and a.size == v[key].size) for key, a in found.items())
         types_of = [a.dtype for a in found.values()]
-        return Answer(forms.plain(found, problem, self.student.layout), changed, types_of, fit)
+        wide = [f"{key} has the shape {v[key].shape} and its gradient {a.shape}: {key} - eta * gradient has another."
+                for key, a in found.items() if a.size > 1 and broadcast(v[key], a) != v[key].shape]  # fmt: skip
+        return Answer(forms.plain(found, problem, self.student.layout), changed, types_of, fit, wide)
 
     def cost(self, problem: Problem) -> float:
         """Return the student's cost at a point: of several numbers the largest, as the cost is loss plus L2 term."""
@@ -173,6 +179,14 @@ class Session:
         function = getattr(self.made if call.found.owner else self.module, call.found.name)
         with self.student.code.running():
             return function(**given)
+
+
+def broadcast(value: Array, gradient: Array) -> tuple[int, ...] | None:
+    """Return the shape of their difference, None where there is none."""
+    try:
+        return np.broadcast_shapes(value.shape, gradient.shape)
+    except ValueError:
+        return None
 
 
 def show(path: forms.Path) -> str:
@@ -245,7 +259,7 @@ def ways(
     code: Code, module: types.ModuleType, target: Found, problem: Problem, failures: list[Failure]
 ) -> Iterator[Student]:
     """Yield the ways in which the functions may be called, the course's layout first."""
-    script = {name: key for name in code.undefined(module) if (key := left_to_script(name))}
+    script = {name: key for name in code.variables(module) if (key := left_to_script(name))}
     try:
         found = list(forms.bindings(target.function, target.owner is not None, len(problem.settings.sizes) - 1))
     except Unfit as error:
@@ -259,7 +273,7 @@ def ways(
 
 
 def left_to_script(name: str) -> str | None:
-    """Return the key for a global variable that only the script of a file sets, by its name."""
+    """Return the key for a global variable, which the script of a file sets, by its name."""
     kind = {"W": "Ws", "b": "bs", "lam": "lam"}.get(str(forms.role(name)))
     return forms.numbered(name) or kind or (name if name in ("K", "d", "m") else None)
 
@@ -321,6 +335,6 @@ def with_cost(student: Student) -> Student:
         if not trial.forward and INNER & given:
             trial = replace(trial, forward=forward_pass(trial, module, problem))
         with contextlib.suppress(*Raised, Unfit):
-            error = abs(Session(trial, module).cost(problem) - problem.probe(problem.theta)[0])
+            error = abs(Session(trial, module).cost(problem) - problem.probe(problem.theta)[0].sum())
             found.append((error < 1e-6, len(given & {*student.gradient.keys.values()}), trial))
     return max(found, key=lambda each: each[:2])[2] if found else student

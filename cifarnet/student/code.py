@@ -144,7 +144,8 @@ class Code:
     def explain(self, error: BaseException, module: types.ModuleType) -> str:
         """Say what was raised, and where in the student's files."""
         if isinstance(error, SyntaxError):
-            return f"{error.filename}, line {error.lineno}: {type(error).__name__}: {error.msg}"
+            place = f"{error.filename or self.path}" + (f", line {error.lineno}" if error.lineno else "")
+            return f"{place}: {type(error).__name__}: {error.msg}"
         text = f"{type(error).__name__}: {error}"
         frames = [f for f in traceback.extract_tb(error.__traceback__) if self.is_own(f.filename)]
         if frames:
@@ -167,13 +168,14 @@ class Code:
         code = getattr(inspect.unwrap(value), "__code__", None) if callable(value) else None
         return code is not None and self.is_own(code.co_filename)
 
-    def undefined(self, module: types.ModuleType) -> set[str]:
-        """Return the global names that the student's functions use and nothing defines."""
+    def variables(self, module: types.ModuleType) -> set[str]:
+        """Return the global names that the student's functions use and nothing defines, or a number, or None."""
         codes, names = [inspect.unwrap(found.function).__code__ for found in self.functions(module)], set[str]()
         for code in codes:
             names |= {i.argval for i in dis.get_instructions(code) if i.opname in ("LOAD_GLOBAL", "LOAD_NAME")}
             codes += [inner for inner in code.co_consts if isinstance(inner, types.CodeType)]
-        return names - set(vars(module)) - set(vars(builtins))
+        defined = vars(builtins) | vars(module)
+        return {n for n in names if n not in defined or type(defined[n]) in (int, float, type(None))}
 
     def candidates(self, module: types.ModuleType, kind: str) -> list[list[Found]]:
         """Return the functions of a kind by their names, the equally likely ones together, the likeliest first."""
