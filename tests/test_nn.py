@@ -321,7 +321,7 @@ def images(n):
 
 def test_about_half_of_the_images_are_mirrored():
     X, count = images(100), 0
-    mirrored = augmentation.mirror(X)
+    _, mirrored = augmentation.variants(X, flips=True, shifts=0)
     assert np.array_equal(mirrored.reshape(-1, 3, 32, 32), X.reshape(-1, 3, 32, 32)[..., ::-1])
     for step in range(10):
         changed = augmented(X, step, flip=True)

@@ -64,13 +64,7 @@ def judge(stages: Stages, candidate: Candidate) -> Judged:
     """Judge a candidate, without its probability."""
     problem, at = stages.problem, dict[Number, dict[str, Any]]()
     for row in problem.rows:
-        numbers, found = problem.of(row), stages.prediction(candidate, row)
-        nan = np.full(len(numbers), math.nan)
-        ends = found.intervals(np.array([n.half for n in numbers])) if found else (nan, nan)
-        columns = np.array([found.mean if found else nan, *ends]).T.tolist()
-        for number, (mean, low, high) in zip(numbers, columns, strict=True):
-            inside = low <= number.value <= high
-            at[number] = {"mean": mean, "low": low, "high": high, "compatible": inside}
+        at |= zip(problem.of(row), stages.numbers(candidate, row), strict=True)
     p, n = stages.probability(candidate, problem.rows), min(len(stages.sample(candidate, r, [])) for r in problem.rows)
     fits, likelihood = stages.fits(candidate), stages.likelihood(candidate)
     return Judged(candidate, fits, likelihood, 0.0, p, n, [at[number] for number in problem.numbers])

@@ -10,7 +10,7 @@ from cifarnet import config
 from cifarnet.config import Settings
 from cifarnet.deviations import DEVIATIONS
 from cifarnet.errors import ConfigError
-from cifarnet.nn.network import deviations_of
+from cifarnet.nn.network import stds_of
 from cifarnet.nn.schedules import Constant, Cyclic, Decay
 
 Changes = Mapping[str, Any]  # dotted keys and their values
@@ -123,9 +123,9 @@ def shows(key: str, stated: Settings) -> bool:
 def initial(stated: Settings) -> Iterator[Alternative]:
     """Yield other initial weights: of all layers, or of one."""
     own = stated.network.init
-    stds = deviations_of(stated.sizes, own if isinstance(own, str) else own.std)
+    stds = stds_of(stated.sizes, own if isinstance(own, str) else own.std)
     for name, text in {"xavier": "1 / sqrt(d_in)", "he": "sqrt(2 / d_in)"}.items():
-        if (others := deviations_of(stated.sizes, name)) != stds:
+        if (others := stds_of(stated.sizes, name)) != stds:
             says = f"The initial weights of each layer have a standard deviation of {text}."
             yield Alternative(f"initial weights {name}", "deviation", says, {"network.init": {"std": others}})
     layers = len(stds)

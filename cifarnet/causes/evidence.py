@@ -167,18 +167,18 @@ class Evidence:
 
         Who predicts no better than that any accuracy is possible, and any cost up to twice the printed one, does not.
         """
-        inside = [within for row in self.problem.rows for within in self.compatible(candidate, row)]
+        inside = [n["compatible"] for row in self.problem.rows for n in self.numbers(candidate, row)]
         by_chance = inside.count(False) <= scipy.stats.binom.ppf(1 - FITS, len(inside), 1 - LEVEL)
         probable = self.probability(candidate, self.problem.rows) >= FITS
         costs = [number.value for number in self.problem.numbers if quantity(number.measure) != "accuracy"]
         ignorance = -sum(math.log(2 * abs(cost) + 1e-9) for cost in costs)
         return bool(by_chance and probable and self.likelihood(candidate) > ignorance)
 
-    def compatible(self, candidate: Candidate, row: str) -> list[bool]:
-        """Return which numbers of a row are within the interval of one more training."""
+    def numbers(self, candidate: Candidate, row: str) -> list[dict[str, Any]]:
+        """Return mean and interval of one more training for each number of a row, and whether it is within."""
         found, numbers = self.prediction(candidate, row), self.problem.of(row)
         if not found:
-            return [False] * len(numbers)
-        low, high = found.intervals(np.array([number.half for number in numbers]))
-        inside: list[bool] = ((low <= self.reported(row)) & (self.reported(row) <= high)).tolist()
-        return inside
+            return [dict.fromkeys(("mean", "low", "high"), math.nan) | {"compatible": False} for _ in numbers]
+        ends = found.intervals(np.array([number.half for number in numbers]))
+        columns = zip(numbers, *(column.tolist() for column in (found.mean, *ends)), strict=True)
+        return [{"mean": m, "low": a, "high": b, "compatible": a <= n.value <= b} for n, m, a, b in columns]

@@ -97,9 +97,9 @@ class Prediction(NamedTuple):
         correlation, away = self.scale / np.outer(scales, scales), (reported - self.mean) / scales
         return float(scipy.stats.multivariate_t.logpdf(away, None, correlation, self.df) - np.log(scales).sum())
 
-    def intervals(self, half: Array, level: float = LEVEL) -> tuple[Array, Array]:
+    def intervals(self, half: Array) -> tuple[Array, Array]:
         """Return the lower and upper ends (p,) of each number's interval; ``half`` a unit of its last digit."""
-        reach = scipy.special.stdtrit(self.df, (1 + level) / 2) * np.sqrt(np.diag(self.scale)) + half
+        reach = scipy.special.stdtrit(self.df, (1 + LEVEL) / 2) * np.sqrt(np.diag(self.scale)) + half
         return self.mean - reach, self.mean + reach
 
 

@@ -9,8 +9,6 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
-from math import prod
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +18,7 @@ from numpy.typing import NDArray
 from cifarnet.config import Settings
 from cifarnet.errors import ConfigError
 from cifarnet.experiments.pool import Outcome, Scored
+from cifarnet.nn.network import weight_count
 from cifarnet.nn.schedules import Cyclic
 from cifarnet.runs import Folder
 
@@ -126,8 +125,7 @@ def work(settings: Settings) -> float:
     schedule = settings.training.schedule
     measured = schedule.repeats[0] * (settings.evaluation.per_cycle or schedule.measurements) + 1
     scored = measured * (settings.data.n_train + settings.data.n_validation) + 10_000
-    weights = sum(prod(pair) for pair in pairwise(settings.sizes))
-    return float(weights * (2 * settings.updates * settings.training.batch_size + scored))
+    return float(weight_count(settings.sizes) * (2 * settings.updates * settings.training.batch_size + scored))
 
 
 def first_step(settings: Settings) -> int:

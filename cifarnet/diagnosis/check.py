@@ -24,8 +24,8 @@ from cifarnet.runs import Run
 from cifarnet.runs.environment import environment
 from cifarnet.student.calling import Session, Student, understand
 from cifarnet.student.code import Raised
+from cifarnet.student.forms import Unfit
 from cifarnet.student.points import IMAGES, LAMBDA, point
-from cifarnet.student.values import Unfit
 from cifarnet.training import blas_threads
 
 CASES = [*itertools.product((0.0, LAMBDA), (IMAGES, 1))]  # lambda and batch size

@@ -105,14 +105,9 @@ def shift(images: Array, most: int, rng: np.random.Generator, wide: Array) -> No
     images[:] = windows[(first + rows[:, None, :]) * wide.shape[3] + right[:, None, None]]
 
 
-def mirror(X: Array) -> Array:
-    """Return the images X (n, 3072) with left and right exchanged."""
-    return np.ascontiguousarray(X.reshape(SHAPE)[..., ::-1]).reshape(X.shape)
-
-
 def variants(X: Array, *, flips: bool, shifts: int) -> Iterator[Array]:
     """Yield the images X (n, 3072), with ``flips`` mirrored, too, moved in every way by up to ``shifts`` pixels."""
-    for images in (X, mirror(X)) if flips else (X,):
+    for images in (X, X.reshape(SHAPE)[..., ::-1].reshape(X.shape)) if flips else (X,):
         if not shifts:
             yield images
             continue

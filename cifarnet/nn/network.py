@@ -65,14 +65,14 @@ def initialize(
     4.2.1); ``"he"``: sqrt(2/d_in) (He et al. 2015, eq. 10); or a number: that standard deviation, or one for each
     layer. theta is drawn in float64 and rounded to ``dtype``, so that both types start from the same point.
     """
-    theta, stds = np.zeros(parameter_count(sizes)), deviations_of(sizes, init)
+    theta, stds = np.zeros(parameter_count(sizes)), stds_of(sizes, init)
     Ws, bs = views(theta, sizes)
     for parameter, std in zip((*Ws, *bs), (*stds, *stds), strict=True) if biases else zip(Ws, stds, strict=True):
         parameter[:] = std * rng.standard_normal(parameter.shape)
     return theta.astype(dtype)
 
 
-def deviations_of(sizes: Sequence[int], init: str | float | Sequence[float]) -> list[float]:
+def stds_of(sizes: Sequence[int], init: str | float | Sequence[float]) -> list[float]:
     """Return the standard deviation of the initial weights of each layer."""
     if isinstance(init, str):
         return [{"xavier": d_in**-0.5, "he": (2 / d_in) ** 0.5}[init] for d_in in sizes[:-1]]

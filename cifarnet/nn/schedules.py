@@ -20,7 +20,7 @@ EPOCHS: Any = Field(40, description="Length of the training.")
 GROWTH: Any = Field(1, description="Each cycle is this many times as long as the one before.")
 
 
-class Place(NamedTuple):
+class Position(NamedTuple):
     """Where an update step is: in which cycle (0 is the first), how many steps into it, and the cycle's length."""
 
     cycle: int
@@ -56,15 +56,15 @@ class Schedule(Setting):
         cycles, growth = self.repeats
         return self.length(epoch) * (cycles if growth == 1 else (growth**cycles - 1) // (growth - 1))
 
-    def place(self, step: int, epoch: int) -> Place:
+    def place(self, step: int, epoch: int) -> Position:
         """Return the cycle that a step is in."""
         length, growth = self.length(epoch), self.repeats[1]
         if growth == 1:
-            return Place(step // length, step % length, length)
+            return Position(step // length, step % length, length)
         cycle = 0
         while step >= length:
             step, length, cycle = step - length, length * growth, cycle + 1
-        return Place(cycle, step, length)
+        return Position(cycle, step, length)
 
 
 class Cyclic(Schedule):

@@ -6,8 +6,6 @@ import hashlib
 import json
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
-from itertools import pairwise
-from math import prod
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +19,7 @@ from cifarnet.experiments import pool
 from cifarnet.experiments.gradients import Check
 from cifarnet.experiments.pool import Executor, Outcome
 from cifarnet.experiments.train import write_confusion
+from cifarnet.nn.network import weight_count
 from cifarnet.nn.schedules import Cyclic
 from cifarnet.runs import Folder, Run, environment, folders
 from cifarnet.setting import in_steps
@@ -46,8 +45,7 @@ class Task(NamedTuple):
         """Roughly how long it takes, in weights times images."""
         if not self.check:
             return work(self.settings)
-        weights = sum(prod(pair) for pair in pairwise(self.settings.sizes))
-        return 2.0 * weights**2 * len(self.check.methods) * self.check.samples
+        return 2.0 * weight_count(self.settings.sizes) ** 2 * len(self.check.methods) * self.check.samples
 
 
 class Progress(NamedTuple):

@@ -18,10 +18,10 @@ import numpy as np
 from cifarnet.errors import CodeError
 from cifarnet.experiments.gradients import Problem
 from cifarnet.nn.network import Array, named_views, weight_count
-from cifarnet.student import values as forms
+from cifarnet.student import forms
 from cifarnet.student.code import Code, Found, Raised
+from cifarnet.student.forms import LAYOUTS, Layout, Unfit, Values
 from cifarnet.student.points import distance, point
-from cifarnet.student.values import LAYOUTS, Layout, Unfit, Values
 
 TRIED = ((7, 5, 10), (10, 10, 10), (7, 10), (7, 50, 10), (3072, 50, 10), (3072, 10))  # the last for sizes in the code
 DEEPER = ((7, 5, 6, 10), (7, 5, 5, 10))
@@ -72,7 +72,7 @@ class Student:
     cost: Call | None = None
     adds_l2: bool = False  # their cost takes no lambda
     globals: Mapping[str, str] = field(default_factory=dict)  # variables, by their names
-    places: Mapping[int, Mapping[str, forms.Path]] = field(default_factory=dict)  # in what is returned, by layers
+    places: Mapping[int, Mapping[str, forms.Place]] = field(default_factory=dict)  # in what is returned, by layers
     sizes: Sequence[tuple[int, ...]] = ()
     note: str = ""
 
@@ -96,7 +96,7 @@ class Session:
         self.student = student
         self.module = module or student.code.load()
         self.made: Any = None
-        self.held: dict[str, forms.Path] = {}  # where the object has its parameters
+        self.held: dict[str, forms.Place] = {}  # where the object has its parameters
 
     def gradient(self, problem: Problem) -> Answer:
         """Return the student's gradient at a point."""
@@ -189,16 +189,16 @@ def broadcast(value: Array, gradient: Array) -> tuple[int, ...] | None:
         return None
 
 
-def show(path: forms.Path) -> str:
+def show(path: forms.Place) -> str:
     """Write a path as in Python."""
     return str(path[0]) + "".join(
         f".{key}" if path[0] == "self" and i == 0 else f"[{key!r}]" for i, key in enumerate(path[1:])
     )
 
 
-def held(made: Any, v: Values) -> dict[str, forms.Path]:
+def held(made: Any, v: Values) -> dict[str, forms.Place]:
     """Return where an object holds its parameters: by shape and name, or in an attribute that is still None."""
-    found: dict[str, forms.Path] = {}
+    found: dict[str, forms.Place] = {}
     for key in (key for key in v if re.fullmatch(r"[Wb]\d", key)):
         fit = [p for p, a in forms.leaves(made) if a.shape == v[key].shape and p not in found.values()]
         exact = [p for p in fit if forms.numbered(p[-1]) == key]

@@ -200,14 +200,18 @@ class Study(Setting):
     @model_validator(mode="after")
     def _rows_exist(self) -> Study:
         """Check the rows that claims, templates and explanations name."""
-        known = {f"{exhibit.id}/{row.id}" for exhibit in self.exhibits for row in exhibit.rows}
         named = {name for claim in self.claims for name in claim.rows}
         named |= {self.templates.row} if self.templates else set()
         named |= {row for text in self.texts for row, _ in FILLED.findall(text)}
         named |= {finding.exhibit for finding in self.findings} - {exhibit.id for exhibit in self.exhibits}
-        if missing := named - known:
+        if missing := named - self.row_names:
             raise ValueError(f"no such row: {', '.join(sorted(missing))}; a row is named exhibit/row")
         return self
+
+    @property
+    def row_names(self) -> set[str]:
+        """The rows as EXHIBIT/ROW."""
+        return {f"{exhibit.id}/{row.id}" for exhibit in self.exhibits for row in exhibit.rows}
 
     @property
     def texts(self) -> list[str]:
@@ -231,10 +235,9 @@ class Study(Setting):
 
     def read_figures(self, folder: Path) -> Study:
         """Read the curves and templates that stand beside the study; ConfigError says what is wrong."""
-        rows = {f"{exhibit.id}/{row.id}" for exhibit in self.exhibits for row in exhibit.rows}
         if self.curves:
             self._curves = tuple(read_curves(folder / self.curves.file, self.curves.reading))
-            if missing := {curve.row for curve in self._curves} - rows:
+            if missing := {curve.row for curve in self._curves} - self.row_names:
                 raise ConfigError(f"{folder / self.curves.file}: no such row: {', '.join(sorted(missing))}")
         if self.templates:
             self._templates = read_templates(folder / self.templates.file)

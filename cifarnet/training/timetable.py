@@ -7,7 +7,7 @@ from functools import cached_property
 
 from cifarnet.config import Settings
 from cifarnet.deviations import Practice
-from cifarnet.nn.schedules import Place
+from cifarnet.nn.schedules import Position
 
 EVERY = 20  # updates between two samples of an average; each one costs as much as a quarter of an update
 
@@ -42,7 +42,7 @@ class Timetable:
         """Return the learning rate of an update."""
         return self.practice.eta(self.settings.training.schedule, step, self.epoch)
 
-    def last(self, step: int) -> Place:
+    def last(self, step: int) -> Position:
         """Return where the update is that was made last, after ``step`` updates; the first one after none."""
         return self.settings.training.schedule.place(max(step - 1, 0), self.epoch)
 

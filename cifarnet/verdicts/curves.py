@@ -9,11 +9,12 @@ from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
+import scipy
 
 from cifarnet.nn import network
 from cifarnet.runs import Run
 from cifarnet.studies.figures import Curve, Floats
-from cifarnet.verdicts.statistics import LEVEL, combined, quantile, upper_tail
+from cifarnet.verdicts.statistics import LEVEL, combined, quantile
 
 Verdict = Literal["compatible", "incompatible", "not decidable", "cannot be compared", "not run"]
 NEAR = 0.01  # of the distance of two records: a point so near to one belongs to it, such as step 1 to the start
@@ -93,7 +94,7 @@ def compare(curve: Curve, runs: Sequence[Run], x: str, extra: float, useful: flo
     std = ours.std(axis=0, ddof=1)
     error = np.sqrt(np.maximum(std**2 * (1 + 1 / n) + extra, 1e-24))
     half = quantile(n - 1) * error + curve.reading
-    p_values = 2 * upper_tail(np.maximum(abs(curve.y - mean) - curve.reading, 0) / error, n - 1)
+    p_values = 2 * scipy.special.stdtr(n - 1, -np.maximum(abs(curve.y - mean) - curve.reading, 0) / error)
     return Compared(curve, mean, std, mean - half, mean + half, p_values, n, useful)
 
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from functools import cache
 from statistics import fmean as mean
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import scipy
@@ -29,11 +29,6 @@ def quantile(df: float) -> float:
     """Return how many standard errors to both sides have the LEVEL: by Student's t, or the normal for infinite df."""
     upper = (1 + LEVEL) / 2
     return float(scipy.special.ndtri(upper) if math.isinf(df) else scipy.special.stdtrit(df, upper))
-
-
-def upper_tail(t: Any, df: float) -> Any:
-    """Return the probability that Student's t is above a number, or above each of an array."""
-    return scipy.special.stdtr(df, -t)
 
 
 @cache
@@ -132,7 +127,7 @@ def beyond(differences: Sequence[float], limit: float = 0.0) -> float:
     error = stdev(differences) / math.sqrt(n)
     if not error:
         return 2.0**-n if distance > 0 else 1.0
-    return float(upper_tail(distance / error, n - 1))
+    return float(scipy.special.stdtr(n - 1, -distance / error))
 
 
 def best(first: Sequence[float], others: Sequence[Sequence[float]]) -> Result:

@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cifarnet.experiments.gradients import Problem
-from cifarnet.nn.network import Array, forward, named_views, softmax, views
+from cifarnet.nn.network import Array, forward, named_views, predict, views
 
-Path = tuple[Any, ...]  # keys, indices and attributes that lead to a value
+Place = tuple[Any, ...]  # keys, indices and attributes that lead to a value
 Values = dict[str, Any]
 
 
@@ -151,14 +151,10 @@ def values(problem: Problem, layout: Layout) -> Mapping[str, Any]:
     }  # fmt: skip
 
 
-def is_mixed(value: Any) -> bool:
-    """Return whether a value is an array of arrays."""
-    return isinstance(value, np.ndarray) and value.dtype.hasobject
-
-
-def leaves(value: Any, path: Path = ()) -> Iterator[tuple[Path, Array]]:
+def leaves(value: Any, path: Place = ()) -> Iterator[tuple[Place, Array]]:
     """Yield every array and number in a value, with the path to it."""
-    if isinstance(value, np.ndarray | np.generic | int | float) and not is_mixed(value):
+    holds_others = isinstance(value, np.ndarray) and value.dtype.hasobject
+    if isinstance(value, np.ndarray | np.generic | int | float) and not holds_others:
         yield path, np.asarray(value)
         return
     inner = vars(value) if hasattr(value, "__dict__") and not callable(value) else value
@@ -167,14 +163,14 @@ def leaves(value: Any, path: Path = ()) -> Iterator[tuple[Path, Array]]:
         yield from leaves(part, (*path, key))
 
 
-def follow(value: Any, path: Path) -> Any:
+def follow(value: Any, path: Place) -> Any:
     """Return what a path leads to."""
     for key in path:
         value = value[key] if isinstance(value, Mapping | list | tuple | np.ndarray) else getattr(value, key)
     return value
 
 
-def assign(value: Any, path: Path, new: Any) -> None:
+def assign(value: Any, path: Place, new: Any) -> None:
     """Put a value where a path leads."""
     parent = follow(value, path[:-1])
     if isinstance(parent, dict | list):
@@ -183,12 +179,12 @@ def assign(value: Any, path: Path, new: Any) -> None:
         setattr(parent, path[-1], new)
 
 
-def places(result: Any, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Path]:
+def places(result: Any, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Place]:
     """Return where in a result the gradient of each parameter is: by shapes, then names, then the order of all.
 
     A wrong shape is taken where nothing else can be meant: a transposed matrix or a strange bias is a mistake to name.
     """
-    found: dict[str, Path] = {}
+    found: dict[str, Place] = {}
     free = dict(leaves(result))
     for turned in (False, True):
         for name, shape in shapes.items():
@@ -231,9 +227,8 @@ def intermediate(key: str, name: str, passed: Any, v: Values) -> Any:
 
 def our_forward(problem: Problem, layout: Layout) -> tuple[Array, ...]:
     """Return P and the values of the hidden layers, for a file without a forward pass that can be called."""
-    _, *H, Z = forward(problem.theta, problem.settings.sizes, problem.images.X)
-    softmax(Z)
-    return tuple((A.T if layout.images == "d x n" else A).copy() for A in (Z, *H))
+    at = problem.theta, problem.settings.sizes, problem.images.X
+    return tuple((A.T if layout.images == "d x n" else A).copy() for A in (predict(*at), *forward(*at)[1:-1]))
 
 
 def plain(found: Mapping[str, Any], problem: Problem, layout: Layout) -> dict[str, Array]:
