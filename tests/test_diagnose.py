@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from scipy import stats
+from scipy.linalg import block_diag
 
 from cifarnet import causes, config, data, reports, training
 from cifarnet.causes import Number, Problem, likelihood
@@ -67,8 +68,21 @@ def test_trainings_are_measured_as_their_numbers_need_and_can_be_shortened():
 
 def test_a_cost_that_varies_by_thousands_leaves_a_density():
     """By hand: that of two numbers with 1 degree of freedom is 1 / (2 pi) at its centre, divided by both scales."""
-    found = likelihood.Prediction(np.array([0.4, 1e4]), np.diag([1e-8, 1e8]), 1.0)
-    assert found.log_density(found.mean) == pytest.approx(-math.log(2 * math.pi))
+    found = likelihood.Prediction(np.array([0.4, 1e4]), np.diag([1e-8, 1e8]), 1.0, np.zeros(2))
+    assert likelihood.log_density([found], [found.mean]) == pytest.approx(-math.log(2 * math.pi))
+
+
+def test_what_trainings_on_the_same_images_have_in_common_is_in_their_density_once():
+    """With many degrees of freedom it is that of a normal, whose covariance has what is common between all."""
+    own, shared = [np.diag([4e-6]), np.array([[9e-6, 2e-6], [2e-6, 1e-6]])], [np.array([0.01]), np.array([0.02, 0.0])]
+    rows = [likelihood.Prediction(np.zeros(len(s)), scale, 1e7, s) for scale, s in zip(own, shared, strict=True)]
+    covariance = block_diag(*own) + np.outer(np.concatenate(shared), np.concatenate(shared))
+    reported = np.array([0.012, 0.021, -0.001])
+    parts = reported[:1], reported[1:]
+    normal = stats.multivariate_normal.logpdf(reported, None, covariance)
+    assert likelihood.log_density(rows, parts) == pytest.approx(normal, abs=1e-4)
+    assert likelihood.distance(rows, parts) == pytest.approx(reported @ np.linalg.inv(covariance) @ reported)
+    assert rows[1].deviations == pytest.approx(np.sqrt(np.diag(covariance)[1:]))
 
 
 MEASURED = ["test_accuracy", "validation_accuracy"]
@@ -88,10 +102,10 @@ def test_95_percent_of_further_trainings_are_within_the_interval_and_1_percent_b
     for _ in range(1000):
         scales = np.exp(vary * rng.standard_normal(9))
         *known, new = samples(rng, [*scales, scales[3]], [7, *[3] * 8, 1])
-        found = likelihood.predict(known[3], np.zeros(2), likelihood.spread(known, MEASURED))
+        found = likelihood.predict(known[3], np.zeros(2), np.zeros(2), likelihood.spread(known, MEASURED))
         low, high = found.intervals(np.zeros(2))
         inside.append((low <= new[0]) & (new[0] <= high))
-        beyond.append(stats.f.sf(found.distance(new[0]) / 2, 2, found.df) < 0.01)
+        beyond.append(stats.f.sf(likelihood.distance([found], new) / 2, 2, found.df) < 0.01)
     assert np.mean(inside) == pytest.approx(0.95, abs=0.02)
     assert np.mean(beyond) == pytest.approx(0.01, abs=0.015)
 
@@ -103,8 +117,8 @@ def test_chaotic_and_stuck_trainings_say_nothing_of_the_others():
     alone, together = (likelihood.spread(found, MEASURED) for found in (usual, [*usual, chaotic, stuck]))
     assert together.variance == pytest.approx(alone.variance)
     assert together.df.tolist() == alone.df.tolist()
-    assert likelihood.predict(chaotic, np.zeros(2), together).df == 6
-    assert likelihood.predict(np.full((2, 2), math.nan), np.zeros(2), together) is None
+    assert likelihood.predict(chaotic, np.zeros(2), np.zeros(2), together).df == 6
+    assert likelihood.predict(np.full((2, 2), math.nan), np.zeros(2), np.zeros(2), together) is None
 
 
 # --- stages, with measurements that are made up ---
@@ -126,6 +140,20 @@ def test_few_candidates_are_trained_in_all_rows_of_a_table():
     found = made_up(rows, numbers, lambda s: -s.training.lam * (s.network.init != "xavier"))
     assert 4 < len(found.finished) <= 1 + MOST < len(found.tried)
     assert found.fits(found.finished[1]) and not found.fits(found.stated)
+
+
+def test_other_images_held_out_move_all_rows_alike():
+    """A table that is shifted as a whole is explained as stated, one that goes up and down by as much is not."""
+    images = ["data.train=all", "data.validation=5000"]
+    rows = {str(lam): config.load("figure-3", [*images, f"training.lambda={lam}"]) for lam in range(4)}
+    shifts = {"as a whole": [0.015] * 4, "up and down": [0.015, -0.015, 0.015, -0.015]}
+    found = {}
+    for name, shift in shifts.items():
+        numbers = [Number(row, "validation_accuracy", 0.5 + s, 5e-5) for row, s in zip(rows, shift, strict=True)]
+        found[name] = made_up(rows, numbers, lambda s: 0.0)
+    assert found["as a whole"].fits(found["as a whole"].stated)
+    p = {name: stages.probability(stages.stated, rows) for name, stages in found.items()}
+    assert p["as a whole"] > 0.3 > 0.1 > p["up and down"]
 
 
 def test_what_a_short_training_measures_decides_what_is_tried_first():

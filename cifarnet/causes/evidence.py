@@ -14,14 +14,19 @@ import scipy
 from cifarnet.causes import likelihood as distributions
 from cifarnet.causes.candidates import Candidate
 from cifarnet.causes.likelihood import FEWEST, FITS, LEVEL, Array, Prediction, Spread, floors, predict, quantity
-from cifarnet.causes.numbers import Number, Problem, key, shortened, work
+from cifarnet.causes.numbers import Problem, key, shortened, work
 from cifarnet.config import Settings
 from cifarnet.experiments.pool import Scored
 
 SEEDS = 3  # of a candidate that may be right
 FREEDOM = 4  # degrees of freedom of the deviation as stated, before any candidate adds to it
 SHORT, PART = 250, 1 / 16  # updates of a short training; or this part of a full one, where that is more
+ALIKE = 2 / 3  # correlation of which images two trainings get right: .64 to .81 for other seeds and lambdas
+HELD_OUT = {"train", "validation", "holdout_seed"}  # what says which images are held out
 IMAGES = 0.002  # deviation of an accuracy between the official images and others, such as recompressed ones
+
+
+Group = tuple[list[Prediction], list[Array]]  # what is predicted and reported of rows on the same images
 
 
 class Task(NamedTuple):
@@ -126,30 +131,41 @@ class Evidence:
         found: Prediction | None = self.found[candidate.name, row]
         return found
 
-    def given(self, candidate: Candidate, row: str) -> tuple[Array, Array]:
-        """Return what is measured of a candidate in a row, and the variance of each number that is known."""
-        numbers = self.problem.of(row)
-        sample = self.sample(candidate, row, [number.measure for number in numbers])
-        extra = [self.extra(row, n, p) for n, p in zip(numbers, sample.mean(axis=0).tolist(), strict=True)]
-        return sample, np.array(extra)
+    def given(self, candidate: Candidate, row: str) -> tuple[Array, Array, Array]:
+        """Return what is measured of a candidate in a row, and the known variances of each number.
 
-    def extra(self, row: str, number: Number, p: float) -> float:
-        """Return the known variance of a number: of its rounding, of other bytes of the images, of others held out."""
-        held_out, found = self.problem.rows[row].data.validation, number.half**2 / 3
-        if quantity(number.measure) == "accuracy" and not self.official:
-            found += IMAGES**2
-        if number.measure.partition("@")[0].endswith("validation_accuracy") and isinstance(held_out, int):
-            found += 2 * p * (1 - p) / held_out
-        return found
+        They are those of its rounding and of other bytes of the images, then that of other images held out, of which
+        two networks get the same ones right in part: that part is the same in all rows.
+        """
+        numbers, held_out = self.problem.of(row), self.problem.rows[row].data.validation
+        sample = self.sample(candidate, row, [number.measure for number in numbers])
+        accuracies = np.array([quantity(number.measure) == "accuracy" for number in numbers])
+        p, extra = sample.mean(axis=0), np.array([number.half**2 / 3 for number in numbers])
+        if not self.official:
+            extra = extra + IMAGES**2 * accuracies
+        others = np.zeros(len(numbers))
+        if isinstance(held_out, int):
+            on_them = [n.measure.partition("@")[0].endswith("validation_accuracy") for n in numbers]
+            others = np.where(on_them, 2 * p * (1 - p) / held_out, 0.0)
+        return sample, extra + (1 - ALIKE) * others, ALIKE * others
+
+    def predictions(self, candidate: Candidate, rows: Iterable[str]) -> list[Group] | None:
+        """Return predictions and reported numbers of rows, those on the same images together; None as `prediction`."""
+        groups = dict[str, Group]()
+        for row in rows:
+            if not (found := self.prediction(candidate, row)):
+                return None
+            together = groups.setdefault(self.problem.rows[row].data.model_dump_json(include=HELD_OUT), ([], []))
+            together[0].append(found)
+            together[1].append(self.reported(row))
+        return list(groups.values())
 
     def probability(self, candidate: Candidate, rows: Iterable[str]) -> float:
         """Return how probable numbers so far from the prediction, or farther, are under a candidate."""
-        found = [(self.prediction(candidate, row), self.reported(row)) for row in rows]
-        if not all(prediction for prediction, _ in found):
+        if not (groups := self.predictions(candidate, rows)):
             return 0.0
-        distance = sum(prediction.distance(reported) for prediction, reported in found if prediction)
-        p, df = sum(len(reported) for _, reported in found), min(prediction.df for prediction, _ in found if prediction)
-        return float(scipy.special.fdtrc(p, df, distance / p))
+        p, df = sum(len(v) for _, values in groups for v in values), min(f.df for found, _ in groups for f in found)
+        return float(scipy.special.fdtrc(p, df, sum(distributions.distance(*group) for group in groups) / p))
 
     @property
     def finished(self) -> list[Candidate]:
@@ -159,8 +175,8 @@ class Evidence:
 
     def likelihood(self, candidate: Candidate, rows: Iterable[str] | None = None) -> float:
         """Return the logarithm of the likelihood under a candidate of the numbers of some rows, by default of all."""
-        found = [(self.prediction(candidate, row), self.reported(row)) for row in rows or self.problem.rows]
-        return sum(prediction.log_density(reported) if prediction else -math.inf for prediction, reported in found)
+        groups = self.predictions(candidate, rows or self.problem.rows)
+        return -math.inf if groups is None else sum(distributions.log_density(*group) for group in groups)
 
     def fits(self, candidate: Candidate) -> bool:
         """Return whether a candidate explains all numbers: together, as many of them as chance leaves, and narrowly.

@@ -19,6 +19,7 @@ LEVEL = 0.95  # of the intervals
 FITS = 0.01  # probability of such numbers, below which they are not explained
 FEWEST = 3  # samples that can tell whether all vary alike
 MOST = {"accuracy": 60.0, "cost": 6.0, "loss": 6.0}  # degrees of freedom of a usual variance; a high cost varies more
+SHIFTS = np.linspace(-5, 5, 401)  # in deviations of what trainings have in common
 FLOOR = {"accuracy": 0.001, "cost": 0.002, "loss": 0.002}  # the least deviation: that of a run of equal seeds is none
 
 
@@ -80,34 +81,57 @@ def prior(logs: Array, df: Array, most: float) -> tuple[float, float]:
 
 
 class Prediction(NamedTuple):
-    """Where one more training would lie: a multivariate t of p numbers, with a scale matrix (p, p)."""
+    """Where one more training would lie: a multivariate t of p numbers, with a scale matrix (p, p).
+
+    ``shared`` (p,) is their deviation beside that, which trainings that are scored on the same images have in common.
+    """
 
     mean: Array
     scale: Array
     df: float
+    shared: Array
 
-    def distance(self, reported: Array) -> float:
-        """Return the squared distance in scales: p times an F of p and df degrees of freedom."""
-        difference = reported - self.mean
-        return float(difference @ np.linalg.solve(self.scale, difference))
-
-    def log_density(self, reported: Array) -> float:
-        """Return the logarithm of the density, by that in units of the scales, which may differ by many powers."""
-        scales = np.sqrt(np.diag(self.scale))
-        correlation, away = self.scale / np.outer(scales, scales), (reported - self.mean) / scales
-        return float(scipy.stats.multivariate_t.logpdf(away, None, correlation, self.df) - np.log(scales).sum())
+    @property
+    def deviations(self) -> Array:
+        """The scale (p,) of each number by itself."""
+        found: Array = np.sqrt(np.diag(self.scale) + self.shared**2)
+        return found
 
     def intervals(self, half: Array) -> tuple[Array, Array]:
         """Return the lower and upper ends (p,) of each number's interval; ``half`` a unit of its last digit."""
-        reach = scipy.special.stdtrit(self.df, (1 + LEVEL) / 2) * np.sqrt(np.diag(self.scale)) + half
+        reach = scipy.special.stdtrit(self.df, (1 + LEVEL) / 2) * self.deviations + half
         return self.mean - reach, self.mean + reach
 
 
-def predict(sample: Array, extra: Array, spread: Spread) -> Prediction | None:
+def distance(predictions: Sequence[Prediction], reported: Sequence[Array]) -> float:
+    """Return the squared distance in scales of trainings on the same images: p times an F of all p numbers."""
+    shared = np.concatenate([prediction.shared for prediction in predictions])
+    scale = scipy.linalg.block_diag(*(prediction.scale for prediction in predictions)) + np.outer(shared, shared)
+    difference = np.concatenate([value - found.mean for found, value in zip(predictions, reported, strict=True)])
+    return float(difference @ np.linalg.solve(scale, difference))
+
+
+def log_density(predictions: Sequence[Prediction], reported: Sequence[Array]) -> float:
+    """Return the logarithm of the density of trainings on the same images: the mean over what they have in common.
+
+    Densities are worked out in units of the scales, which may differ by many powers.
+    """
+    shifts = SHIFTS if any(prediction.shared.any() for prediction in predictions) else np.zeros(1)
+    total = scipy.stats.norm.logpdf(shifts) - scipy.special.logsumexp(scipy.stats.norm.logpdf(shifts))
+    for found, value in zip(predictions, reported, strict=True):
+        scales = np.sqrt(np.diag(found.scale))
+        away = (value - found.mean - np.outer(shifts, found.shared)) / scales
+        correlation = found.scale / np.outer(scales, scales)
+        total = total + scipy.stats.multivariate_t.logpdf(away, None, correlation, found.df) - np.log(scales).sum()
+    return float(scipy.special.logsumexp(total))
+
+
+def predict(sample: Array, extra: Array, shared: Array, spread: Spread) -> Prediction | None:
     """Return the prediction from a sample (n, p); None where a number of it is not finite.
 
     A candidate's variance is its own and the usual one, weighted by their degrees of freedom; that of a chaotic one is
-    its own. ``extra`` are variances (p,) that are known, such as that of other held-out images, and of the rounding.
+    its own. ``extra`` are variances (p,) that are known, such as that of the rounding, and ``shared`` those that
+    trainings have in common.
     """
     sample = sample[np.isfinite(sample).all(axis=1)]
     n = len(sample)
@@ -120,4 +144,4 @@ def predict(sample: Array, extra: Array, spread: Spread) -> Prediction | None:
     variance, df = np.where(chaotic, own, variance), np.where(chaotic, n - 1, df)
     deviation = np.sqrt(variance * (1 + 1 / n))
     scale = spread.correlation * np.outer(deviation, deviation) + np.diag(extra)
-    return Prediction(sample.mean(axis=0), scale, float(df.min()))
+    return Prediction(sample.mean(axis=0), scale, float(df.min()), np.sqrt(shared))

@@ -24,7 +24,7 @@ import numpy as np
 
 from cifarnet.causes.candidates import Candidate, pair
 from cifarnet.causes.evidence import SEEDS, SHORT, Evidence, Task
-from cifarnet.causes.likelihood import Array, Prediction, predict, quantity
+from cifarnet.causes.likelihood import Array, Prediction, distance, predict, quantity
 from cifarnet.causes.numbers import MEASURES
 
 LONG = 5  # times the work as stated: what takes longer is tried where nothing else explains the numbers
@@ -126,7 +126,7 @@ class Stages(Evidence):
     def strangeness(self, row: str) -> float:
         """Return how far the numbers of a row are from those as stated."""
         found = self.as_stated(row)
-        return round(found.distance(self.reported(row)) / len(found.mean), 1) if found else math.inf
+        return round(distance([found], [self.reported(row)]) / len(found.mean), 1) if found else math.inf
 
     def as_stated(self, row: str) -> Prediction | None:
         """Return the prediction of the settings as stated, with the deviation of their own trainings alone."""
@@ -162,7 +162,7 @@ class Stages(Evidence):
         found, numbers = self.as_stated(self.hardest), self.problem.of(self.hardest)
         if not found or not (known := [j for j, number in enumerate(numbers) if number.measure in MEASURES]):
             return MEASURES[0], math.nan, math.nan
-        lacks, deviations = self.reported(self.hardest) - found.mean, np.sqrt(np.diag(found.scale))
+        lacks, deviations = self.reported(self.hardest) - found.mean, found.deviations
         j = max(known, key=lambda j: abs(lacks[j] / deviations[j]))
         return numbers[j].measure, float(lacks[j]), float(deviations[j])
 
