@@ -294,7 +294,7 @@ def test_every_folder_is_an_ordinary_run(two_passes):
     assert progress == (10, 10, pytest.approx(1), progress.name)
     assert len(trainings(folder)) == 10 + len(["latest"])
     check = {"config.yaml", "environment.json", "log.txt", "run.json"}
-    for run in jobs.recorded(folder / "trainings").values():
+    for run in jobs.recorded(folder).values():
         files = {path.name for path in run.path.iterdir()} - {".lock"}
         assert files == check | ({"metrics.csv", "model.npz", "confusion-test.csv"} if run.kind == "train" else set())
         assert run.label.startswith("seventh.")
@@ -318,7 +318,7 @@ def test_nothing_is_done_twice(trained):
 
 
 def test_a_record_that_is_damaged_is_made_again(trained):
-    run = next(run for run in jobs.recorded(trained / "trainings").values() if run.kind == "gradcheck")
+    run = next(run for run in jobs.recorded(trained).values() if run.kind == "gradcheck")
     (run.path / "run.json").write_text("{")
     assert reproduce(trained).total == 1
 
@@ -326,7 +326,7 @@ def test_a_record_that_is_damaged_is_made_again(trained):
 def test_a_training_that_diverges_is_a_result(tmp_path):
     wild = STUDY.replace("n_s: 10, cycles: 1}", "n_s: 10, cycles: 1, eta_max: 1e30}")
     reproduce(tmp_path, 1, wild, ("seventh/runs",))
-    found = jobs.recorded(tmp_path / "trainings").values()
+    found = jobs.recorded(tmp_path).values()
     assert {run.status for run in found} == {"diverged"}
     assert all("updates" in run.info and "eta" in run.info["error"] for run in found)
     assert reproduce(tmp_path, 1, wild, ("seventh/runs",)) is None
@@ -355,10 +355,10 @@ def test_a_kill_and_another_call_give_the_same_numbers(trained, tmp_path):
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    kept = len(jobs.recorded(tmp_path / "again" / "trainings"))
+    kept = len(jobs.recorded(tmp_path / "again"))
     reproduce(tmp_path / "again")
     assert (tmp_path / "again" / "numbers.csv").read_bytes() == (trained / "numbers.csv").read_bytes()
-    assert kept < len(jobs.recorded(tmp_path / "again" / "trainings")) == 10
+    assert kept < len(jobs.recorded(tmp_path / "again")) == 10
 
 
 # Verdicts

@@ -282,6 +282,7 @@ def test_what_was_taken_for_what_is_said(tmp_path):
     assert taken[0] == "gradient: BackwardPass(X, Y, P, fp_data, network, lam), line 23"
     assert taken[1] == "layout: X d x n, one-hot labels K x n, W1 m x d, b1 m x 1"
     assert "network = {'W': [W1, ...], 'b': [b1, ...]}" in taken[2]
+    assert "returned: W1 = [0][0], b1 = [1][0], W2 = [0][1], b2 = [1][1]" in understand(write(tmp_path, LISTS)).taken
     assert "The cost takes no lambda: the L2 term is added to it here." in taken
     assert "layout: X n x d, one-hot labels n x K, W1 d x m, b1 (m,)" in understand(write(tmp_path, ROWS)).taken
 

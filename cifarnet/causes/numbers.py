@@ -19,7 +19,6 @@ from cifarnet.config import Settings
 from cifarnet.errors import ConfigError
 from cifarnet.experiments.pool import Outcome, Scored
 from cifarnet.nn.network import weight_count
-from cifarnet.nn.schedules import Cyclic
 from cifarnet.runs import Folder
 
 MEASURES = tuple(
@@ -110,11 +109,7 @@ def key(settings: Settings, scored: Scored) -> str:
 
 def shortened(settings: Settings, updates: int) -> Settings:
     """Return settings whose training has about this many updates: the same cycles, each shorter."""
-    schedule, factor = settings.training.schedule, updates / settings.updates
-    key, length = "epochs", getattr(schedule, "epochs", 1)
-    if isinstance(schedule, Cyclic):
-        key, length = "n_s", schedule.length(settings.steps_per_epoch) // 2
-    shorter = schedule.model_copy(update={key: max(1, round(factor * length))})
+    shorter = settings.training.schedule.scaled(updates / settings.updates, settings.steps_per_epoch)
     training = settings.training.model_copy(update={"schedule": shorter})
     evaluation = settings.evaluation.model_copy(update={"per_cycle": 1})
     return settings.model_copy(update={"training": training, "evaluation": evaluation})

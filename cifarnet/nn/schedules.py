@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import Field
 
@@ -56,6 +56,10 @@ class Schedule(Setting):
         cycles, growth = self.repeats
         return self.length(epoch) * (cycles if growth == 1 else (growth**cycles - 1) // (growth - 1))
 
+    def scaled(self, factor: float, epoch: int) -> Self:
+        """Return the same schedule in cycles of so many times the length, in whole epochs."""
+        return self.model_copy(update={"epochs": max(1, round(factor * (self.length(epoch) // epoch)))})
+
     def place(self, step: int, epoch: int) -> Position:
         """Return the cycle that a step is in."""
         length, growth = self.length(epoch), self.repeats[1]
@@ -88,6 +92,9 @@ class Cyclic(Schedule):
 
     def length(self, epoch: int) -> int:
         return 2 * in_steps(self.n_s, epoch)
+
+    def scaled(self, factor: float, epoch: int) -> Self:
+        return self.model_copy(update={"n_s": max(1, round(factor * in_steps(self.n_s, epoch)))})
 
     def eta(self, step: int, epoch: int) -> float:
         """Rise from eta_min to eta_max in n_s steps and fall back (section 3; growth as Loshchilov & Hutter 2017)."""

@@ -30,7 +30,7 @@ def reproduce(
     CifarnetError
         If a task failed, or a file cannot be read or written.
     """
-    passes, known = jobs.passes(studies, scope, data.fingerprints(data_dir)), set(jobs.recorded(folder / "trainings"))
+    passes, known = jobs.passes(studies, scope, data.fingerprints(data_dir)), set(jobs.recorded(folder))
     todo = []
     for tasks in passes:
         todo.append([task for task in tasks if task.key not in known])
@@ -38,7 +38,7 @@ def reproduce(
     progress, work = Progress(0, sum(map(len, todo)), 0.0, ""), sum(task.work for tasks in todo for task in tasks)
     for number, tasks in enumerate(todo, 1):
         began = time.monotonic()
-        for task in jobs.carry_out(tasks, folder / "trainings", executor):
+        for task in jobs.carry_out(tasks, folder, executor):
             if task:
                 done, total, fraction, _ = progress
                 progress = Progress(done + 1, total, fraction + task.work / work, task.users[0])

@@ -28,9 +28,15 @@ def figure(
     if not runs:
         return None
     charts = [c for kind in exhibit.figures if kind in CURVES and (c := curve(kind, exhibit, row, runs, found))]
-    images = [ours(runs[0], row, templates)] if "templates" in exhibit.figures else []
+    images = []
+    if "templates" in exhibit.figures:
+        alt = f"The weights of each of the ten classes as 32 x 32 colour images, {row.title}"
+        weights = plots.FIGURES["weights"].draw(runs[0])
+        images.append(picture("ours" if templates else "class templates", alt, weights))
     if templates:
-        images.append(theirs(templates, row, runs[0]))
+        title = f"the report's: {templates.matches} of 10 fit the template of their own class best"
+        weights = plots.weights(templates.reported, classes=runs[0].model.classes)
+        images.append(picture(title, f"The report's class templates, {row.title}", weights))
     caption = row.title + (f" ({row.figure} of the report)" if row.figure else "")
     return {"caption": caption, "charts": charts, "images": images} if charts or images else None
 
@@ -82,15 +88,6 @@ def over_lambda(lines: Sequence[tuple[Row, list[Entry], list[Run]]]) -> plots.Ch
     return plots.chart(title, "log₁₀ λ", [], points, percent="accuracy" in title)
 
 
-def ours(run: Run, row: Row, templates: Templates | None) -> dict[str, str]:
-    """Draw the ten class templates of a one-layer network."""
-    svg = plots.render(plots.FIGURES["weights"].draw(run), "svg")
-    alt = f"The weights of each of the ten classes as 32 x 32 colour images, {row.title}"
-    return {"title": "ours" if templates else "class templates", "alt": alt, "uri": pages.data_uri(svg, "svg")}
-
-
-def theirs(templates: Templates, row: Row, run: Run) -> dict[str, str]:
-    """Draw the report's class templates as ours are drawn."""
-    svg = plots.render(plots.weights(templates.reported, classes=run.model.classes), "svg")
-    title = f"the report's: {templates.matches} of 10 fit the template of their own class best"
-    return {"title": title, "alt": f"The report's class templates, {row.title}", "uri": pages.data_uri(svg, "svg")}
+def picture(title: str, alt: str, figure: Any) -> dict[str, str]:
+    """Return a figure as the page has it."""
+    return {"title": title, "alt": alt, "uri": pages.data_uri(plots.render(figure, "svg"), "svg")}

@@ -20,14 +20,13 @@ from cifarnet.experiments.gradients import Check
 from cifarnet.experiments.pool import Executor, Outcome
 from cifarnet.experiments.train import write_confusion
 from cifarnet.nn.network import weight_count
-from cifarnet.nn.schedules import Cyclic
 from cifarnet.runs import Folder, Run, environment, folders
-from cifarnet.setting import in_steps
 from cifarnet.studies.spec import Row, Study
 from cifarnet.training import NUMERICS, blas_threads, cores
 
 Fingerprint = Callable[[Data], str]
 QUICK, FEW = 0.02, 2000  # scale of a first look on synthetic data, and its training images: half a minute
+TRAININGS = "trainings"  # the run folders, in the folder of the reports
 PACE = 3e10  # weights times images a second and core, for an estimate
 
 
@@ -123,14 +122,12 @@ def changed(settings: Settings, **parts: Mapping[str, Any]) -> Settings:
 
 def scaled(row: Row, factor: float) -> Settings:
     """Return shorter settings: n_s, epochs and measurements times ``factor``; for checks, fewer inputs."""
-    settings, s = row.settings, row.settings.training.schedule
+    settings = row.settings
     if factor == 1:
         return settings
     if row.check:
         return changed(settings, data={"dims": min(max(20, round(factor * settings.data.d)), IMAGE_VALUES)})
-    cyclic = isinstance(s, Cyclic)
-    length = in_steps(s.n_s, settings.steps_per_epoch) if isinstance(s, Cyclic) else s.epochs
-    shorter = s.model_copy(update={"n_s" if cyclic else "epochs": max(1, round(factor * length))})
+    shorter = settings.training.schedule.scaled(factor, settings.steps_per_epoch)
     fewer: dict[str, Any] = {"per_cycle": max(1, round(factor * (settings.evaluation.per_cycle or 10)))}
     if settings.data.n_train > BATCH_IMAGES:  # or scoring 45,000 images would take longer than a short training
         fewer["train_cost"] = "running_mean"
@@ -170,7 +167,7 @@ def passes(studies: Sequence[Study], scope: Scope, fingerprint: Fingerprint) -> 
 
 
 def carry_out(tasks: Sequence[Task], folder: Path, executor: Executor) -> Generator[Task | None, None, None]:
-    """Do tasks, write their run folders and yield each; None now and then.
+    """Do tasks, write their run folders into that of the reports, and yield each; None now and then.
 
     Raises
     ------
@@ -183,7 +180,7 @@ def carry_out(tasks: Sequence[Task], folder: Path, executor: Executor) -> Genera
     with closing(pool.run(queue, executor)) as outcomes:
         for ended in outcomes:
             if ended:
-                write(folder, ended[0].key, ended[1], machine)
+                write(folder / TRAININGS, ended[0].key, ended[1], machine)
             yield ended[0].key if ended else None
 
 
@@ -207,8 +204,8 @@ def write(folder: Path, task: Task, outcome: Outcome, machine: Mapping[str, Any]
 
 
 def recorded(folder: Path) -> dict[str, Run]:
-    """Return the finished runs of a folder by key; what is damaged or unfinished counts as not done."""
-    runs = map(Run.listed, folders(folder))
+    """Return the finished runs of the reports' folder by key; what is damaged or unfinished counts as not done."""
+    runs = map(Run.listed, folders(folder / TRAININGS))
     return {run.info["key"]: run for run in runs if run.status in ("completed", "diverged") and "key" in run.info}
 
 
@@ -250,7 +247,7 @@ def write_plan(folder: Path, scope: Scope, passes: Sequence[Sequence[Task]], eff
 
 def listing(studies: Sequence[Study], scope: Scope, folder: Path, data_dir: Path | None) -> Iterator[str]:
     """Yield a line for each task, what is recorded and what is to run, and about how long that takes."""
-    done = recorded(folder / "trainings")
+    done = recorded(folder)
     tasks = {t.key: t for tasks in passes(studies, scope, data.fingerprints(data_dir)) for t in tasks}.values()
     for task in tasks:
         ran = f"recorded in {done[task.key].path.name}" if task.key in done else None

@@ -39,7 +39,7 @@ class Report:
         self.folder = folder
         self.state = jobs.read_plan(folder)
         self.studies = [s for s in studies if s.named_rows.keys() & self.state["rows"].keys()]
-        self.runs = jobs.recorded(folder / "trainings")
+        self.runs = jobs.recorded(folder)
         self.measures = {key: jobs.measures(run) for key, run in self.runs.items()}
 
     def runs_of(self, name: str) -> list[Run]:

@@ -58,24 +58,40 @@ def explain(
 ) -> Generator[Progress, None, None]:
     """Diagnose every exhibit with a number or curve that differs, write causes.json, and yield as the work goes on.
 
-    All rows of an exhibit are diagnosed together. What is recorded is not trained again: trainings of the reports, of
-    other diagnoses, and of one that was stopped. Where gradients differ, they are checked with other steps. ``source``
-    is where the studies were read from.
+    All rows of an exhibit are diagnosed together. Where gradients differ, they are checked with other steps. What is
+    recorded is not done again. ``source`` is where the studies were read from.
     """
-    report, runs = Report(studies, folder), list(earlier(folder / FOLDER, executor))
-    found, known = dict[str, Any](), dict[str, Mapping[str, float]]()
+    report, found = Report(studies, folder), dict[str, Any]()
+    exhibits, gradients = list(targets(report)), list(steps.differing(report))
+    total = len(exhibits) + len(gradients)
+    yield from diagnosed(report, exhibits, found, total, executor, data_dir, source)
+    fingerprint = data.fingerprints(data_dir)
+    for number, (study, exhibit) in enumerate(gradients, len(exhibits)):
+        checks = steps.tasks(study, exhibit, fingerprint)
+        for _ in jobs.carry_out(steps.missing(report, checks), folder, executor):
+            yield Progress(number, total, number / total, f"{study.id}/{exhibit.id}")
+        found |= steps.explain(report, study, exhibit, checks)
+    Folder(folder).write_json(CAUSES, found)  # also where nothing differs any more
+
+
+def diagnosed(
+    report: Report, exhibits: Sequence[tuple[Study, Exhibit, int]], found: dict[str, Any], total: int,
+    executor: Executor, data_dir: Path | None, source: Path | None,
+) -> Generator[Progress, None, None]:  # fmt: skip
+    """Diagnose exhibits, and add what explains their numbers to ``found``.
+
+    Trainings of the reports, of other diagnoses, and of one that was stopped are not done again.
+    """
+    runs, known = list(earlier(report.folder / FOLDER, executor)), dict[str, Mapping[str, float]]()
     for run in runs:
         known |= causes.read(run).stages.done
-    todo = [(study, exhibit, problem(study, [exhibit.id], seed)) for study, exhibit, seed in targets(report)]
+    todo = [(study, exhibit, problem(study, [exhibit.id], seed)) for study, exhibit, seed in exhibits]
     works = [math.sqrt(sum(map(causes.work, asked.rows.values()))) for _, _, asked in todo]
-    gradients, fingerprint = list(steps.differing(report)), data.fingerprints(data_dir)
-    total = len(todo) + len(gradients)
     for number, (study, exhibit, asked) in enumerate(todo):
-        effort, name = EFFORT * works[number] / sum(works), f"{study.id}/{exhibit.id}"
-        plan = json.loads(json.dumps(causes.plan_of(asked, effort)))
-        same = next((run for run in runs if run.read_json("plan.json") == plan), None)
+        name, plan = f"{study.id}/{exhibit.id}", causes.plan_of(asked, EFFORT * works[number] / sum(works))
+        same = next((run for run in runs if run.read_json("plan.json") == json.loads(json.dumps(plan))), None)
         if not same:
-            diagnosis = causes.start(asked, executor, folder / FOLDER, effort)
+            diagnosis = causes.start(asked, executor, report.folder / FOLDER, plan["effort"])
         else:
             diagnosis = causes.read(same) if same.status == "completed" else causes.resume(same, executor)
         if diagnosis.run.status != "completed":
@@ -83,18 +99,10 @@ def explain(
                 if step:
                     yield Progress(number, total, (number + step.fraction) / total, f"{name}, {step.what}")
         known |= diagnosis.stages.done
-        found |= causes_of(diagnosis, study, command(study, exhibit, source))
-        Folder(folder).write_json(CAUSES, found)
+        path = source / f"{study.id}.yaml" if source and source.is_dir() else source or study.id
+        found |= causes_of(diagnosis, study, f"cifarnet diagnose --study {path} --exhibit {exhibit.id}")
+        Folder(report.folder).write_json(CAUSES, found)
         yield Progress(number + 1, total, (number + 1) / total, name)
-    done = jobs.recorded(folder / "trainings")
-    for number, (study, exhibit) in enumerate(gradients, len(todo)):
-        checks = steps.tasks(study, exhibit, fingerprint)
-        missing = {task.key: task for several in checks.values() for task in several if task.key not in done}
-        for _ in jobs.carry_out(list(missing.values()), folder / "trainings", executor):
-            yield Progress(number, total, number / total, f"{study.id}/{exhibit.id}")
-        done = jobs.recorded(folder / "trainings") if missing else done
-        found |= steps.explain(report, study, exhibit, checks, done)
-    Folder(folder).write_json(CAUSES, found)  # also where nothing differs any more
 
 
 def targets(report: Report) -> Iterator[tuple[Study, Exhibit, int]]:
@@ -129,12 +137,6 @@ def trained(report: Report, study: Study, diagnosis: Diagnosis) -> Known:
                 step = first_step(task.settings)
                 found[task.key] = {name: value(name, run.results, run.records, step) for name in stages.problem.columns}
     return found
-
-
-def command(study: Study, exhibit: Exhibit, source: Path | None) -> str:
-    """Return what repeats a diagnosis."""
-    path = source / f"{study.id}.yaml" if source and source.is_dir() else source or study.id
-    return f"cifarnet diagnose --study {path} --exhibit {exhibit.id}"
 
 
 def causes_of(diagnosis: Diagnosis, study: Study, command: str) -> dict[str, Any]:

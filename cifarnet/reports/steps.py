@@ -9,7 +9,6 @@ from typing import Any
 from cifarnet.reports import jobs
 from cifarnet.reports.jobs import Fingerprint, Scope, Task
 from cifarnet.reports.page import Report
-from cifarnet.runs import Run
 from cifarnet.studies.spec import Exhibit, Row, Study
 from cifarnet.verdicts import compare
 from cifarnet.verdicts.compare import Entry
@@ -49,11 +48,18 @@ def task(name: str, row: Row, seed: int, factor: float, fingerprint: Fingerprint
     return Task(jobs.key(settings, check, images), settings, images, check, (name,))
 
 
-def explain(report: Report, study: Study, exhibit: Exhibit, tasks: Tasks, done: Mapping[str, Run]) -> dict[str, Any]:
-    """Return causes as causes.json has them, from the tasks that are recorded, by their keys.
+def missing(report: Report, tasks: Tasks) -> list[Task]:
+    """Return the tasks that are not recorded."""
+    done = jobs.recorded(report.folder)
+    return [*{task.key: task for several in tasks.values() for task in several if task.key not in done}.values()]
+
+
+def explain(report: Report, study: Study, exhibit: Exhibit, tasks: Tasks) -> dict[str, Any]:
+    """Return causes as causes.json has them, once the tasks are recorded.
 
     Named is the step with which most are compatible, beside those that are, if that is more than as they are here.
     """
+    done = jobs.recorded(report.folder)
     alone, others = study.model_copy(update={"exhibits": (exhibit,)}), {}
     for factor, several in tasks.items():
         found: dict[str, list[dict[str, float]]] = {}

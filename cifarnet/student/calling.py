@@ -77,11 +77,18 @@ class Student:
     note: str = ""
 
     @property
+    def returned(self) -> list[str]:
+        """Where the gradients are in what is returned."""
+        places = next(iter(self.places.values()), {})
+        return [f"{key} = " + "".join(f"[{part!r}]" for part in place) for key, place in places.items() if place]
+
+    @property
     def taken(self) -> list[str]:
         """What was taken for what, a line each."""
         lines = [f"gradient: {self.gradient}", f"layout: {self.layout}"]
         forms_of = [(name, forms.FORMS[key]) for name, key in self.gradient.keys.items() if key in forms.FORMS]
         lines += [f"given as: {', '.join(f'{name} = {form}' for name, form in forms_of)}"] if forms_of else []
+        lines += [f"returned: {', '.join(self.returned)}"] if self.returned else []
         lines += [f"forward pass: {self.forward}"] if self.forward else []
         lines += [f"cost: {self.cost}" if self.cost else "cost: no function for it can be called"]
         lines += ["The cost takes no lambda: the L2 term is added to it here."] if self.adds_l2 else []
