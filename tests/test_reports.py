@@ -847,6 +847,7 @@ def test_a_cause_stands_beside_the_number_that_it_explains(trained):
 def test_an_error_of_a_gradient_may_come_from_another_step(tmp_path):
     """Printed is what ten times the step gives; no step explains a bound below all of them."""
     text = STUDY.partition("  - id: runs")[0].replace("train: [1]", "train: [1], source: synthetic")
+    text = text.replace("dims: 20, limit: 200}}", "dims: 5, limit: 200}, network: {hidden: [5]}}")
 
     def entries(text):
         (tmp_path / "seventh.yaml").write_text(text)
