@@ -493,6 +493,7 @@ def test_figures_are_drawn_again_for_a_hand_in(call, answer, trained):
         run = answer(*command, "-q")["run"]
         assert call("runs", "draw").out == f"{run}/figures/{figure}.pdf\n"
     assert "it is a gradient check" in call("runs", "draw", answer("gradcheck", *SMALL)["run"], code=1).err
+    assert call("runs", "draw").out == f"{run}/figures/range-test.pdf\n", "the newest that has a figure"
 
 
 def test_runs_are_shown_annotated_and_removed(call, answer, trained, tmp_path):

@@ -221,7 +221,10 @@ class Draw(WithRuns):
     def run(self) -> None:
         from cifarnet import plots
 
-        run, known = Run.find(self.name, self.runs_dir), plots.FIGURES | (plots.PANELS if self.panels else {})
+        known, run = plots.FIGURES | (plots.PANELS if self.panels else {}), Run.find(self.name, self.runs_dir)
+        if self.name == "latest":
+            runs = catalog.list_runs(self.runs_dir)
+            run = next((one for one in runs if any(spec.available(one) for spec in known.values())), run)
         run.formats, found = self.kinds, {name: spec for name, spec in known.items() if spec.available(run)}
         warn(*plots.draw(run, found))
         files = [run.path / f"figures/{name}.{kind}" for name in found for kind in self.kinds]
