@@ -212,6 +212,10 @@ def test_override_changes_settings_by_the_same_rules():
 # --- keys of older versions ---
 
 
+def test_an_override_may_stand_alone():
+    assert load("quick", "training.lambda=0.5") == load("quick", ["training.lambda=0.5"])
+
+
 def test_jitter_is_read_as_augmentation(write):
     text = "training:\n  jitter: {flip: true}\nsearch: {over: {training.jitter.shift: {values: [1, 2]}}}\n"
     found = resolve(write(text), ["training.jitter.shift=2", "training.augmentation.noise=.1"])

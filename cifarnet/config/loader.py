@@ -165,8 +165,8 @@ class Layers:
             self.report(mark, f"{error}; write KEY=VALUE words, quoted as in a shell")
 
     def lay_words(self, words: Iterable[str], mark: Mark) -> None:
-        """Lay texts such as training.lambda=0.001."""
-        for word in words:
+        """Lay texts such as training.lambda=0.001, or one."""
+        for word in [words] if isinstance(words, str) else words:
             key, equals, text = word.partition("=")
             if equals and all(path := tuple(key.split("."))):
                 self.lay_text(parse_yaml(text), mark, path)
