@@ -26,7 +26,12 @@ HELD_OUT = {"train", "validation", "holdout_seed"}  # what says which images are
 IMAGES = 0.002  # deviation of an accuracy between the official images and others, such as recompressed ones
 
 
-Group = tuple[list[Prediction], list[Array]]  # what is predicted and reported of rows on the same images
+class Group(NamedTuple):
+    """Rows on the same held-out images, and what is predicted and reported of each."""
+
+    rows: list[str]
+    predictions: list[Prediction]
+    reported: list[Array]
 
 
 class Task(NamedTuple):
@@ -155,17 +160,20 @@ class Evidence:
         for row in rows:
             if not (found := self.prediction(candidate, row)):
                 return None
-            together = groups.setdefault(self.problem.rows[row].data.model_dump_json(include=HELD_OUT), ([], []))
-            together[0].append(found)
-            together[1].append(self.reported(row))
+            images = self.problem.rows[row].data.model_dump_json(include=HELD_OUT)
+            together = groups.setdefault(images, Group([], [], []))
+            together.rows.append(row)
+            together.predictions.append(found)
+            together.reported.append(self.reported(row))
         return list(groups.values())
 
     def probability(self, candidate: Candidate, rows: Iterable[str]) -> float:
         """Return how probable numbers so far from the prediction, or farther, are under a candidate."""
         if not (groups := self.predictions(candidate, rows)):
             return 0.0
-        p, df = sum(len(v) for _, values in groups for v in values), min(f.df for found, _ in groups for f in found)
-        return float(scipy.special.fdtrc(p, df, sum(distributions.distance(*group) for group in groups) / p))
+        p, df = (sum(len(v) for g in groups for v in g.reported), min(f.df for g in groups for f in g.predictions))
+        away = sum(distributions.distance(group.predictions, group.reported) for group in groups)
+        return float(scipy.special.fdtrc(p, df, away / p))
 
     @property
     def finished(self) -> list[Candidate]:
@@ -176,14 +184,21 @@ class Evidence:
     def likelihood(self, candidate: Candidate, rows: Iterable[str] | None = None) -> float:
         """Return the logarithm of the likelihood under a candidate of the numbers of some rows, by default of all."""
         groups = self.predictions(candidate, rows or self.problem.rows)
-        return -math.inf if groups is None else sum(distributions.log_density(*group) for group in groups)
+        if groups is None:
+            return -math.inf
+        return sum(distributions.log_density(group.predictions, group.reported) for group in groups)
 
     def fits(self, candidate: Candidate) -> bool:
         """Return whether a candidate explains all numbers: together, as many of them as chance leaves, and narrowly.
 
         Who predicts no better than that any accuracy is possible, and any cost up to twice the printed one, does not.
         """
-        inside = [n["compatible"] for row in self.problem.rows for n in self.numbers(candidate, row)]
+        if not (groups := self.predictions(candidate, self.problem.rows)):
+            return False
+        inside = list[bool]()
+        for rows, predictions, reported in groups:
+            for row, found in zip(rows, distributions.settled(predictions, reported), strict=True):
+                inside += [n["compatible"] for n in self.within(found, row)]
         by_chance = inside.count(False) <= scipy.stats.binom.ppf(1 - FITS, len(inside), 1 - LEVEL)
         probable = self.probability(candidate, self.problem.rows) >= FITS
         costs = [number.value for number in self.problem.numbers if quantity(number.measure) != "accuracy"]
@@ -192,9 +207,14 @@ class Evidence:
 
     def numbers(self, candidate: Candidate, row: str) -> list[dict[str, Any]]:
         """Return mean and interval of one more training for each number of a row, and whether it is within."""
-        found, numbers = self.prediction(candidate, row), self.problem.of(row)
-        if not found:
-            return [dict.fromkeys(("mean", "low", "high"), math.nan) | {"compatible": False} for _ in numbers]
+        if found := self.prediction(candidate, row):
+            return self.within(found, row)
+        nothing = dict.fromkeys(("mean", "low", "high"), math.nan) | {"compatible": False}
+        return [nothing for _ in self.problem.of(row)]
+
+    def within(self, found: Prediction, row: str) -> list[dict[str, Any]]:
+        """Return mean and interval of a prediction for each number of a row, and whether it is within."""
+        numbers = self.problem.of(row)
         ends = found.intervals(np.array([number.half for number in numbers]))
         columns = zip(numbers, *(column.tolist() for column in (found.mean, *ends)), strict=True)
         return [{"mean": m, "low": a, "high": b, "compatible": a <= n.value <= b} for n, m, a, b in columns]

@@ -112,7 +112,19 @@ def distance(predictions: Sequence[Prediction], reported: Sequence[Array]) -> fl
 
 
 def log_density(predictions: Sequence[Prediction], reported: Sequence[Array]) -> float:
-    """Return the logarithm of the density of trainings on the same images: the mean over what they have in common.
+    """Return the logarithm of the density of trainings on the same images: the mean over what they have in common."""
+    return float(scipy.special.logsumexp(log_densities(predictions, reported)[1]))
+
+
+def settled(predictions: Sequence[Prediction], reported: Sequence[Array]) -> list[Prediction]:
+    """Return the predictions with what they have in common as it fits the numbers best."""
+    shifts, logs = log_densities(predictions, reported)
+    shift = shifts[np.argmax(logs)]
+    return [found._replace(mean=found.mean + shift * found.shared, shared=0 * found.shared) for found in predictions]
+
+
+def log_densities(predictions: Sequence[Prediction], reported: Sequence[Array]) -> tuple[Array, Array]:
+    """Return what trainings may have in common (k,), and the logarithms of its weight times the density with it (k,).
 
     Densities are worked out in units of the scales, which may differ by many powers.
     """
@@ -123,7 +135,7 @@ def log_density(predictions: Sequence[Prediction], reported: Sequence[Array]) ->
         away = (value - found.mean - np.outer(shifts, found.shared)) / scales
         correlation = found.scale / np.outer(scales, scales)
         total = total + scipy.stats.multivariate_t.logpdf(away, None, correlation, found.df) - np.log(scales).sum()
-    return float(scipy.special.logsumexp(total))
+    return shifts, np.atleast_1d(total)
 
 
 def predict(sample: Array, extra: Array, shared: Array, spread: Spread) -> Prediction | None:
