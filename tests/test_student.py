@@ -218,6 +218,7 @@ def test_a_gradient_that_would_change_the_shape_of_a_bias_is_a_note(tmp_path):
     assert found["notes"] == ["b1 has the shape (5, 1) and its gradient (5,): b1 - eta * gradient has another."]
 
 
+@pytest.mark.slow
 def test_an_unknown_mistake_is_shown_as_a_picture(tmp_path):
     found = results(tmp_path, changed(LISTS, ("lam * W[0]", "lam * W[0]**3")))
     assert not found["passed"]
