@@ -448,6 +448,12 @@ def test_causes_that_are_recorded_are_not_tried_again(report, tmp_path, monkeypa
     assert CliRunner().invoke(cli, [*report, "--redraw"], catch_exceptions=False).exit_code == 0
     assert (folder / "causes.json").read_bytes() == first
     assert len(list((folder / "diagnoses").glob("2*"))) == 1
+    monkeypatch.setattr(causes.study, "trained", before)
+    monkeypatch.setattr(causes.study, "RULE", 0)  # another rule answers anew, from the trainings that there are
+    monkeypatch.setattr(pool, "run", lambda jobs, *_: iter(jobs and 1 / 0))
+    assert CliRunner().invoke(cli, [*report, "--redraw"], catch_exceptions=False).exit_code == 0
+    assert (folder / "causes.json").read_bytes() == first
+    assert len(list((folder / "diagnoses").glob("2*"))) == 2
 
 
 def test_where_nothing_explains_all_numbers_together_what_explains_more_of_them_is_named():

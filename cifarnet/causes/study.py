@@ -21,6 +21,7 @@ from cifarnet.experiments.pool import Executor, Job
 from cifarnet.runs import Run
 
 TABLE, PLAN = "trainings.csv", "plan.json"
+RULE = 2  # raised by whoever changes what is tried, or how it is judged: no answer is taken over across it
 Known = Mapping[str, Mapping[str, float]]  # what trainings measured, by their keys
 
 
@@ -49,6 +50,7 @@ def plan_of(problem: Problem, effort: float | None = None) -> dict[str, Any]:
         "numbers": [number._asdict() for number in numbers],
         "candidates": [asdict(candidate) for candidate in tried],
         "effort": effort,
+        "rule": RULE,
     }
 
 
