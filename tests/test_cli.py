@@ -147,6 +147,8 @@ def test_help_fits_a_screen_and_names_values_in_words(call, monkeypatch, words):
         (["find-eta", "quick", "--to", "inf"], 2, "inf is not a finite number"),
         (["train", "quick", "--hidden", ""], 2, "--hidden is empty"),
         (["evaluate", "--ensemble", "cycles", "--checkpoint", "best"], 2, "leave out --checkpoint"),
+        (["diagnose", "--study", "stagge-2019", "--exhibit", "x"], 2, "x: not known; name one of gradient, runs"),
+        (["diagnose", "--study", "stagge-2019", "--exhibit", "gradient"], 2, "there is nothing to explain"),
         (["runs", "rm"], 2, "--keep-best K"),
         (["runs", "page"], 1, "no run to write a page of"),
         (["reproduce-report", "--studies", "x"], 2, "neither a file nor a folder"),

@@ -9,8 +9,8 @@ import cifarnet
 
 PACKAGE = Path(cifarnet.__file__).parent
 ORDER = [  # a room imports those above it, and itself
-    {"errors", "version", "setting"}, {"nn"}, {"deviations"}, {"config"}, {"data"}, {"training"}, {"runs"}, {"plots"},
-    {"pages"}, {"experiments"},
+    {"errors", "version", "setting"}, {"nn"}, {"deviations", "statistics"}, {"config"}, {"data"}, {"training"},
+    {"runs"}, {"plots"}, {"pages"}, {"experiments"},
     {"search", "student", "causes", "studies"}, {"verdicts", "export", "diagnosis"}, {"reports"}, {"api"}, {"cli"},
 ]  # fmt: skip
 LEVEL = {room: level for level, rooms in enumerate(ORDER) for room in rooms}
@@ -135,8 +135,8 @@ def test_names_are_plain_words():
     assert not found(wrong)
 
 
-LARGE = {  # rooms that have outgrown the 1,000 lines that one should have: they are to shrink
-    "causes": 1319, "cli": 2082, "config": 1011, "experiments": 1035, "pages": 1098, "runs": 1089, "training": 1094,
+LARGE = {  # rooms that have outgrown the 1,000 lines that one should have: these numbers only go down
+    "causes": 1162, "cli": 2040, "config": 1011, "experiments": 1035, "pages": 1098, "runs": 1080, "training": 1094,
 }  # fmt: skip
 
 

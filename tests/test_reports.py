@@ -27,10 +27,11 @@ from cifarnet.nn.schedules import Cyclic
 from cifarnet.reports import jobs, page
 from cifarnet.runs import Folder
 from cifarnet.setting import in_steps
+from cifarnet.statistics import inference as statistics
 from cifarnet.studies import read_studies, read_study
 from cifarnet.studies.figures import Curve, read_templates
 from cifarnet.studies.printed import Reported, quantity, resolution
-from cifarnet.verdicts import claims, compare, curves, statistics
+from cifarnet.verdicts import claims, compare, curves
 
 SHIPPED = {path.stem: path for path in sorted((config.folder() / "reports").glob("*.yaml"))}
 STUDY = """

@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cifarnet.causes.candidates import PRIORS, STATED, Candidate
-from cifarnet.causes.likelihood import Array, quantity
 from cifarnet.causes.numbers import EARLY, MEASURES, Number, first_step, words
 from cifarnet.causes.stages import Stages
 from cifarnet.deviations import DEVIATIONS
 from cifarnet.runs.catalog import percent
+from cifarnet.statistics.likelihood import Array, quantity
 
 EQUAL = 3.0  # ratio of two likelihoods, up to which they count as equal if each were known exactly
 CLEAR, TINY = 3.0, 1e-3  # deviations of a difference that tell two means from each other; the least deviation

@@ -11,19 +11,19 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy
 
-from cifarnet.causes import likelihood as distributions
 from cifarnet.causes.candidates import Candidate
-from cifarnet.causes.likelihood import FEWEST, FITS, LEVEL, Array, Prediction, Spread, floors, predict, quantity
 from cifarnet.causes.numbers import Problem, key, shortened, work
 from cifarnet.config import Settings
 from cifarnet.experiments.pool import Scored
+from cifarnet.statistics import likelihood as distributions
+from cifarnet.statistics.inference import FEWEST, IMAGES, LEVEL, held_out
+from cifarnet.statistics.likelihood import FITS, Array, Prediction, Spread, floors, predict, quantity
 
 SEEDS = 3  # of a candidate that may be right
 FREEDOM = 4  # degrees of freedom of the deviation as stated, before any candidate adds to it
 SHORT, PART = 250, 1 / 16  # updates of a short training; or this part of a full one, where that is more
 ALIKE = 2 / 3  # correlation of which images two trainings get right: .64 to .81 for other seeds and lambdas
 HELD_OUT = {"train", "validation", "holdout_seed"}  # what says which images are held out
-IMAGES = 0.002  # deviation of an accuracy between the official images and others, such as recompressed ones
 
 
 class Group(NamedTuple):
@@ -142,16 +142,16 @@ class Evidence:
         They are those of its rounding and of other bytes of the images, then that of other images held out, of which
         two networks get the same ones right in part: that part is the same in all rows.
         """
-        numbers, held_out = self.problem.of(row), self.problem.rows[row].data.validation
+        numbers, n = self.problem.of(row), self.problem.rows[row].data.validation
         sample = self.sample(candidate, row, [number.measure for number in numbers])
         accuracies = np.array([quantity(number.measure) == "accuracy" for number in numbers])
         p, extra = sample.mean(axis=0), np.array([number.half**2 / 3 for number in numbers])
         if not self.official:
             extra = extra + IMAGES**2 * accuracies
         others = np.zeros(len(numbers))
-        if isinstance(held_out, int):
-            on_them = [n.measure.partition("@")[0].endswith("validation_accuracy") for n in numbers]
-            others = np.where(on_them, 2 * p * (1 - p) / held_out, 0.0)
+        if isinstance(n, int):
+            on_them = [one.measure.partition("@")[0].endswith("validation_accuracy") for one in numbers]
+            others = np.where(on_them, held_out(p, n), 0.0)
         return sample, extra + (1 - ALIKE) * others, ALIKE * others
 
     def predictions(self, candidate: Candidate, rows: Iterable[str]) -> list[Group] | None:

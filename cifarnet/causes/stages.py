@@ -24,8 +24,8 @@ import numpy as np
 
 from cifarnet.causes.candidates import Candidate, pair
 from cifarnet.causes.evidence import SEEDS, SHORT, Evidence, Task
-from cifarnet.causes.likelihood import Array, Prediction, distance, predict, quantity
 from cifarnet.causes.numbers import MEASURES
+from cifarnet.statistics.likelihood import Array, Prediction, distance, predict, quantity
 
 LONG = 5  # times the work as stated: what takes longer is tried where nothing else explains the numbers
 # The effect on a full training is between these times that on a short one; high weights may leave no cost in the end.

@@ -15,7 +15,7 @@ from cifarnet.causes.candidates import Candidate, candidates
 from cifarnet.causes.evidence import Task
 from cifarnet.causes.numbers import Number, Problem, distinct, first_step, values
 from cifarnet.causes.stages import Stages
-from cifarnet.errors import RunError
+from cifarnet.errors import ConfigError, RunError
 from cifarnet.experiments import pool, train
 from cifarnet.experiments.pool import Executor, Job
 from cifarnet.runs import Run
@@ -55,7 +55,9 @@ def plan_of(problem: Problem, effort: float | None = None) -> dict[str, Any]:
 
 
 def start(problem: Problem, executor: Executor, runs_dir: Path, effort: float | None = None) -> Diagnosis:
-    """Make the run folder of a diagnosis."""
+    """Make the run folder of a diagnosis; ConfigError where there is no number."""
+    if not problem.numbers:
+        raise ConfigError("there is nothing to explain: no accuracy, cost or loss of a training")
     settings = next(iter(problem.rows.values()))
     files = {PLAN: plan_of(problem, effort)}
     dataset = executor.dataset(settings.data)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -62,14 +61,9 @@ class Diagnose(WithConfig, Pooled, Experiment):
         if self.resume and (self.configured or self.study or self.curve or any(vars(self)[name] for name in PRINTED)):
             raise click.UsageError("--resume goes on with the settings and numbers of a diagnosis: name no others")
         old = Run.find(self.resume, self.runs_dir) if self.resume else None
-        problem = None if old else self.problem()
-        warn_synthetic(next(iter(problem.rows.values())).data.source if problem else "")
         with pool.executor(self.scheduler, self.jobs, self.threads or 1, self.data_dir) as executor, Stops() as stops:
-            if old:
-                found = causes.resume(old, executor)
-            else:
-                assert problem
-                found = causes.start(problem, executor, self.runs_dir)
+            found = causes.resume(old, executor) if old else causes.start(self.problem(), executor, self.runs_dir)
+            warn_synthetic(found.run.settings.data.source)
             steps = filter(None, stops.until(causes.execute(found, executor, self.data_dir)))
             show_steps(((s.fraction, f"{s.done} trainings, {s.what} ") for s in steps), quiet=self.quiet)
         if found.run.status != "completed":
@@ -87,11 +81,14 @@ class Diagnose(WithConfig, Pooled, Experiment):
         if self.study and (self.configured or printed or self.curve):
             raise click.UsageError("--study has settings and numbers of its own: leave out a config, numbers, --curve")
         if self.study:
-            return of_study(self.study, self.exhibits)
+            from cifarnet import reports, studies
+
+            (study, *_) = studies.read_studies(self.study)
+            return reports.problem(study, self.exhibits)
         if self.curve and not self.curve.is_file():
             raise click.UsageError(f"--curve {self.curve}: there is no such file, or it is a folder")
         settings = self.resolve().settings
-        numbers = [number("", name, vars(self)[name]) for name in printed]
+        numbers = [number(name, vars(self)[name]) for name in printed]
         numbers += read_curve(self.curve, settings) if self.curve else []
         if not numbers:
             raise click.UsageError("name a number, such as --test-accuracy 38.2%, a --curve, or a --study")
@@ -126,31 +123,12 @@ def given(candidate: dict[str, Any], results: dict[str, Any]) -> list[str]:
     return [show(found[key], measure) for key in ("mean", "low", "high")]
 
 
-def number(row: str, measure: str, text: str) -> Number:
-    """Return a printed number; UsageError if the text is none, or cannot be an accuracy."""
+def number(measure: str, text: str) -> Number:
+    """Return a printed number; UsageError if the text is none, or cannot be of this measure."""
     from cifarnet.causes import Number
-    from cifarnet.studies.printed import quantity, resolution
+    from cifarnet.studies.printed import resolution, result
 
     try:
-        value, half = quantity(text), resolution(text)
+        return Number("", measure, result(measure, text), resolution(text))
     except ValueError as error:
-        raise click.UsageError(f"--{measure.replace('_', '-')} {text}: is no number") from error
-    if measure.endswith("_accuracy") and value > 1:
-        raise click.UsageError(f"--{measure.replace('_', '-')} {text}: write 38.2% or 0.382")
-    if not value >= 0 or math.isinf(value):
-        raise click.UsageError(f"--{measure.replace('_', '-')} {text}: must be a number, at least 0")
-    return Number(row, measure, value, half)
-
-
-def of_study(path: Path, exhibits: Sequence[str]) -> Problem:
-    """Return the trainings of a study and the numbers that it prints of their results."""
-    from cifarnet import reports, studies
-
-    (study, *_) = studies.read_studies(path)
-    known = [exhibit.id for exhibit in study.exhibits]
-    if missing := [name for name in exhibits if name not in known]:
-        raise click.UsageError(f"--exhibit {', '.join(missing)}: not known; name one of {', '.join(known)}")
-    found = reports.problem(study, exhibits or known)
-    if not found.numbers:
-        raise click.UsageError(f"{path}: it prints no accuracy, cost or loss of a training")
-    return found
+        raise click.UsageError(f"--{measure.replace('_', '-')} {text}: {error}") from error

@@ -45,8 +45,10 @@ class FindEta(WithConfig, Drawing):
         warn_synthetic(settings.data.source)
         hidden = [self.resolve({"--hidden": hidden_layers(nodes)}).settings.network.hidden for nodes in self.hidden]
         ramp = Ramp(eta_min=self.low, eta_max=self.high, epochs=self.epochs, log=self.scale == "log")
-        how = {"threads": self.threads, "formats": self.formats, **self.where}
-        test = range_test.start(settings, ramp, hidden=hidden, lambdas=list(dict.fromkeys(lambdas)), **how)
+        test = range_test.start(
+            settings, ramp, hidden=hidden, lambdas=list(dict.fromkeys(lambdas)), threads=self.threads,
+            formats=self.formats, runs_dir=self.runs_dir, data_dir=self.data_dir,
+        )  # fmt: skip
         with bar(None, "update", quiet=self.quiet) as shown:
             for name, step, updates in test:
                 if step == 0:

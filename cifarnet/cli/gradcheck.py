@@ -85,7 +85,8 @@ class Gradcheck(WithConfig, Experiment):
         settings = self.resolve({"--dims": f"data.dims={3072 if self.all_inputs else self.dims}"}).settings
         warn_synthetic(settings.data.source)
         methods = [method.replace("centered", "centred") for method in self.methods]
-        how = {"samples": self.samples, "random_samples": self.random_samples, "step": self.step, **self.where}
+        how: dict[str, Any] = {"samples": self.samples, "random_samples": self.random_samples, "step": self.step}
+        how |= {"runs_dir": self.runs_dir, "data_dir": self.data_dir}
         lambdas, threads = None if self.lam is None else [self.lam], self.threads or 1  # the products are small
         check = gradients.check(settings, lambdas=lambdas, methods=methods, threads=threads, **how)
         self.follow(check, "derivative")

@@ -208,11 +208,6 @@ class Experiment(WithRuns, WithData):
             self.say("Reading settings and images ...")
 
     @property
-    def where(self) -> dict[str, Any]:
-        """The folders of runs and data."""
-        return {"runs_dir": self.runs_dir, "data_dir": self.data_dir}
-
-    @property
     def folders(self) -> list[str]:
         """The options that name the folders, where they are not those by default."""
         runs_dir = ["--runs-dir", str(self.runs_dir)] if str(self.runs_dir) != "runs" else []

@@ -1,7 +1,7 @@
 """``cifarnet reproduce-report``: every number and figure of the reports, trained again, and the page."""
 
 import sys
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,17 +56,14 @@ class ReproduceReport(Pooled, WithRuns, WithData):
         if work:
             with pool.executor(self.scheduler, self.jobs, data_dir=self.data_dir) as executor, Stops() as stops:
                 for unit, steps in work.items():
-                    self.follow(stops, steps(executor), unit)
+                    done = stops.until(steps(executor))
+                    texts = ((s.fraction, f"{s.done} of {s.total} {unit} {s.name} ") for s in done)
+                    show_steps(texts, quiet=self.quiet)
+                    if stops.code:
+                        click.echo("interrupted; to go on, give the same command", err=True)
+                        sys.exit(stops.code)
         report = reports.Report(studies, folder)
         page, text = str(report.write()), [report.closing()]
         if synthetic := report.state["synthetic"]:
             text.append("For the real images: cifarnet data download, then the same command again.")
         self.answer({"page": page, "synthetic": synthetic} | report.summary(), page, *text)
-
-    def follow(self, stops: Stops, steps: Generator[Any, None, None], unit: str) -> None:
-        """Show how the work goes, to its end or to a signal, which ends the command."""
-        done = ((s.fraction, f"{s.done} of {s.total} {unit} {s.name} ") for s in stops.until(steps))
-        show_steps(done, quiet=self.quiet)
-        if stops.code:
-            click.echo("interrupted; to go on, give the same command", err=True)
-            sys.exit(stops.code)

@@ -222,9 +222,8 @@ class Draw(WithRuns):
         from cifarnet import plots
 
         known, run = plots.FIGURES | (plots.PANELS if self.panels else {}), Run.find(self.name, self.runs_dir)
-        if self.name == "latest":
-            runs = catalog.list_runs(self.runs_dir)
-            run = next((one for one in runs if any(spec.available(one) for spec in known.values())), run)
+        every = catalog.list_runs(self.runs_dir) if self.name == "latest" else [run]
+        run = next((one for one in every if any(spec.available(one) for spec in known.values())), run)
         run.formats, found = self.kinds, {name: spec for name, spec in known.items() if spec.available(run)}
         warn(*plots.draw(run, found))
         files = [run.path / f"figures/{name}.{kind}" for name in found for kind in self.kinds]
@@ -308,6 +307,4 @@ class Note(WithRuns):
     text: str = argument()
 
     def run(self) -> None:
-        if not self.text.strip():
-            raise click.UsageError("the note is empty")
         Run.find(self.name, self.runs_dir).note(self.text)

@@ -27,7 +27,6 @@ FIXED = {  # the knobs of what all trials have; a stage has its own length
     "--n-s": "search.{stage}.n_s",
 }
 STAGE = click.Choice(["coarse", "fine"])
-SCHEDULE = [f"training.schedule.{name}" for name in ("cycles", "n_s", "eta_min", "eta_max")]
 MEASURES: dict[str, Callable[[float], str]] = {
     **dict.fromkeys(("validation_accuracy", "spread", "best_validation_accuracy"), percent),
     "validation_loss": "{:.4f}".format,
@@ -152,7 +151,7 @@ class Searching(WithConfig, Pooled, Drawing):
         text = table(rows, headers, keep=3 + len(study.names), **look)
         last = [f"The final training: {run.path}/best.yaml"] if ranked else []
         by_value, steps = {"by": chosen} if self.by else {}, self.next_steps(run, command)
-        self.answer(answer | by_value, text, wrapped(f"Each: {describe(study)}"), *last, *steps)
+        self.answer(answer | by_value, text, wrapped(f"Each: {study.describe()}"), *last, *steps)
 
 
 @command("search-lambda")
@@ -230,15 +229,4 @@ def plan(study: Study) -> str:
     trials = table(rows, ["trial", "seed", *study.names.values()], floatfmt=".5g")
     sources = "".join(f"\n{key}: {source}" for key, source in study.sources.items())
     later = f", and {left} that tpe suggests later" if (left := study.total - len(study.trials)) else ""
-    return f"{trials}\n{len(rows)} trainings{later}: {describe(study)}{sources}"
-
-
-def describe(study: Study) -> str:
-    """Name the settings that all trials have."""
-    from cifarnet.config import flatten, plain
-
-    settings = study.trial_settings(study.trials[0])
-    known = flatten(plain(settings)) | {"training.schedule.n_s": study.part.n_s, "seed": study.settings.seed}
-    keys = [key for key in (*SCHEDULE, "training.batch_size", "network.hidden", "seed") if key not in study.space]
-    texts = [f"{key.rpartition('.')[2].replace('batch_size', 'batch size')} {known[key]}" for key in keys]
-    return ", ".join([*texts, f"{settings.data.n_train:,} training images"])
+    return f"{trials}\n{len(rows)} trainings{later}: {study.describe()}{sources}"

@@ -116,8 +116,8 @@ class Train(WithConfig, Drawing):
         found = reached(run)
         text = "training {}, validation {}, test {}".format(*(percent(found[name]) for name in ACCURACIES))
         text = f"{found['updates']:,} updates in {found['seconds']:.1f} s; accuracy: {text}"
-        evaluate = f"cifarnet evaluate {shlex.quote(str(run.path))}"
-        self.answer(found, str(run.path), text, *self.next_steps(run, evaluate))
+        again = self.next_steps(run, shlex.join(["cifarnet", "evaluate", str(run.path)]))
+        self.answer(found, str(run.path), text, *again)
 
     def compare(self, runs: Sequence[Run]) -> None:
         """Show the trainings of several seeds, and mean and standard deviation over them."""

@@ -17,6 +17,7 @@ from cifarnet.export import facts, forms
 from cifarnet.export.facts import Table
 from cifarnet.nn.schedules import Cyclic
 from cifarnet.runs import KINDS, Folder, Run
+from cifarnet.runs.storage import make_folder
 from cifarnet.search import study
 
 FEW = 500  # training images that a network learns by heart, for a sanity check
@@ -137,7 +138,8 @@ def write(runs: Sequence[Run], to: str, folder: Path) -> list[Path]:
         "synthetic": plots.SYNTHETIC if any(run.is_synthetic for run in runs) else "",
     }
     pictures = [] if to == "html" else [picture for section in sections for picture in section.pictures]
-    there = Folder(folder).make()
+    there = Folder(folder)
+    make_folder(folder, parents=True)
     for picture in pictures:  # before the report, which is never overwritten
         there.write(picture.file, picture.content)
     there.write(path.name, forms.fill(to, content))

@@ -57,7 +57,7 @@ class Schedule(Setting):
         return self.length(epoch) * (cycles if growth == 1 else (growth**cycles - 1) // (growth - 1))
 
     def scaled(self, factor: float, epoch: int) -> Self:
-        """Return the same schedule in cycles of so many times the length, in whole epochs."""
+        """Return the schedule with every cycle longer by a factor, in whole epochs, or in steps where it has n_s."""
         return self.model_copy(update={"epochs": max(1, round(factor * (self.length(epoch) // epoch)))})
 
     def place(self, step: int, epoch: int) -> Position:

@@ -10,11 +10,11 @@ import numpy as np
 
 from cifarnet import pages, plots
 from cifarnet.runs import Run
+from cifarnet.statistics.inference import quantile
 from cifarnet.studies.figures import Floats
 from cifarnet.studies.spec import Exhibit, Row
 from cifarnet.verdicts.compare import Entry
 from cifarnet.verdicts.curves import Compared, Templates
-from cifarnet.verdicts.statistics import quantile
 
 X_LABELS = {"step": "update step", "epoch": "epoch", "record": "record"}
 CURVES = {"cost": "cost", "loss": "loss", "accuracy": "accuracy", "eta": "learning rate"}

@@ -18,6 +18,7 @@ from cifarnet.reports import jobs
 from cifarnet.reports.figures import figure, over_lambda
 from cifarnet.runs import Folder, Run, csv_text
 from cifarnet.runs.catalog import duration, percent
+from cifarnet.statistics.inference import LEVEL
 from cifarnet.studies.figures import Curve
 from cifarnet.studies.printed import Measure, Reported
 from cifarnet.studies.spec import BASES, FILLED, Exhibit, Row, Study
@@ -25,7 +26,6 @@ from cifarnet.verdicts import claims, compare, curves
 from cifarnet.verdicts.claims import Tested
 from cifarnet.verdicts.compare import USEFUL, Entry
 from cifarnet.verdicts.curves import Compared, Templates
-from cifarnet.verdicts.statistics import LEVEL
 
 COLUMNS = ["exhibit", "row", "quantity", "reported", "mean", "std", "n", "95 %", "verdict", "rests on", "remark"]
 CAUSES = "causes.json"  # what cifarnet diagnose found for the numbers that are incompatible, where it was asked

@@ -11,6 +11,7 @@ from typing import Any
 from cifarnet import causes, data
 from cifarnet.causes import Diagnosis, Number, Problem
 from cifarnet.causes.numbers import evenly, first_step, value
+from cifarnet.errors import ConfigError
 from cifarnet.experiments import train
 from cifarnet.experiments.pool import Executor
 from cifarnet.reports import jobs, steps
@@ -26,11 +27,14 @@ Known = dict[str, dict[str, float]]
 
 
 def problem(study: Study, exhibits: Sequence[str], seed: int | None = None) -> Problem:
-    """Return the trainings of exhibits and the numbers that the study prints of their results."""
+    """Return the trainings of some exhibits, or of all, and the numbers printed of them; ConfigError if one is none."""
+    known = [exhibit.id for exhibit in study.exhibits]
+    if missing := [name for name in exhibits if name not in known]:
+        raise ConfigError(f"--exhibit {', '.join(missing)}: not known; name one of {', '.join(known)}")
     label = ".".join([study.id, *exhibits] if len(exhibits) == 1 else [study.id])
     rows, numbers = {}, list[Number]()
     for exhibit in study.exhibits:
-        for row in exhibit.rows if exhibit.id in exhibits else ():
+        for row in exhibit.rows if exhibit.id in (exhibits or known) else ():
             if found := list(numbers_of(study, exhibit, row)):
                 numbers += found
                 more = {"label": label} if seed is None else {"label": label, "seed": seed}

@@ -72,19 +72,15 @@ def explain(report: Report, study: Study, exhibit: Exhibit, tasks: Tasks) -> dic
 def causes(here: Sequence[Entry], others: Mapping[float, Sequence[Entry]]) -> dict[str, Any]:
     """Return causes from the numbers of an exhibit as they are here, and with other steps."""
     counted = [i for i, e in enumerate(here) if e.counts and not math.isnan(e.low)]
-    count = {factor: compatible(found, counted) for factor, found in others.items()}
-    best, as_here, causes = max(others, key=lambda factor: count[factor]), compatible(here, counted), {}
+    every = {1.0: here, **others}
+    count = {factor: sum(found[i].verdict == "compatible" for i in counted) for factor, found in every.items()}
+    best, causes = max(others, key=lambda factor: count[factor]), {}
     for i in (i for i in counted if here[i].verdict == "incompatible"):
         own: dict[str, Any] = {"tried": len(others), "deviation": None, "says": ""}
         e = others[best][i]
-        if count[best] > as_here and e.verdict == "compatible":
+        if count[best] > count[1.0] and e.verdict == "compatible":
             own |= {"deviation": f"step times {best:g}", "mean": e.mean, "low": e.low, "high": e.high, "n": e.n}
-            own["says"] = f"Of {len(counted)} numbers {count[best]} are compatible under it, {as_here} as stated."
+            own["says"] = f"Of {len(counted)} numbers {count[best]} are compatible under it, {count[1.0]} as stated."
             own["command"] = "cifarnet reproduce-report --causes"
         causes[f"{e.report}/{e.exhibit}/{e.row} {e.quantity}"] = own
     return causes
-
-
-def compatible(entries: Sequence[Entry], counted: Sequence[int]) -> int:
-    """Return how many of the counted entries are compatible."""
-    return sum(entries[i].verdict == "compatible" for i in counted)

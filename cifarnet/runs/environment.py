@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
-import socket
 import sys
 from collections.abc import Mapping
 from datetime import datetime
@@ -43,7 +42,7 @@ def environment() -> dict[str, Any]:
 
 def process() -> dict[str, Any]:
     """Return which process this is."""
-    return {"pid": os.getpid(), "host": socket.gethostname()}
+    return {"pid": os.getpid(), "host": platform.node()}
 
 
 def now() -> str:

@@ -12,7 +12,7 @@ import shutil
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from cifarnet.errors import RunError, shown
 
@@ -114,11 +114,11 @@ def drop_partial_line(path: Path) -> None:
         write_file(path, content.removesuffix(rest))
 
 
-def make_subfolder(path: Path) -> None:
-    """Make a folder inside a run folder; never the run folder itself, which somebody may have deleted."""
+def make_folder(path: Path, *, parents: bool = False) -> None:
+    """Make a folder; in a run folder without its parents, which somebody may have deleted, and never behind a link."""
     try:
-        path.mkdir(exist_ok=True)
-        if path.is_symlink():
+        path.mkdir(parents=parents, exist_ok=True)
+        if path.is_symlink() and not parents:
             raise OSError(errno.ELOOP, "it is a link")
     except OSError as error:
         raise failed(path, error) from error
@@ -241,14 +241,6 @@ class Folder:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def make(self) -> Self:
-        """Make the folder, and those above it, where they are missing."""
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise failed(self.path, error, "cannot be made") from error
-        return self
-
     def read_bytes(self, name: str) -> bytes:
         with reading(self.path / name):
             return (self.path / name).read_bytes()
@@ -300,7 +292,7 @@ class Folder:
         """Write a file of the folder; ``name`` may lead into a subfolder."""
         path = self.path / name
         if path.parent != self.path:
-            make_subfolder(path.parent)
+            make_folder(path.parent)
         write_file(path, content)
 
     def write_json(self, name: str, value: Any) -> None:

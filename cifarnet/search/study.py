@@ -26,6 +26,8 @@ from cifarnet.search.space import Values, is_list, listed, values_at
 CYCLES, N_S, TRAIN, VALIDATION = "training.schedule.cycles", "training.schedule.n_s", "data.train", "data.validation"
 LOG = logging.getLogger(__name__)
 TABLE, PLAN = "trials.csv", "plan.json"
+COMMON = (CYCLES, N_S, *(f"training.{name}" for name in ("schedule.eta_min", "schedule.eta_max", "batch_size")),
+          "network.hidden", "seed")  # fmt: skip
 EARLIER = "earlier.json"  # what a fine search started from, so that the folder can be drawn alone
 MEASURES = ("validation_accuracy", "best_validation_accuracy", "validation_loss")
 
@@ -151,6 +153,14 @@ class Study(BaseModel, frozen=True):
             {"values": values[trial["index"]], "accuracy": trial["validation_accuracy"], "spread": trial["spread"]}
             for trial in self.standings()
         ]
+
+    def describe(self) -> str:
+        """Name the settings that all trials have."""
+        settings = self.trial_settings(self.trials[0])
+        known = config.flatten(config.plain(settings)) | {N_S: self.part.n_s, "seed": self.settings.seed}
+        texts = [f"{key.rpartition('.')[2].replace('batch_size', 'batch size')} {known[key]}"
+                 for key in COMMON if key not in self.space]  # fmt: skip
+        return ", ".join([*texts, f"{settings.data.n_train:,} training images"])
 
     def plan(self) -> dict[str, Any]:
         """Return the content of plan.json."""

@@ -44,6 +44,19 @@ def quantity(text: str) -> float:
     return float(text.rstrip(" %").replace(",", ".")) / (100 if text.endswith("%") else 1)
 
 
+def result(measure: str, text: str) -> float:
+    """Return a printed accuracy, cost or loss; ValueError if it is none, or a percentage without its sign."""
+    try:
+        value = quantity(text)
+    except ValueError as error:
+        raise ValueError("is no number") from error
+    if measure.endswith("_accuracy") and value > 1:
+        raise ValueError("write 38.2% or 0.382")
+    if not 0 <= value < math.inf:
+        raise ValueError("must be a number, at least 0")
+    return value
+
+
 def resolution(text: str) -> float:
     """Return half a unit of the last digit of a printed number: .005 for "45 %" and for "0.82"."""
     mantissa, _, exponent = text.rstrip(" %").replace(",", ".").lower().partition("e")

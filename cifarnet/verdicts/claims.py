@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from cifarnet.config import Settings
+from cifarnet.statistics import inference as statistics
+from cifarnet.statistics.inference import LEVEL, Result
 from cifarnet.studies.spec import Claim, Study
-from cifarnet.verdicts import statistics
 from cifarnet.verdicts.compare import Results
-from cifarnet.verdicts.statistics import LEVEL, Result
 
 Verdict = Literal["holds", "does not hold", "undecided", "not tested", "not run", "cannot be compared"]
 

@@ -9,11 +9,11 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from cifarnet.causes.evidence import IMAGES
 from cifarnet.config import BATCH_IMAGES, Settings
+from cifarnet.statistics import inference as statistics
 from cifarnet.studies.printed import Number, Reported, resolution
 from cifarnet.studies.spec import Exhibit, Row, Study
-from cifarnet.verdicts import curves, statistics
+from cifarnet.verdicts import curves
 
 Verdict = Literal["compatible", "incompatible", "not decidable", "cannot be compared", "setting", "not run"]
 # The widest interval that decides anything: 5 percentage points, 0.2 of a cost that starts near 2.3, a factor of 100 of
@@ -188,9 +188,9 @@ def other_images(settings: Settings, measure: str, p: float, held_out: str, offi
     the seeds has it already. Images that are not the ``official`` bytes move every accuracy.
     """
     n, drawn_once = settings.data.validation, settings.data.holdout_seed is None
-    found = 0.0 if official or not measure.endswith("accuracy") else IMAGES**2
+    found = 0.0 if official or not measure.endswith("accuracy") else statistics.IMAGES**2
     if measure == "validation_accuracy" and held_out != "ours" and isinstance(n, int) and drawn_once:
-        found += 2 * p * (1 - p) / n
+        found += statistics.held_out(p, n)
     return found
 
 

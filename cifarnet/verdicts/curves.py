@@ -13,8 +13,8 @@ import scipy
 
 from cifarnet.nn import network
 from cifarnet.runs import Run
+from cifarnet.statistics.inference import LEVEL, combined, quantile
 from cifarnet.studies.figures import Curve, Floats
-from cifarnet.verdicts.statistics import LEVEL, combined, quantile
 
 Verdict = Literal["compatible", "incompatible", "not decidable", "cannot be compared", "not run"]
 NEAR = 0.01  # of the distance of two records: a point so near to one belongs to it, such as step 1 to the start

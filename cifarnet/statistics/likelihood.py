@@ -13,11 +13,11 @@ import numpy as np
 import scipy  # its parts are imported when they are used: statistics take a second
 from numpy.typing import NDArray
 
+from cifarnet.statistics.inference import FEWEST, quantile
+
 Array = NDArray[Any]
 STRANGE = 50.0  # times the usual variance, or a part of it: a training that is chaotic, or stuck
-LEVEL = 0.95  # of the intervals
 FITS = 0.01  # probability of such numbers, below which they are not explained
-FEWEST = 3  # samples that can tell whether all vary alike
 MOST = {"accuracy": 60.0, "cost": 6.0, "loss": 6.0}  # degrees of freedom of a usual variance; a high cost varies more
 SHIFTS = np.linspace(-5, 5, 401)  # in deviations of what trainings have in common
 FLOOR = {"accuracy": 0.001, "cost": 0.002, "loss": 0.002}  # the least deviation: that of a run of equal seeds is none
@@ -99,7 +99,7 @@ class Prediction(NamedTuple):
 
     def intervals(self, half: Array) -> tuple[Array, Array]:
         """Return the lower and upper ends (p,) of each number's interval; ``half`` a unit of its last digit."""
-        reach = scipy.special.stdtrit(self.df, (1 + LEVEL) / 2) * self.deviations + half
+        reach = quantile(self.df) * self.deviations + half
         return self.mean - reach, self.mean + reach
 
 
