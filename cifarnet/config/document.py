@@ -92,11 +92,6 @@ Loader.add_constructor(TAG + "int", lambda _, node: int(node.value, 0 if node.va
 Dumper.add_representer(list, lambda dumper, data: dumper.represent_sequence(f"{TAG}seq", data, flow_style=True))
 
 
-def write_yaml(value: Any) -> str:
-    """Return plain values as YAML, mappings in their order."""
-    return yaml.dump(value, Dumper=Dumper, sort_keys=False, width=10_000)
-
-
 def read_yaml(path: Path) -> Document:
     """Read a YAML file; raise OSError if there is none."""
     raw = path.read_bytes()
@@ -125,7 +120,7 @@ def parse_yaml(text: str) -> Document:
 
 
 def leaves(value: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, Any]]:
-    """Yield the path of every value in nested mappings; an empty mapping is a value, but for the outermost one."""
+    """Yield the path of every value in nested mappings. An empty mapping counts as a value, except the outermost."""
     if isinstance(value, Mapping) and (value or not path):
         for key, inner in value.items():
             yield from leaves(inner, (*path, key))

@@ -7,14 +7,16 @@ import logging
 import os
 import re
 import shlex
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import yaml
 from pydantic import ValidationError
 
-from cifarnet.config.document import Document, KeyPath, dotted, flatten, leaves, parse_yaml, read_yaml, write_yaml
+from cifarnet.config.document import Document, Dumper, KeyPath, dotted, flatten, leaves, parse_yaml, read_yaml
 from cifarnet.config.keys import current_key, keys_of
 from cifarnet.config.problems import describe, legible, quoted
 from cifarnet.config.schema import LABEL, Settings
@@ -70,7 +72,11 @@ def resolve(
         layers.lay(source, Mark(0, 0, "dict"))
     elif source is not None:
         layers.lay_file(find(source))
-    layers.lay_environment(os.environ.get(VARIABLE, ""))
+    environment = Mark(1, 0, VARIABLE)
+    try:
+        layers.lay_words(shlex.split(os.environ.get(VARIABLE, "")), environment)
+    except ValueError as error:
+        layers.problems.append((environment, f"{error}; write KEY=VALUE words, quoted as in a shell"))
     layers.lay_words(overrides, Mark(2, 0, "--set"))
     for name, word in options.items():
         layers.lay_words([word], Mark(3, 0, name))
@@ -108,7 +114,7 @@ def plain(settings: Settings) -> dict[str, Any]:
 
 def dump(settings: Settings) -> str:
     """Return the settings as complete YAML, which loads back equal."""
-    return write_yaml(plain(settings))
+    return yaml.dump(plain(settings), Dumper=Dumper, sort_keys=False, width=10_000, allow_unicode=True)
 
 
 def find(source: str | Path) -> Path:
@@ -151,18 +157,11 @@ class Layers:
             found = read_yaml(path)
         except OSError as error:
             raise ConfigError(legible(f"{path}: cannot be read: {error}")) from error
-        if re.fullmatch(LABEL, path.stem):
-            self.lay({"label": path.stem}, mark)
+        if re.fullmatch(LABEL, name := unicodedata.normalize("NFC", path.stem)):
+            self.lay({"label": name}, mark)
         self.lay_text(found, mark)
         if self.problems and not isinstance(found.value, dict):
             raise self.error()
-
-    def lay_environment(self, text: str) -> None:
-        mark = Mark(1, 0, VARIABLE)
-        try:
-            self.lay_words(shlex.split(text), mark)
-        except ValueError as error:
-            self.report(mark, f"{error}; write KEY=VALUE words, quoted as in a shell")
 
     def lay_words(self, words: Iterable[str], mark: Mark) -> None:
         """Lay texts such as training.lambda=0.001, or one."""
@@ -171,17 +170,17 @@ class Layers:
             if equals and all(path := tuple(key.split("."))):
                 self.lay_text(parse_yaml(text), mark, path)
             else:
-                self.report(mark, f"{quoted(word)} is not KEY=VALUE, such as training.lambda=0.001")
+                self.problems.append((mark, f"{quoted(word)} is not KEY=VALUE, such as training.lambda=0.001"))
 
     def lay_text(self, found: Document, mark: Mark, path: KeyPath = ()) -> None:
         """Lay what a text says, and report what is wrong with it."""
         for line, inner, sentence in found.problems:
             key = f"{dotted((*path, *inner))}: " if path or inner else ""
-            self.report(mark._replace(line=0 if path else line), key + sentence)
+            self.problems.append((mark._replace(line=0 if path else line), key + sentence))
         if isinstance(found.value, dict) or (path and not found.problems):
             self.lay(found.value, mark, path, {} if path else found.lines)
         elif found.value is not None:
-            self.report(mark, f"{quoted(found.value)} is no config; write keys and values, such as seed: 1")
+            self.problems.append((mark, f"{quoted(found.value)} is no config; write keys and values, such as seed: 1"))
 
     def lay(self, value: Any, mark: Mark, path: KeyPath = (), lines: Mapping[KeyPath, int] = {}) -> None:
         """Put a value over what is at a path, mappings key by key."""
@@ -222,16 +221,13 @@ class Layers:
         """Report values that are wrong or, once there are none, values that contradict each other."""
         if errors[0]["type"] != "contradictions":
             for path, text in describe(errors, self.tree).items():
-                self.report(self.mark([dotted(path[:n]) for n in range(len(path), 0, -1)]), text)
+                self.problems.append((self.mark([dotted(path[:n]) for n in range(len(path), 0, -1)]), text))
         elif not self.problems:
             for keys, value, sentence in errors[0]["ctx"]["found"]:
-                self.report(self.mark(keys), f"{keys[0]} = {quoted(value)}: {sentence}")
+                self.problems.append((self.mark(keys), f"{keys[0]} = {quoted(value)}: {sentence}"))
 
     def mark(self, keys: Sequence[str]) -> Mark:
         return next((self.marks[key] for key in keys if key in self.marks), Mark(0, 0, "settings"))
-
-    def report(self, mark: Mark, text: str) -> None:
-        self.problems.append((mark, text))
 
     def error(self) -> ConfigError:
         return ConfigError("\n".join(legible(f"{mark}: {text}") for mark, text in sorted(self.problems)))

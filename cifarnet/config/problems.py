@@ -94,14 +94,10 @@ def unknown(path: KeyPath, place: KeyPath) -> str:
 
 def nearest(path: KeyPath) -> KeyPath | None:
     """Return the valid key that looks most like the given one, one of the same level rather than another."""
-    name = str(path[-1]).lower().rpartition(".")[-1]
-
-    def likeness(known: KeyPath) -> float:
-        ratio = difflib.SequenceMatcher(None, name, str(known[-1])).ratio()
-        return ratio + 0.05 * (known[:-1] == path[:-1])
-
-    best = max(fields(), key=likeness)
-    return best if likeness(best) >= 0.65 else None
+    known = sorted(reversed(fields()), key=lambda key: key[:-1] == path[:-1])
+    names = {str(key[-1]): key for key in known}  # of two keys with one name that of the level, else the first
+    near = difflib.get_close_matches(str(path[-1]).lower().rpartition(".")[-1], names, 1, 0.65)
+    return names[near[0]] if near else None
 
 
 def quoted(value: Any) -> str:

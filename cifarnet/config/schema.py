@@ -21,7 +21,7 @@ BATCH_IMAGES = 10_000  # in each of the five training batches
 IMAGE_VALUES = 3072  # 32 x 32 x 3
 CLASSES = 10
 GROWING = 20  # cycles that grow; each ten times as long as the one before, they would outlast any lifetime
-LABEL = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+LABEL = r"^[0-9A-Za-zÀ-ÖØ-öø-ɏ][0-9A-Za-zÀ-ÖØ-öø-ɏ._-]{0,63}$"
 
 
 class Data(Setting):
