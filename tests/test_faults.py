@@ -17,9 +17,6 @@ every = pytest.mark.parametrize("stride", [7, pytest.param(1, marks=pytest.mark.
 
 @pytest.fixture
 def trainings(tiny, dataset, tmp_path, monkeypatch):
-    """Checkpoints are waited for, so that every training does the same calls in the same order."""
-    checkpoint = Run.checkpoint
-    monkeypatch.setattr(Run, "checkpoint", lambda run, arrays: (checkpoint(run, arrays), run.wait()))
     return Trainings(tiny, dataset, tmp_path, monkeypatch)
 
 

@@ -136,7 +136,7 @@ def test_names_are_plain_words():
 
 
 LARGE = {  # rooms that have outgrown the 1,000 lines that one should have: these numbers only go down
-    "causes": 1162, "cli": 2040, "config": 1011, "experiments": 1035, "pages": 1098, "runs": 1080, "training": 1094,
+    "causes": 1158, "cli": 2040, "experiments": 1031, "pages": 1098, "runs": 1041, "training": 1094,
 }  # fmt: skip
 
 

@@ -85,16 +85,12 @@ def read(run: Run) -> Diagnosis:
 
 def resume(run: Run, executor: Executor) -> Diagnosis:
     """Take over the folder of a diagnosis that was stopped; RunError if it is none, or would become another one."""
-    run.take()
-    try:
+    with run.take():
         found = read(run)
         dataset = executor.dataset(run.settings.data)
         if changed := "; ".join(train.contradictions(run, run.settings, dataset)):
             raise RunError(f"{run.path}: cannot go on, as it would become another diagnosis: {changed}; undo that")
         run.reopen(len(found.stages.done), "trainings")
-    except BaseException:
-        run.release()
-        raise
     return found
 
 

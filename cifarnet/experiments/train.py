@@ -74,8 +74,7 @@ def resume(
         raise RunError(f"{run.path}: a {run.kind} run, not a training; only trainings are resumed like this")
     if left_here := OPEN.get(run.path.resolve()):
         left_here.close()
-    run.take()
-    try:
+    with run.take():
         settings, before = run.settings, run.environment
         dataset = data.load(settings.data, data_dir)
         threads = threads or before.get("threads") or training.cores()
@@ -86,9 +85,6 @@ def resume(
         metrics = restore(state, run, settings, dataset)
         run.reopen(state.step)
         run.write("metrics.csv", metrics)
-    except BaseException:
-        run.release()
-        raise
     run.formats = formats
     changes = differences(before, environment() | {"threads": threads})
     return Training(settings, dataset, run, threads, state, changes)
@@ -250,8 +246,7 @@ def abandon(run: Run, state: State, iterators: Sequence[weakref.ref[Generator[Re
         return
     with contextlib.suppress(RunError):
         for records in filter(None, [iterator() for iterator in iterators]):
-            with contextlib.suppress(KeyboardInterrupt):
-                records.throw(KeyboardInterrupt)  # where the interpreter ends, no checkpoint can be written any more
+            records.close()
         if run.info["status"] == "running":  # none of them has begun
             run.finish("interrupted", updates=state.step)
 

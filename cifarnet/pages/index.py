@@ -55,7 +55,8 @@ def index(runs: Sequence[Run]) -> dict[str, Any]:
 def cell(column: catalog.Column, run: Run) -> Cell:
     """Return a cell, which is sorted by its value and not by its text."""
     value = None if column.show is catalog.percent else column.of(run)  # the number that is shown
-    return Cell(column.cell(run), value if catalog.is_number(value) else None, run.status * (column.key == "status"))
+    number = value if catalog.is_number(value) else None
+    return Cell(column.summary([run]), number, run.status if column.key == "status" else "")
 
 
 def measured(run: Run) -> dict[str, Floats]:

@@ -97,12 +97,8 @@ class Column(NamedTuple):
         """Return the value for a run, None where it has none."""
         return self.value(run) if self.value else run.values.get(self.key)
 
-    def cell(self, run: Run) -> str:
-        """Return what a person reads."""
-        return "" if (value := self.of(run)) is None else self.show(value)
-
     def summary(self, runs: Sequence[Run]) -> str:
-        """Return what a person reads of runs in one row."""
+        """Return what a person reads of a run, or of several in one row."""
         values = [value for run in runs if (value := self.of(run)) is not None]
         if values and self.show in (percent, duration):
             return spread(values) if self.show is percent else duration(fmean(values))
@@ -167,7 +163,7 @@ def folded(group: Sequence[Run], columns: Mapping[str, Column]) -> dict[str, Any
 
 def list_runs(runs_dir: Path) -> list[Run]:
     """Return all runs of a folder, the newest first; the damaged ones are ``unreadable``."""
-    return [Run.listed(path) for path in reversed(storage.folders(storage.expand(runs_dir)))]
+    return [Run.listed(path) for path in reversed(storage.folders(Path(runs_dir).expanduser()))]
 
 
 def select(runs: Sequence[Run], conditions: Iterable[str]) -> list[Run]:

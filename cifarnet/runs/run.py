@@ -18,8 +18,6 @@ from cifarnet.runs.environment import flatten, now, process
 from cifarnet.runs.storage import Folder, reading
 
 if TYPE_CHECKING:  # a thousand runs are listed before numpy would be imported
-    from concurrent.futures import Future, ThreadPoolExecutor
-
     import numpy as np
     from filelock import FileLock
     from numpy.typing import NDArray
@@ -53,8 +51,6 @@ class Run(Folder):
         self._info = None if info is None else dict(info)  # None: read run.json each time, as others may write it
         self._started = time.monotonic()
         self._lock: FileLock | None = None
-        self._writer: ThreadPoolExecutor | None = None
-        self._pending: Future[None] | None = None
 
     @classmethod
     def listed(cls, path: Path) -> Run:
@@ -71,7 +67,7 @@ class Run(Folder):
         With ``need`` it has a ``network`` or a ``checkpoint``, or is a ``search`` or a ``training``, and ``latest`` is
         the newest of those; of trainings, the newest that was stopped.
         """
-        runs_dir = storage.expand(runs_dir)
+        runs_dir = Path(runs_dir).expanduser()
         found = cls._latest(runs_dir, need) if name == "latest" else cls(storage.named(name, runs_dir))
         if need and not found.has(need):
             others, lacks = name == "latest", f"{'has' if need in HOLDS else 'is'} no {need}: it {found.describe()}"
@@ -105,7 +101,7 @@ class Run(Folder):
         """
         from cifarnet import config
 
-        runs_dir = storage.expand(runs_dir)
+        runs_dir = Path(runs_dir).expanduser()
         name = f"{datetime.now():%Y%m%d-%H%M%S}-{kind}-{settings.label}"
         part = runs_dir / f".{name}.{os.getpid()}-{threading.get_ident()}.part"
         run = cls(part, {"kind": kind, "label": settings.label, "status": "running", **process(), "started": now()})
@@ -129,7 +125,7 @@ class Run(Folder):
         return run
 
     def take(self) -> Run:
-        """Take over a folder that no process writes; nothing in it is changed yet."""
+        """Take over a folder that no process writes, without a change in it; an error in its ``with`` lets it go."""
         info = Run(self.path).info
         self._lock = storage.lock(self.path / LOCK)
         if self._lock is None:
@@ -138,6 +134,13 @@ class Run(Folder):
         self._info = self.read_json("run.json")
         self._started = time.monotonic() - self._info.get("seconds", 0)
         return self
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind:
+            self.release()
 
     @property
     def info(self) -> dict[str, Any]:
@@ -242,8 +245,11 @@ class Run(Folder):
     def records(self) -> dict[str, NDArray[np.float64]]:
         """The columns of metrics.csv, (n,) each; NaN stands for what was not measured."""
         columns = self.read_table("metrics.csv")
-        if missing := [name for name in CURVES if name not in columns]:
-            raise RunError(f"{shown(self.path / 'metrics.csv')}: has no {', '.join(missing)}; {storage.CURE}")
+        lacks = ", ".join(name for name in CURVES if name not in columns)
+        if not lacks and self.status == "completed" and columns["step"].max(initial=0) < self.results.get("updates", 0):
+            lacks = "row of the last update"
+        if lacks:
+            raise RunError(f"{shown(self.path / 'metrics.csv')}: has no {lacks}; {storage.CURE}")
         return columns
 
     @property
@@ -268,11 +274,11 @@ class Run(Folder):
 
         if file == "model.npz" and not self.has("network"):
             raise RunError(f"{shown(self.path)} has no network: it {self.describe()}")
-        arrays = self.read_arrays(file, ARRAYS)
+        arrays, sizes = self.read_arrays(file, ARRAYS), self.settings.sizes
         with reading(self.path / file, "a network", "train again, or evaluate a checkpoint with --checkpoint"):
             model = Model.from_arrays(arrays)
-            if model.sizes != self.settings.sizes:
-                raise ValueError(f"its layers are {model.sizes}, and those of config.yaml {self.settings.sizes}")
+            if model.sizes != sizes:
+                raise ValueError(f"its layers are {model.sizes}, and those of config.yaml {sizes}")
         return model
 
     def log(self, text: str) -> None:
@@ -290,30 +296,17 @@ class Run(Folder):
         self.write_json("run.json", self._info)
 
     def checkpoint(self, arrays: Mapping[str, Any]) -> None:
-        """Write checkpoints/latest.npz, with the metrics so far, from arrays that change no more, in another thread.
-
-        A disk needs longer to be sure of it (6 ms) than an update takes. RunError if the one before failed.
-        """
-        from concurrent.futures import ThreadPoolExecutor
-
+        """Write checkpoints/latest.npz, with the metrics so far."""
         import numpy as np
 
-        self.wait()
-        metrics = np.frombuffer(self.read_bytes("metrics.csv"), np.uint8)
-        self._writer = self._writer or ThreadPoolExecutor(1, "checkpoint")
-        self._pending = self._writer.submit(self.write_arrays, LATEST, {**arrays, "metrics": metrics})
-
-    def wait(self) -> None:
-        """Wait for the last checkpoint; RunError if it could not be written."""
-        pending, self._pending = self._pending, None
-        if pending:
-            pending.result()
+        self.write_arrays(LATEST, {**arrays, "metrics": np.frombuffer(self.read_bytes("metrics.csv"), np.uint8)})
 
     def reopen(self, step: int, what: str = "updates") -> None:
         """Begin to write a folder that was taken; what another process left half written is removed."""
         self.remove_parts()
         for path in (*self.path.glob("*.csv"), *self.path.glob("log.txt")):
-            storage.drop_partial_line(path)
+            if not (content := path.read_bytes()).endswith(b"\n"):  # a kill leaves a last line without its end
+                storage.write_file(path, content[: content.rfind(b"\n") + 1])
         self._info = {key: value for key, value in self.info.items() if key not in ("ended", "error", "updates")}
         self.log(f"resumed after {step} {what}")
         self.update(status="running", **process(), resumed=[*self._info.get("resumed", []), step])
@@ -326,7 +319,6 @@ class Run(Folder):
     def finish(self, status: str, **info: Any) -> None:
         """Set the final status: completed, interrupted, diverged or failed; whoever comes next may take the folder."""
         try:
-            self.wait()
             self.log(status)
             ended = {"status": status, "ended": now(), "seconds": round(time.monotonic() - self._started, 3)}
             self.update(**(ended | info))
@@ -335,11 +327,9 @@ class Run(Folder):
 
     def release(self) -> None:
         """Let the folder go."""
-        if self._writer:
-            self._writer.shutdown()
         if self._lock:
             self._lock.release()
-        self._writer = self._lock = None
+        self._lock = None
 
     def remove(self) -> None:
         """Remove the folder, if no process writes it; ``latest`` then names the newest of those that are left."""
@@ -347,4 +337,13 @@ class Run(Folder):
         if not (lock := storage.lock(path / LOCK)):
             raise RunError(f"{shown(path)}: a process is running it; wait for it, or stop it first")
         lock.release()
-        storage.remove_run(path)
+        was_latest, part = storage.latest(path.parent) == path, path.with_name(f".{path.name}.{os.getpid()}.part")
+        try:
+            path.replace(part)  # at once for those who list
+        except OSError as error:
+            raise storage.failed(path, error, "cannot be removed") from error
+        storage.discard(part)
+        if was_latest:
+            storage.discard(path.parent / "latest")
+            if left := storage.folders(path.parent):
+                storage.link_latest(path.parent, left[-1].name)

@@ -41,21 +41,11 @@ def failed(path: Path, error: OSError, what: str = "cannot be written") -> RunEr
     return RunError(f"{shown(path)}: {what}: {error.strerror or error}; {cure}")
 
 
-def expand(path: Path | str) -> Path:
-    """Replace a ``~`` at the beginning of a path; RunError where there is no home folder."""
-    try:
-        return Path(path).expanduser()
-    except RuntimeError as error:
-        raise RunError(f"{shown(path)}: there is no home folder; name a folder without ~") from error
-
-
 @contextlib.contextmanager
 def reading(path: Path, kind: str = "", cure: str = "is this a run folder?") -> Iterator[None]:
     """Turn whatever is wrong with a file that is read, as JSON or another kind, into one RunError with the cure."""
     try:
         yield
-    except RunError:
-        raise
     except Exception as error:  # a broken zip alone raises a dozen kinds
         why = getattr(error, "strerror", None) or str(error) or type(error).__name__
         what = f"cannot be read as {kind}" if kind else "cannot be read"
@@ -80,7 +70,7 @@ def write_all(descriptor: int, content: bytes | str) -> None:
 
 
 def write_file(path: Path, content: bytes | str) -> None:
-    """Write a file so that a reader, or who comes after a power loss, finds the old content or the new."""
+    """Write a file; a reader, and who comes after a power loss, finds the old content or the new."""
     part = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.part")
     try:
         with opened(part, os.O_TRUNC) as descriptor:
@@ -105,13 +95,6 @@ def append(path: Path, line: str, header: str = "") -> None:
                 raise
     except OSError as error:
         raise failed(path, error) from error
-
-
-def drop_partial_line(path: Path) -> None:
-    """Remove a last line that has no end, as a kill leaves it."""
-    content = path.read_bytes()
-    if rest := content[content.rfind(b"\n") + 1 :]:
-        write_file(path, content.removesuffix(rest))
 
 
 def make_folder(path: Path, *, parents: bool = False) -> None:
@@ -139,11 +122,9 @@ def claim(part: Path, path: Path) -> Path:
 
 def discard(path: Path) -> None:
     """Remove a file, a link or a folder, if it can be."""
+    shutil.rmtree(path, ignore_errors=True)
     with contextlib.suppress(OSError):
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink()
+        path.unlink()
 
 
 def folders(runs_dir: Path) -> list[Path]:
@@ -156,7 +137,7 @@ def named(name: str, runs_dir: Path) -> Path:
     """Return the run of a path, or of a beginning that one name alone has; RunError if there is none, or more."""
     known: list[Path] = []
     with contextlib.suppress(OSError, ValueError):  # a name that no file system takes
-        for path in (expand(name), runs_dir / name) if name else ():
+        for path in (Path(name).expanduser(), runs_dir / name) if name else ():
             if (path / "run.json").is_file():
                 return path.parent / path.readlink() if path.is_symlink() else path  # such as another folder's latest
         known = [path for path in folders(runs_dir) if path.name.startswith(name)]
@@ -170,15 +151,14 @@ def named(name: str, runs_dir: Path) -> Path:
 
 
 def latest(runs_dir: Path) -> Path | None:
-    """Return the run that the link, or the text file, ``latest`` names, if it does."""
-    path, name = runs_dir / "latest", ""
-    with contextlib.suppress(OSError, ValueError):
-        name = path.readlink().name if path.is_symlink() else path.read_text().strip()
-    return runs_dir / name if name and (runs_dir / name / "run.json").is_file() else None
+    """Return the run that the link ``latest`` names, if it does."""
+    link = runs_dir / "latest"
+    path = runs_dir / link.readlink().name if link.is_symlink() else None
+    return path if path and (path / "run.json").is_file() else None
 
 
 def link_latest(runs_dir: Path, name: str) -> None:
-    """Let ``latest`` name a run, at every instant: by a symlink, or by a text file where links are not to be had.
+    """Let the link ``latest`` name a run, at every instant, where there are links.
 
     A folder in its place, as a copy or an archive of the runs has it, stays.
     """
@@ -190,21 +170,7 @@ def link_latest(runs_dir: Path, name: str) -> None:
         part.replace(path)
     except OSError:
         discard(part)
-        write_file(path, name)
-
-
-def remove_run(path: Path) -> None:
-    """Remove a run folder, at once for those who list; ``latest`` then names the newest of those that are left."""
-    was_latest, part = latest(path.parent) == path, path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.replace(part)
-    except OSError as error:
-        raise failed(path, error, "cannot be removed") from error
-    discard(part)
-    if was_latest:
-        discard(path.parent / "latest")
-        if left := folders(path.parent):
-            link_latest(path.parent, left[-1].name)
+        discard(path)  # without it the newest run by name is the latest
 
 
 def lock(path: Path) -> FileLock | None:

@@ -206,8 +206,7 @@ def resume(run: Run, executor: Executor, *, retry_failed: bool = False, formats:
 
     RunError if it is no search, a living process runs it, or it would become another one: what differs is named.
     """
-    run.take()
-    try:
+    with run.take():
         study = read(run)
         if study.learns:
             tpe.library()
@@ -220,9 +219,6 @@ def resume(run: Run, executor: Executor, *, retry_failed: bool = False, formats:
         run.reopen(len(rows), "trials")
         if len(rows) < len(study.rows):
             run.write(TABLE, csv_text([study.rows[0], *(row.values() for row in rows)]))
-    except BaseException:
-        run.release()
-        raise
     run.formats = formats
     return study.model_copy(update={"rows": rows})
 
