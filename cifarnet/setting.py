@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from typing import Annotated, Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler, StringConstraints
 from pydantic_core import CoreSchema, core_schema
@@ -37,6 +37,10 @@ class Setting(BaseModel):
         validate_by_alias=True,
         validate_by_name=True,
     )
+
+    def changed(self, **parts: Mapping[str, Any]) -> Self:
+        """Return settings with other values, which are not validated, in some of their parts."""
+        return self.model_copy(update={k: getattr(self, k).model_copy(update=v) for k, v in parts.items()})
 
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
         """Show what is not as by default."""

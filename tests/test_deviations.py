@@ -140,7 +140,7 @@ def test_the_best_network_on_the_way_is_scored(tiny, dataset, name, ends):
             last = record
     best = max(thetas)
     assert np.array_equal(state.scored, thetas[best])
-    end, _ = train.final(settings, dataset, state, last, 1)
+    end, _ = train.final(settings, dataset, state, last.train, last.validation, 1)
     assert end.results["test_accuracy"] == end.results["validation_accuracy"] == pytest.approx(best)
     other = State.initial(settings)
     other.restore(state.arrays())
@@ -153,7 +153,7 @@ def test_validation_values_may_be_printed_as_test(tiny, dataset, toy):
     dataset.__dict__["test"] = toy
     settings = deviating(tiny, "validation_as_test")
     *_, last = training.train(state := State.initial(settings), dataset, settings)
-    results = train.final(settings, dataset, state, last, 1)[0].results
+    results = train.final(settings, dataset, state, last.train, last.validation, 1)[0].results
     assert results["test_loss"] == results["validation_loss"] == last.validation.loss
 
 

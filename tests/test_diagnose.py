@@ -188,7 +188,7 @@ def reported(settings, measures=PRINTED, row="", half=0.0):
     """What somebody prints of a training with these settings."""
     dataset = data.load(settings.data)
     *_, last = training.train(state := State.initial(settings), dataset, settings)
-    results = train.final(settings, dataset, state, last, 1)[0].results
+    results = train.final(settings, dataset, state, last.train, last.validation, 1)[0].results
     return [Number(row, measure, results[measure], half) for measure in measures]
 
 

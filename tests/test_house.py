@@ -136,7 +136,7 @@ def test_names_are_plain_words():
 
 
 LARGE = {  # rooms that have outgrown the 1,000 lines that one should have: these numbers only go down
-    "causes": 1158, "cli": 2040, "experiments": 1031, "pages": 1098, "runs": 1041, "training": 1094,
+    "causes": 1155, "cli": 2040, "experiments": 1025, "pages": 1098, "runs": 1041,
 }  # fmt: skip
 
 

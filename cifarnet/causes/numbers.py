@@ -97,8 +97,7 @@ def measured(settings: Settings, measures: Sequence[str]) -> Settings:
         per_cycle = max(1, min(DENSEST, round(length / spacing)))
     elif not any(measure.startswith("first.") for measure in measures):
         per_cycle = 1
-    evaluation = settings.evaluation.model_copy(update={"per_cycle": per_cycle})
-    return settings.model_copy(update={"evaluation": evaluation, "search": None})
+    return settings.changed(evaluation={"per_cycle": per_cycle}).model_copy(update={"search": None})
 
 
 def key(settings: Settings, scored: Scored) -> str:
@@ -110,9 +109,7 @@ def key(settings: Settings, scored: Scored) -> str:
 def shortened(settings: Settings, updates: int) -> Settings:
     """Return settings whose training has about this many updates: the same cycles, each shorter."""
     shorter = settings.training.schedule.scaled(updates / settings.updates, settings.steps_per_epoch)
-    training = settings.training.model_copy(update={"schedule": shorter})
-    evaluation = settings.evaluation.model_copy(update={"per_cycle": 1})
-    return settings.model_copy(update={"training": training, "evaluation": evaluation})
+    return settings.changed(training={"schedule": shorter}, evaluation={"per_cycle": 1})
 
 
 def work(settings: Settings) -> float:

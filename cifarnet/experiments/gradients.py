@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -42,17 +41,11 @@ class Problem:
     images: Split
     before: Split
 
-    @cached_property
-    def masks(self) -> list[Array] | None:
-        """Dropout's, of the first update."""
-        sizes, seed = self.settings.sizes, self.settings.seed
-        return self.settings.training.dropout.hidden_masks(sizes, len(self.images.y), seed, 0)
-
     def probe(self, theta: Array) -> tuple[Any, Array]:
         """Return loss and L2 term, and on which side of every kink they are: of each node's ReLU, of the loss."""
-        (X, y), sizes = self.images, self.settings.sizes
-        loss, l2 = self.settings.training.loss_function, self.settings.training.l2
-        _, *H, Z = forward(theta, sizes, X, self.masks)
+        (X, y), sizes, training = self.images, self.settings.sizes, self.settings.training
+        loss, l2 = training.loss_function, training.l2
+        _, *H, Z = forward(theta, sizes, X, training.dropout.hidden_masks(sizes, len(y), self.settings.seed, 0))
         kinks = np.concatenate([*(h.real.ravel() > 0 for h in H), loss.kinks(Z, y)])
         return np.array([loss.values(Z, y).mean(), l2.cost(theta[: weight_count(sizes)])]), kinks
 
@@ -115,12 +108,12 @@ def check(
     """
     dataset, own = data.load(settings.data, data_dir, dtype=np.float64), settings.training.lam
     settings = config.override(settings, {"training.lambda": (lambdas or [own])[0]}, "gradcheck")
-    build, problems = partial(problem, random_samples=random_samples, random_biases=True), []
+    how, problems = {"random_samples": random_samples, "random_biases": True}, []
     for lam in lambdas or ([own] if own else LAMBDAS):
         for hidden in dict.fromkeys((settings.network.hidden, SQUARE)):
             changes = {"training.lambda": lam, "network.hidden": list(hidden)}
             changed = config.override(settings, changes, "gradcheck")
-            problems.append(build(changed, dataset.train, samples))
+            problems.append(problem(changed, dataset.train, samples, **how))
     return GradientCheck(problems, methods, step, threads, create(settings, dataset, runs_dir, "gradcheck"))
 
 

@@ -248,12 +248,14 @@ def train(group: Group, dataset: Dataset, threads: int, stop: threading.Event) -
             for i, point in enumerate(latest):
                 if isinstance(point, Diverged):
                     found[i] = replace(found[i], status="diverged", note=str(point))
-                elif point and point.validation:
+                elif point.validation:
                     found[i].records.append(point)
             if stop.is_set():
                 return [Outcome("left")] * len(group)
     for i, (end, state, settings) in enumerate(zip(found, states, all_settings, strict=True)):
-        ends = scored != "validation" and end.status == "completed"
-        more = final(settings, dataset, state, end.records[-1], threads)[0]._asdict() if ends else {}
+        more: dict[str, Any] = {}
+        if scored != "validation" and end.status == "completed":
+            last = end.records[-1]
+            more = final(settings, dataset, state, last.train, last.validation, threads)[0]._asdict()
         found[i] = replace(end, updates=state.step, **more)
     return found

@@ -103,9 +103,8 @@ class RangeTest:
 
     def rising(self, settings: Settings) -> Generator[Record, None, None]:
         """Train by the settings, their optimizer, dropout and augmentation included, while eta rises."""
-        ramp = settings.training.model_copy(update={"schedule": self.ramp, "average": 0.0})
-        measured = settings.evaluation.model_copy(update={"per_cycle": None})  # as often as the ramp says
-        settings = settings.model_copy(update={"training": ramp, "evaluation": measured})
+        rising = {"schedule": self.ramp, "average": 0.0}
+        settings = settings.changed(training=rising, evaluation={"per_cycle": None})  # measured as the ramp says
         some = replace(self.dataset, validation=Split(*(part[:IMAGES] for part in self.dataset.validation)))
         return training.train(State.initial(settings), some, settings, self.threads, train_scores=False)
 

@@ -25,7 +25,7 @@ from cifarnet.nn.model import Model
 from cifarnet.plots.style import Floats
 from cifarnet.runs import FORMATS, LATEST, Run, csv_text
 from cifarnet.runs.environment import differences, environment
-from cifarnet.training import NUMERICS, Record, State
+from cifarnet.training import NUMERICS, Record, Scores, State
 
 BEST = "checkpoints/best.npz"  # the network of the highest validation accuracy, the first of those that have it
 
@@ -112,13 +112,10 @@ def restore(state: State, run: Run, settings: Settings, dataset: Dataset) -> byt
     try:
         arrays = run.read_arrays(LATEST, [*state.arrays(), "metrics", "identity"])
         if arrays["identity"].tolist() != identity(settings, dataset):
-            raise ValueError("it is of another run, or of an earlier cifarnet")
-        state.restore(arrays)
-        if not 0 < state.step <= settings.updates:
-            raise ValueError(f"it is of step {state.step} of {settings.updates}")
-    except (ValueError, RunError) as error:
-        what = error if isinstance(error, RunError) else f"{path}: cannot be used ({error})"
-        raise RunError(f"{what}; remove it, and the run is done again from its start") from error
+            raise RunError(f"{path}: it is of another run, or of an earlier cifarnet")
+    except RunError as error:
+        raise RunError(f"{error}; remove it, and the run is done again from its start") from error
+    state.restore(arrays)
     return arrays["metrics"].tobytes()
 
 
@@ -148,7 +145,6 @@ class Training:
 
     def __post_init__(self) -> None:
         OPEN[self.run.path.resolve()] = self
-        self._last: Record | None = None
         self._thread: threading.Thread | None = None
         self._records: list[weakref.ref[Generator[Record, None, None]]] = []  # weak: who leaves one, ends it
         self._abandon = weakref.finalize(self, abandon, self.run, self.state, self._records)
@@ -204,7 +200,6 @@ class Training:
             for record in records:
                 if record.validation:  # as always at the end of a cycle
                     self.run.append(record.row())
-                    self._last = record
                     if record.validation.accuracy > best:
                         best = record.validation.accuracy
                         self.run.write_arrays(BEST, self._model())
@@ -229,8 +224,12 @@ class Training:
             reading = pool.submit(lambda: dataset.test)  # while figures are drawn: figure-3 2.95 -> 2.7 s
             self.warnings += plots.draw(run)
             reading.result()
-        last = self._last or training.record(state, dataset, self.settings, self.threads)  # none: resumed at its end
-        end, P = final(self.settings, dataset, state, last, self.threads)
+        columns = run.records
+
+        def last(split: str) -> Scores:
+            return Scores(*(float(columns[f"{split}_{name}"][-1]) for name in Scores._fields))
+
+        end, P = final(self.settings, dataset, state, last("train"), last("validation"), self.threads)
         write_confusion(run, "test", end.confusion, dataset.classes)
         with warned(self.warnings, "the mistakes could not be drawn"):
             plots.save(run, mistakes(dataset, dataset.test, P))
@@ -259,12 +258,14 @@ class Final(NamedTuple):
     confusion: NDArray[np.int64]
 
 
-def final(settings: Settings, dataset: Dataset, state: State, last: Record, threads: int) -> tuple[Final, Floats]:
-    """Score a finished training, whose last record is given, on the test images; also their probabilities (n, K)."""
+def final(
+    settings: Settings, dataset: Dataset, state: State, train: Scores | None, validation: Scores | None, threads: int
+) -> tuple[Final, Floats]:
+    """Score a finished training, with its last scores, on the test images; also their probabilities (n, K)."""
     theta, sizes, l2, loss = state.scored, state.sizes, settings.training.l2, settings.training.loss_function.measured
     practice = settings.deviations.practice
     P, losses = training.outcomes(theta, sizes, dataset.test, loss, threads)
-    scores = {"train": last.train, "validation": last.validation}
+    scores = {"train": train, "validation": validation}
     if settings.evaluation.train_cost != "all" or practice.keeps_best:
         scores["train"] = training.score(theta, sizes, dataset.train, loss, l2, threads)
     if practice.keeps_best:

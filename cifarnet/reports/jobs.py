@@ -88,7 +88,7 @@ class Scope(NamedTuple):
         images: dict[str, Any] = {"source": "synthetic", "limit": few} if self.synthetic else {}
         if (holdout := row.settings.data.holdout_seed) is not None:
             images["holdout_seed"] = holdout + number
-        settings = changed(scaled(row, self.scale), data=images)
+        settings = scaled(row, self.scale).changed(data=images)
         return settings.model_copy(update={"seed": seed})
 
 
@@ -115,23 +115,18 @@ def scope(
     )  # fmt: skip
 
 
-def changed(settings: Settings, **parts: Mapping[str, Any]) -> Settings:
-    """Return settings with other values in some of their parts."""
-    return settings.model_copy(update={k: getattr(settings, k).model_copy(update=v) for k, v in parts.items()})
-
-
 def scaled(row: Row, factor: float) -> Settings:
     """Return shorter settings: n_s, epochs and measurements times ``factor``; for checks, fewer inputs."""
     settings = row.settings
     if factor == 1:
         return settings
     if row.check:
-        return changed(settings, data={"dims": min(max(20, round(factor * settings.data.d)), IMAGE_VALUES)})
+        return settings.changed(data={"dims": min(max(20, round(factor * settings.data.d)), IMAGE_VALUES)})
     shorter = settings.training.schedule.scaled(factor, settings.steps_per_epoch)
     fewer: dict[str, Any] = {"per_cycle": max(1, round(factor * (settings.evaluation.per_cycle or 10)))}
     if settings.data.n_train > BATCH_IMAGES:  # or scoring 45,000 images would take longer than a short training
         fewer["train_cost"] = "running_mean"
-    return changed(settings, training={"schedule": shorter}, evaluation=fewer)
+    return settings.changed(training={"schedule": shorter}, evaluation=fewer)
 
 
 def key(settings: Settings, check: Check | None, fingerprint: str) -> str:

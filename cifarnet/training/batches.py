@@ -35,30 +35,23 @@ def rows_of_batches(n: int, settings: Settings, step: int, updates: int) -> Iter
 def batches(
     data: Split, settings: Settings, augmenter: Augmenter | None, step: int, updates: int, threads: int
 ) -> Generator[Batch, None, None]:
-    """Yield the batches of updates ``step`` to ``updates``; one with fewer labels has some images twice."""
-    chosen, size = rows_of_batches(len(data.y), settings, step, updates), settings.training.batch_size
-    if augmenter or settings.training.dropout.input:
-        yield from changed(data, chosen, settings, augmenter, step, threads)
-    else:
-        yield from (Batch(data.X, filled(rows, size), data.y[rows]) for rows in chosen)
+    """Yield the batches of updates ``step`` to ``updates``; one with fewer labels has some images twice.
 
-
-def filled(rows: Rows, size: int) -> Rows:
-    """Return as many rows as a batch has: a smaller last one has some again."""
-    return rows if len(rows) == size else np.resize(rows, size)
-
-
-def changed(
-    data: Split, chosen: Iterator[Rows], settings: Settings, augmenter: Augmenter | None, step: int, threads: int
-) -> Generator[Batch, None, None]:
-    """Yield batches with augmentation and dropped inputs, each made while those before it are used.
-
-    While one is made, the four before it may be in use by the workers of an update.
+    With augmentation or dropped inputs each is made while those before it are used: four may be in use by the workers
+    of an update.
     """
-    places = itertools.cycle(np.empty((5, settings.training.batch_size, data.X.shape[1]), data.X.dtype))
+    chosen, size = rows_of_batches(len(data.y), settings, step, updates), settings.training.batch_size
+
+    def filled(rows: Rows) -> Rows:
+        return rows if len(rows) == size else np.resize(rows, size)
+
+    if not (augmenter or settings.training.dropout.input):
+        yield from (Batch(data.X, filled(rows), data.y[rows]) for rows in chosen)
+        return
+    places = itertools.cycle(np.empty((5, size, data.X.shape[1]), data.X.dtype))
 
     def make(rows: Rows, X: Array, step: int) -> Batch:
-        X[:] = data.X[filled(rows, len(X))]
+        X[:] = data.X[filled(rows)]
         if augmenter:
             augmenter.apply(X, step)
         settings.training.dropout.drop_inputs(X, settings.seed, step)

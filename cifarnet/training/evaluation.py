@@ -126,9 +126,9 @@ def summary(matrix: NDArray[np.int64], losses: Array, classes: Sequence[str]) ->
     right, predicted, true = np.diag(matrix).tolist(), matrix.sum(axis=0).tolist(), matrix.sum(axis=1).tolist()
     per_class = {
         name: {
-            "precision": _ratio(right[k], predicted[k]),
-            "recall": _ratio(right[k], true[k]),
-            "f1": _ratio(2 * right[k], predicted[k] + true[k]),
+            "precision": right[k] / predicted[k] if predicted[k] else None,
+            "recall": right[k] / true[k] if true[k] else None,
+            "f1": 2 * right[k] / (predicted[k] + true[k]) if predicted[k] + true[k] else None,
             "n": true[k],
         }
         for k, name in enumerate(classes)
@@ -146,10 +146,6 @@ def summary(matrix: NDArray[np.int64], losses: Array, classes: Sequence[str]) ->
         },
         "confusion": matrix.tolist(),
     }
-
-
-def _ratio(part: int, count: int) -> float | None:
-    return part / count if count else None
 
 
 def worst_mistakes(P: Array, y: NDArray[np.integer], count: int) -> NDArray[np.intp]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -15,7 +14,6 @@ from cifarnet.nn.schedules import Constant
 from cifarnet.training.loop import Network, update
 from cifarnet.training.parallel import Batch, FirstLayer
 from cifarnet.training.state import State
-from cifarnet.training.timetable import Timetable
 
 
 class Recorder(Optimizer):
@@ -28,29 +26,21 @@ class Recorder(Optimizer):
         moments[0] = g
 
 
-def gradient(
-    settings: Settings, theta: Array, images: Split, before: Split, sizes: Sequence[int] | None = None
-) -> Array:
+def gradient(settings: Settings, theta: Array, images: Split, before: Split) -> Array:
     """Return dJ/dtheta (P,) of a batch of images, laid out like theta, by one update of the training loop.
 
     Plain SGD with eta = 1 moves theta by the gradient; of the other optimizers it is what they are given. The first
     layer is split into shards, as on several threads. Dropout has the masks of the first update; augmentation is left
-    out.
-
-    Parameters
-    ----------
-    before
-        Images of an update before it, which leaves theta as it is: what stays of it in the buffers must not matter. As
-        many as ``images``.
+    out. The images ``before``, as many, are those of an update before it, which leaves theta as it is: what stays of it
+    in the buffers must not matter.
     """
     plain = isinstance(settings.training.optimizer, SGD)
-    changes = {"schedule": Constant(kind="constant", eta=1.0), "average": 0.0}  # type: ignore[call-arg]
-    training = settings.training.model_copy(update=changes)
-    recording = settings.model_copy(update={"training": training.model_copy(update={"optimizer": Recorder()})})
-    moving = settings.model_copy(update={"training": training}) if plain else recording
-    state = State.initial(recording, sizes, theta.dtype)
+    constant = Constant(kind="constant", eta=1.0)  # type: ignore[call-arg]
+    moving = settings.changed(training={"schedule": constant, "average": 0.0})
+    recording = moving.changed(training={"optimizer": Recorder()})
+    state = State.initial(recording, dtype=theta.dtype)
     state.theta[:] = theta
-    network = Network(state, recording, Timetable(moving, 1), settings.data.n_train)
+    network = Network(state, recording, settings.data.n_train)
     d, n = state.sizes[0], len(images.y)
     parts = next((k for k in range(2, min(d, 64) + 1) if d % k == 0), 1)
     buffers = Buffers(state.sizes, n, theta.dtype)
@@ -59,7 +49,7 @@ def gradient(
     with FirstLayer(coming, [state.theta], buffers.theta, state.sizes, n, shards) as layer:
         update(network, layer, buffers)  # theta must stay: workers multiply the next batch as soon as they can
         layer.wait()
-        network.settings, state.step = moving, 0
+        network.settings, state.step = moving if plain else recording, 0
         update(network, layer, buffers)
         layer.wait()
     if network.error:

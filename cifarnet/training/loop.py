@@ -56,15 +56,14 @@ class Network:
 
     state: State
     settings: Settings
-    timetable: Timetable
     n: int  # training images
     loss: float = math.nan
     error: Diverged | None = None
-    reported: bool = False
 
     def __post_init__(self) -> None:
         training = self.settings.training
         self.practice: Practice = self.settings.deviations.practice
+        self.timetable = Timetable(self.settings, self.practice.updates_of_epoch(self.n, training.batch_size))
         self.decay = self.practice.decay(training.l2, training.batch_size, self.n)
         self.decayed = self.practice.decayed(self.state.sizes)
 
@@ -80,24 +79,17 @@ def train(
     """Update ``state`` in place, one mini-batch at a time; yield a record before the first update and after each.
 
     The costs and accuracies are over all images of both splits, at the steps that the settings name, unless they record
-    the training cost from the batches. At these records ``state`` may be read. In between, other threads may be writing
-    to it: close the generator first.
+    the training cost from the batches; without ``train_scores`` no training images are measured. At these records
+    ``state`` may be read. In between, other threads may be writing to it: close the generator first.
 
-    Parameters
-    ----------
-    threads
-        At most this many share an update. The last bits depend on it. BLAS should be limited to one thread.
-    train_scores
-        Whether training images are measured, too; for many short trainings that takes longer than the updates.
-
-    Raises
-    ------
-    Diverged
-        When a cost is not finite, with the step and eta.
+    At most ``threads`` share an update. The last bits depend on it. BLAS should be limited to one thread. Raises
+    Diverged when a cost is not finite, with the step and eta.
     """
     with contextlib.closing(train_lockstep([state], dataset, [settings], threads, train_scores=train_scores)) as points:
         for (point,) in points:
-            yield checked(point)
+            if isinstance(point, Diverged):
+                raise point
+            yield point
 
 
 def train_lockstep(
@@ -107,16 +99,15 @@ def train_lockstep(
     threads: int = 1,
     *,
     train_scores: bool = True,
-) -> Generator[list[Record | Diverged | None], None, None]:
+) -> Generator[list[Record | Diverged], None, None]:
     """Train several networks on the same batches, an update of each in turn, and yield the records of all.
 
     Images are fetched once for all of them: two trainings on each of two cores, m = 50, batch 100: 480 -> 425 us an
     update, and to evaluate 10,000 images 44 -> 36 ms. Each is trained as if it were alone, byte for byte. A network
-    that diverges has its error in place of a record once, None from then on; the others go on. The states have to be of
-    the same step, and the settings of one `lockstep_key`.
+    that diverges has its error in place of records from then on; the others go on. The states have to be of the same
+    step, and the settings of one `lockstep_key`.
     """
-    n = len(dataset.train.y)
-    networks = [Network(state, s, Timetable.of(s, n), n) for state, s in zip(states, settings, strict=True)]
+    networks = [Network(state, s, len(dataset.train.y)) for state, s in zip(states, settings, strict=True)]
     measure = Measure(dataset, threads, train_scores)
     if states[0].step == 0:
         yield measure.records(networks, 0)
@@ -126,14 +117,14 @@ def train_lockstep(
 
 def rounds(
     running: Sequence[Network], networks: Sequence[Network], dataset: Dataset, threads: int, measure: Measure
-) -> Generator[list[Record | Diverged | None], None, None]:
+) -> Generator[list[Record | Diverged], None, None]:
     """Update networks round by round, until the last step or until one of them diverges."""
     first, start = running[0], running[0].state.step
     settings, updates, n = first.settings, first.timetable.updates, first.settings.training.batch_size
     sizes, thetas = first.state.sizes, [network.state.theta for network in running]
-    augmentation, augmenter = settings.training.augmentation, None
-    if augmentation.active:
-        augmenter = augmentation.prepare(dataset.mean, dataset.std, n, settings.seed)
+    augmentation = settings.training.augmentation
+    prepared = (dataset.mean, dataset.std, n, settings.seed)
+    augmenter = augmentation.prepare(*prepared) if augmentation.active else None
     coming = batches(dataset.train, settings, augmenter, start, updates, threads)
     buffers = Buffers(sizes, n, thetas[0].dtype)
     layer = FirstLayer(coming, thetas, buffers.theta, sizes, n, shards(threads, sizes, n))
@@ -169,119 +160,78 @@ def update(network: Network, layer: FirstLayer, buffers: Buffers) -> None:
         network.error = diverged(state.step, eta, f"the loss of a batch is {loss}")
         layer.backward(G, lambda part, gradient: None)
         return
-    layer.backward(G, averaging(network, optimizing(network, eta)))
+    layer.backward(G, stepping(network, eta))
     state.step += 1
     network.loss = float(loss)
     if network.costs_from_batches:
         state.take_in(network.settings.evaluation.train_cost, network.loss + penalty, network.loss)
 
 
-def optimizing(network: Network, eta: float) -> Update:
-    """Return what updates a slice of theta from that slice of the gradient."""
-    state, training, step = network.state, network.settings.training, network.state.step
-    optimizer, decay, count = training.optimizer, network.decay, network.decayed
+def stepping(network: Network, eta: float) -> Update:
+    """Return what updates a slice of theta from that slice of the gradient, and takes a sample of theta's mean.
+
+    With the last sample of a cycle the mean becomes theta.
+    """
+    state, training, step, timetable = network.state, network.settings.training, network.state.step, network.timetable
+    count = timetable.sample(step + 1) if training.average else 0
 
     def update(part: slice, gradient: Array) -> None:
-        of_weights = max(0, min(part.stop, count) - part.start)
-        optimizer.step(state.theta[part], gradient, state.moments[:, part], eta, step, decay, of_weights)
+        theta, of_weights = state.theta[part], max(0, min(part.stop, network.decayed) - part.start)
+        training.optimizer.step(theta, gradient, state.moments[:, part], eta, step, network.decay, of_weights)
+        if count:
+            average = state.average[part]
+            average[:] = theta if count == 1 else average + (theta - average) / count
+            if timetable.ends_cycle(step + 1):
+                theta[:] = average
 
     return update
 
 
-def averaging(network: Network, update: Update) -> Update:
-    """Return the update, followed by a sample of theta's mean where the next step is one.
-
-    With the last sample of a cycle the mean becomes theta.
-    """
-    state, timetable, step = network.state, network.timetable, network.state.step + 1
-    count = timetable.sample(step) if network.settings.training.average else 0
-    last = timetable.ends_cycle(step)
-
-    def update_and_average(part: slice, gradient: Array) -> None:
-        update(part, gradient)
-        theta, average = state.theta[part], state.average[part]
-        average[:] = theta if count == 1 else average + (theta - average) / count
-        if last:
-            theta[:] = average
-
-    return update_and_average if count else update
-
-
-def record(state: State, dataset: Dataset, settings: Settings, threads: int = 1) -> Record:
-    """Return the record after ``state.step`` updates; raise Diverged where a cost is not finite."""
-    n = len(dataset.train.y)
-    network = Network(state, settings, Timetable.of(settings, n), n)
-    (point,) = Measure(dataset, threads, True).records([network], state.step)
-    return checked(point)
-
-
-def checked(point: Record | Diverged | None) -> Record:
-    """Return a record, or raise the error in its place."""
-    if not isinstance(point, Record):
-        raise point or Diverged("diverged")
-    return point
-
-
 @dataclass(frozen=True)
 class Measure:
-    """What makes records of networks."""
+    """Makes the records of networks."""
 
     dataset: Dataset
     threads: int
     train_scores: bool
 
-    def records(self, networks: Sequence[Network], step: int) -> list[Record | Diverged | None]:
+    def records(self, networks: Sequence[Network], step: int) -> list[Record | Diverged]:
         """Return the records after ``step`` updates, with scores where the timetable has them, or how one diverged."""
-        timetable, running = networks[0].timetable, [network for network in networks if not network.error]
-        scores: Iterator[Any] = itertools.repeat((None, None))
-        if running and timetable.measured(step):
-            scores = iter(self.scores(running))
-        return [self.point(network, step, scores) for network in networks]
-
-    def point(self, network: Network, step: int, scores: Iterator[Any]) -> Record | Diverged | None:
-        """Return the record of one network, its error, or None where the error has been reported."""
-        if not network.error:
-            cycle = network.timetable.last(step).cycle + 1
-            eta, epoch = network.timetable.eta(step), step / network.timetable.epoch
-            found = Record(step, epoch, cycle, eta, network.loss, *next(scores))
-            network.error = divergence(found)
-            if network.practice.keeps_best and found.validation and network.timetable.chooses(step):
-                network.state.consider(found.validation.accuracy)
-            if not network.error:
-                return found
-        first, network.reported = not network.reported, True
-        return network.error if first else None
+        running = [network for network in networks if not network.error]
+        measured = running and networks[0].timetable.measured(step)
+        scores: Iterator[Any] = iter(self.scores(running)) if measured else itertools.repeat((None, None))
+        return [network.error or record(network, step, *next(scores)) for network in networks]
 
     @np.errstate(over="ignore", invalid="ignore")
     def scores(self, networks: Sequence[Network]) -> list[tuple[Scores | None, Scores]]:
         """Return the scores on training images (all, those of the batches so far, or none) and validation images."""
+        states, l2s = [network.state for network in networks], [network.settings.training.l2 for network in networks]
+        loss = networks[0].settings.training.loss_function.measured
+
+        def of(split: Split) -> list[Scores]:
+            return score_all([state.theta for state in states], states[0].sizes, split, loss, l2s, self.threads)
+
         trains: Sequence[Scores | None] = [None] * len(networks)
         if networks[0].costs_from_batches:
-            trains = [of_batches(network.state) for network in networks]
+            means = (state.recorded.tolist() for state in states)
+            trains = [Scores(cost, loss, math.nan) if count else None for count, cost, loss in means]
         elif self.train_scores:
-            trains = self.of(networks, self.dataset.train)
-        return list(zip(trains, self.of(networks, self.dataset.validation), strict=True))
-
-    def of(self, networks: Sequence[Network], split: Split) -> list[Scores]:
-        """Return the scores of networks on a split."""
-        thetas, trainings = [n.state.theta for n in networks], [n.settings.training for n in networks]
-        loss, sizes = trainings[0].loss_function.measured, networks[0].state.sizes
-        return score_all(thetas, sizes, split, loss, [t.l2 for t in trainings], self.threads)
+            trains = of(self.dataset.train)
+        return list(zip(trains, of(self.dataset.validation), strict=True))
 
 
-def of_batches(state: State) -> Scores | None:
-    """Return the scores of the batches so far."""
-    _, cost, loss = state.recorded.tolist()
-    return Scores(cost, loss, math.nan) if state.step else None
-
-
-def divergence(point: Record) -> Diverged | None:
-    """Return the error of a record with a cost that is not finite."""
-    costs = {name: s.cost for name, s in (("training", point.train), ("validation", point.validation)) if s}
-    if all(map(math.isfinite, costs.values())):
-        return None
-    what = " and ".join(f"{cost} on {name}" for name, cost in costs.items())
-    return diverged(point.step, point.eta, f"the cost is {what} images")
+def record(network: Network, step: int, train: Scores | None, validation: Scores | None) -> Record | Diverged:
+    """Return the record after ``step`` updates, or how the network diverged."""
+    timetable, scores = network.timetable, {"training": train, "validation": validation}
+    costs = {name: found.cost for name, found in scores.items() if found}
+    if not all(map(math.isfinite, costs.values())):
+        what = " and ".join(f"{cost} on {name}" for name, cost in costs.items())
+        network.error = diverged(step, timetable.eta(step), f"the cost is {what} images")
+        return network.error
+    if network.practice.keeps_best and validation and timetable.chooses(step):
+        network.state.consider(validation.accuracy)
+    cycle, epoch = timetable.last(step).cycle + 1, step / timetable.epoch
+    return Record(step, epoch, cycle, timetable.eta(step), network.loss, train, validation)
 
 
 def diverged(step: int, eta: float, what: str) -> Diverged:

@@ -14,7 +14,6 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from queue import SimpleQueue
-from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -67,7 +66,7 @@ blas_threads = BlasLimit().hold
 
 
 class Batch(NamedTuple):
-    """Rows of X (N, d), which stays as it is until the fourth batch after this one is asked for; labels (n,)."""
+    """Rows of X (N, d), which is not overwritten before four more batches were asked for; labels (n,)."""
 
     X: Array
     rows: NDArray[np.intp]
@@ -147,45 +146,41 @@ class Worker(threading.Thread):
         super().__init__(daemon=True)  # never in the way of the end of the process
         self.shard, self.batches = shard, batches
         self.orders: SimpleQueue[tuple[Array, Update] | None] = SimpleQueue()
-        self.multiplied: SimpleQueue[None] = SimpleQueue()
-        self.updated: SimpleQueue[None] = SimpleQueue()
+        self.done: SimpleQueue[None] = SimpleQueue()  # an entry for each product, and for each update
         self.error: BaseException | None = None
         self.start()
 
     @np.errstate(over="ignore", invalid="ignore")
     def run(self) -> None:
+        """Work until there is no batch or no order any more."""
         try:
-            self.work()
+            self.gather(0)
+            for turn in itertools.count():
+                k, i = divmod(turn, len(self.shard.Ws))
+                if not self.batches[k % 3]:
+                    return
+                self.shard.multiply(turn)
+                self.done.put(None)
+                if i + 1 == len(self.shard.Ws):
+                    self.gather(k + 1)
+                if not (order := self.orders.get()):
+                    return
+                self.shard.backward(turn, *order)
+                self.done.put(None)
         except BaseException as error:
             self.error = error
-            for queue in (self.multiplied, self.updated):
-                queue.put(None)
-
-    def work(self) -> None:
-        """Work until there is no batch or no order any more."""
-        self.gather(0)
-        for turn in itertools.count():
-            k, i = divmod(turn, len(self.shard.Ws))
-            if not self.batches[k % 3]:
-                return
-            self.shard.multiply(turn)
-            self.multiplied.put(None)
-            if i + 1 == len(self.shard.Ws):
-                self.gather(k + 1)
-            if not (order := self.orders.get()):
-                return
-            self.shard.backward(turn, *order)
-            self.updated.put(None)
+            self.done.put(None)
 
     def gather(self, k: int) -> None:
         if batch := self.batches[k % 3]:
             self.shard.gather(k, batch)
 
-    def wait(self, queue: SimpleQueue[None]) -> None:
-        """Wait until the next turn is done; raise what failed on the way."""
-        queue.get()
-        if self.error:
-            raise self.error
+    def wait(self, count: int) -> None:
+        """Wait until as many more products and updates are done; raise what failed on the way."""
+        for _ in range(count):
+            self.done.get()
+            if self.error:
+                raise self.error
 
 
 class FirstLayer:
@@ -209,7 +204,7 @@ class FirstLayer:
         self.Z: Array = np.empty_like(self.Zs[0])
         self.coming, self.networks = batches, len(thetas)
         self.batches = [next(batches, None), next(batches, None), None]  # batch k in place k modulo 3
-        self.turn = self.waited = 0
+        self.turn = self.pending = 0  # products and updates of a worker that are asked for and not waited for
         *others, self.mine = [Shard(thetas, gradient, self.Zs, tiles, sizes, count) for tiles in shards]
         self.workers = [Worker(shard, self.batches) for shard in others]
 
@@ -217,7 +212,7 @@ class FirstLayer:
         atexit.register(self.stop)  # where the interpreter ends first, no thread may be in a BLAS that is unloaded
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         atexit.unregister(self.stop)
         self.stop()
         for worker in self.workers:
@@ -239,8 +234,8 @@ class FirstLayer:
         if i == 0:
             self.mine.gather(k, batch)
         self.mine.multiply(self.turn)
-        for worker in self.workers:
-            worker.wait(worker.multiplied)
+        self.pending += 1
+        self.wait()
         if i == 0:
             self.batches[(k + 2) % 3] = next(self.coming, None)  # made while workers wait, where it is made
         np.add.reduce(self.Zs, axis=0, out=self.Z)
@@ -252,10 +247,10 @@ class FirstLayer:
             worker.orders.put((G, update))
         self.mine.backward(self.turn, G, update)
         self.turn += 1
+        self.pending += 1
 
     def wait(self) -> None:
-        """Wait until every theta is updated."""
+        """Wait until every theta is updated, or multiplied."""
         for worker in self.workers:
-            for _ in range(self.turn - self.waited):
-                worker.wait(worker.updated)
-        self.waited = self.turn
+            worker.wait(self.pending)
+        self.pending = 0

@@ -23,11 +23,6 @@ class Timetable:
     settings: Settings
     epoch: int
 
-    @classmethod
-    def of(cls, settings: Settings, n: int) -> Timetable:
-        """Return that of a training on n images."""
-        return cls(settings, settings.deviations.practice.updates_of_epoch(n, settings.training.batch_size))
-
     @cached_property
     def practice(self) -> Practice:
         """The steps in which programs differ."""
@@ -79,9 +74,6 @@ def lockstep_key(settings: Settings) -> str:
     free = dict.fromkeys(settings.deviations.on("update", "start"), False)
     rates = {name: 0 for name in ("eta0", "eta_min", "eta_max") if hasattr(settings.training.schedule, name)}
     schedule = settings.training.schedule.model_copy(update=rates)
-    common = {
-        "training": settings.training.model_copy(update={"lam": 0, "schedule": schedule}),
-        "network": settings.network.model_copy(update={"init": "xavier"}),
-        "deviations": settings.deviations.model_copy(update=free),
-    }
-    return settings.model_copy(update=common | {"label": "", "search": None}).model_dump_json()
+    common = {"lam": 0, "schedule": schedule}
+    alike = settings.changed(training=common, network={"init": "xavier"}, deviations=free)
+    return alike.model_dump_json(exclude={"label", "search"})
