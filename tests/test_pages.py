@@ -11,7 +11,7 @@ from cifarnet import config, pages, plots, reports
 from cifarnet.errors import RunError
 from cifarnet.experiments import gradients, pool, range_test
 from cifarnet.nn.schedules import Ramp
-from cifarnet.pages import kinds, render
+from cifarnet.pages import render
 from cifarnet.plots.style import PAGE
 from cifarnet.runs import Run, catalog
 from cifarnet.studies import read_studies
@@ -180,24 +180,11 @@ def test_the_page_of_a_search_ranks_its_trials_and_says_what_is_next(folder):
     cells = [re.findall(r"<td[^>]*>([^<]*)</td>", row) for _, row in rows]
     assert cells[0] == ["0", "46.00 %", "1.41 %", "46.00 %", "1.5000", "4.0 s", "completed"]
     assert [row[-1] for row in cells] == ["completed", "completed", "diverged", "missing"]
-    assert "2 of 4 trials are completed" in text and ">46.00 %</div>" in text
+    assert "2 of 4 planned trials are completed" in text and ">46.00 %</div>" in text
     assert f"cifarnet search-lambda fine --from {path}<" in text and f"--config {path / 'best.yaml'}<" in text
     trials, best = charts(text)["validation accuracy"]["series"]
     assert trials["x"] == [-3.5, -3] and trials["y"] == [46, 41] and trials["notes"] == ["trial 1", "trial 0"]
     assert best["name"] == "best" and best["x"] == [-3.5], "0 stands left of the others"
-
-
-LISTS = {"a": {"values": [1, 2]}, "b": {"values": [1, 2]}}
-
-
-@pytest.mark.parametrize("space", [{"training.lambda": {"log10": [-5, -1]}}, LISTS])
-def test_the_page_of_a_search_that_learns_says_of_how_many_trials(tmp_path, space):
-    """Though its plan has only those that are suggested by now; two lists are searched like ranges."""
-    plan = {"stage": "coarse", "general": False, "space": space}
-    plan["trials"] = [{"index": i, "seed": 1, "values": dict.fromkeys(space, 0.1)} for i in range(3)]
-    run = started(tmp_path, "search", "tpe", files={"plan.json": plan})
-    run.write("config.yaml", "search: {coarse: {sampling: tpe, trials: 9}}")
-    assert kinds.view(Run(run.path)).says == ["0 of 9 trials are completed."]
 
 
 def test_the_page_of_a_gradient_check_has_tolerance_and_verdict_of_each_parameter(folder):

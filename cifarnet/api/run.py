@@ -14,7 +14,7 @@ from cifarnet.errors import CifarnetError, RunError
 from cifarnet.experiments import evaluate
 from cifarnet.experiments import train as experiment
 from cifarnet.experiments.train import Training
-from cifarnet.pages import kinds
+from cifarnet.pages import render
 from cifarnet.runs import FORMATS, catalog
 from cifarnet.search import study as studies
 
@@ -34,7 +34,7 @@ class Run(runs.Run):
         return f"Run({str(self.path)!r}, {self.status})"
 
     def _repr_html_(self) -> str:
-        scores, figure = kinds.view(self).scores, ""
+        scores, figure = render.view(self).scores, ""
         with contextlib.suppress(CifarnetError):  # it has not got so far, or is damaged
             for name in {"curves", "range-test", "search"} & {*self.figures}:  # one, if any
                 picture = pages.data_uri(plots.render(self.draw(name), "png"))

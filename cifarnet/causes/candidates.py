@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 from cifarnet import config
 from cifarnet.config import Settings
@@ -15,6 +15,7 @@ from cifarnet.nn.schedules import Constant, Cyclic, Decay
 
 Changes = Mapping[str, Any]  # dotted keys and their values
 Rows = Mapping[str, Settings]
+Alternative = tuple[str, str, str, Changes]  # name, kind and sentence of what one row may have instead
 STATED = "as stated"
 STDS = (0.001, 0.01, 0.1, 1.0)  # of initial weights
 SIZES = {0.5: "half", 2: "twice"}  # as many images in a batch
@@ -35,15 +36,6 @@ class Candidate:
     def settings(self, row: str, stated: Settings, seed: int) -> Settings:
         """Return what it trains in a row."""
         return config.override(stated, {**self.rows.get(row, {}), "seed": seed}, "diagnose")
-
-
-class Alternative(NamedTuple):
-    """What one row may have instead of its stated settings."""
-
-    name: str
-    kind: str
-    says: str
-    changes: Changes
 
 
 def candidates(rows: Rows, measures: Sequence[str], readings: Sequence[Changes] = ()) -> list[Candidate]:
@@ -86,15 +78,15 @@ def alternatives(stated: Settings, measures: Sequence[str]) -> Iterator[Alternat
     tested = any(measure.startswith("test_") for measure in measures)
     for key, deviation in DEVIATIONS.items():
         if shows(key, stated) and (tested or key != "validation_as_test"):
-            yield Alternative(key, "deviation", str(deviation.__doc__), {f"deviations.{key}": True})
+            yield key, "deviation", str(deviation.__doc__), {f"deviations.{key}": True}
     names = {"centre": "only centred", "scale": "in [0, 1], not normalised", "standardize": "standardised"}
     for value, name in names.items():
         if value != stated.data.normalize:
-            yield Alternative(f"inputs {name}", "deviation", f"The inputs are {name}.", {"data.normalize": value})
+            yield f"inputs {name}", "deviation", f"The inputs are {name}.", {"data.normalize": value}
     shuffle = not stated.training.shuffle
     name, often = ("shuffled", "every") if shuffle else ("not shuffled", "in any")
     text = f"The images are {name} {often} epoch."
-    yield Alternative(f"images {name}", "deviation", text, {"training.shuffle": shuffle})
+    yield f"images {name}", "deviation", text, {"training.shuffle": shuffle}
     yield from initial(stated)
     yield from misprints(stated)
 
@@ -127,7 +119,7 @@ def initial(stated: Settings) -> Iterator[Alternative]:
     for name, text in {"xavier": "1 / sqrt(d_in)", "he": "sqrt(2 / d_in)"}.items():
         if (others := stds_of(stated.sizes, name)) != stds:
             says = f"The initial weights of each layer have a standard deviation of {text}."
-            yield Alternative(f"initial weights {name}", "deviation", says, {"network.init": {"std": others}})
+            yield f"initial weights {name}", "deviation", says, {"network.init": {"std": others}}
     layers = len(stds)
     for layer in (None, *(range(layers) if layers > 1 else ())):
         name, of = ("weights", "") if layer is None else (f"W{layer + 1}", f" of layer {layer + 1}")
@@ -135,7 +127,7 @@ def initial(stated: Settings) -> Iterator[Alternative]:
             others = [value if layer in (None, i) else std for i, std in enumerate(stds)]
             if others != stds:
                 says = f"The initial weights{of} have a standard deviation of {value:g}."
-                yield Alternative(f"initial {name} of {value:g}", "deviation", says, {"network.init": {"std": others}})
+                yield f"initial {name} of {value:g}", "deviation", says, {"network.init": {"std": others}}
 
 
 def misprints(stated: Settings) -> Iterator[Alternative]:
@@ -151,9 +143,9 @@ def misprints(stated: Settings) -> Iterator[Alternative]:
             factor = f"{10.0**places:g}"
             says = f"{name.capitalize()} is {factor} times the stated one, as if its point were misprinted."
             changes = {key: float(f"{10.0**places * value:.12g}")}
-            yield Alternative(f"{name} times {factor}", "misprint", says, changes)
+            yield f"{name} times {factor}", "misprint", says, changes
     for times, word in SIZES.items():
         size = int(times * stated.training.batch_size)
         if 1 <= size <= stated.data.n_train and size != stated.training.batch_size:
             says = f"Each batch has {word} as many images as stated."
-            yield Alternative(f"batch size times {times:g}", "misprint", says, {"training.batch_size": size})
+            yield f"batch size times {times:g}", "misprint", says, {"training.batch_size": size}

@@ -73,17 +73,13 @@ class Evidence:
         name = (candidate.name, row, number, short)
         if name not in self.known:
             stated = self.problem.trained[row]
-            length = shortened(stated, self.short(row)) if short else stated
+            length = shortened(stated, max(SHORT, round(PART * stated.updates))) if short else stated
             settings = candidate.settings(row, length, stated.seed + number)
             what = ", ".join(filter(None, [candidate.name, row, f"seed {settings.seed}", "short" * short]))
             trains = any(printed.measure.startswith("train") for printed in self.problem.of(row))
             scored: Scored = "held-out" if short and not trains else "all"
             self.known[name] = Task(key(settings, scored), settings, what, scored)
         return self.known[name]
-
-    def short(self, row: str) -> int:
-        """Return how many updates a short training of a row has."""
-        return max(SHORT, round(PART * self.problem.rows[row].updates))
 
     @property
     def tried(self) -> list[Candidate]:

@@ -57,11 +57,9 @@ def words(measure: str, first: int | None = None) -> str:
 
 
 def distinct(numbers: Sequence[Number]) -> list[Number]:
-    """Return each number once, as it is printed with the most digits."""
-    finest: dict[tuple[str, str], Number] = {}
-    for number in sorted(numbers, key=lambda number: number.half):
-        finest.setdefault((number.row, number.measure), number)
-    return [number for number in numbers if finest.get((number.row, number.measure)) is number]
+    """Return each number once, as it is printed with the most digits, the first time."""
+    finest = {(n.row, n.measure): n for n in sorted(numbers[::-1], key=lambda n: -n.half)}
+    return [number for number in numbers if finest[number.row, number.measure] is number]
 
 
 @dataclass(frozen=True)
@@ -150,10 +148,7 @@ def value(name: str, results: Mapping[str, Any], records: Mapping[str, NDArray[A
 def read_curve(path: Path, settings: Settings) -> list[Number]:
     """Read a table with a step or an epoch, and columns as those of metrics.csv; some points of each, evenly spread.
 
-    Raises
-    ------
-    ConfigError
-        If it has neither, or a line of it cannot be of a training with these settings.
+    ConfigError if it has neither, or a line of it cannot be of a training with these settings.
     """
     text = Folder(path.parent).read_bytes(path.name).decode(errors="replace")
     table = csv.DictReader(io.StringIO(text))

@@ -125,6 +125,10 @@ def trained(
     diagnosis: Diagnosis, executor: Executor, data_dir: Path | None, stop: threading.Event, known: Known
 ) -> Iterator[Progress | None]:
     """Do the trainings of one stage after the other, and write a row as each ends."""
+
+    def order(task: Task) -> tuple[str, str, float]:  # those on the same images together, the long ones first
+        return task.settings.data.model_dump_json(), " ".join(task.settings.deviations.on("inputs")), -task.work
+
     stages, fingerprint, work = diagnosis.stages, data.fingerprints(data_dir), 0.0
     while not stop.is_set() and (tasks := stages.todo()):
         for task in tasks:
@@ -145,11 +149,6 @@ def trained(
             write(diagnosis, task, outcome.status, outcome.seconds, measured)
             work, left = work + task.work, left - task.work
             yield Progress(len(stages.done), work / max(work + left, stages.expected), task.what)
-
-
-def order(task: Task) -> tuple[str, str, float]:
-    """Return what trainings are sorted by: those on the same images together, the long ones first."""
-    return task.settings.data.model_dump_json(), " ".join(task.settings.deviations.on("inputs")), -task.work
 
 
 def write(diagnosis: Diagnosis, task: Task, status: str, seconds: float, found: Mapping[str, float]) -> None:

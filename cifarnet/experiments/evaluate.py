@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cifarnet import data, pages, plots, training
 from cifarnet.data import Dataset, Split
@@ -90,7 +89,10 @@ def evaluate(
             losses = -np.log(np.maximum(P[np.arange(len(P)), images.y], np.finfo(P.dtype).tiny))
     summary = training.summary(training.confusion(P.argmax(axis=1), images.y, P.shape[1]), losses, dataset.classes)
     if len(members) > 1:
-        summary |= of_members(members, np.stack(Ps), images.y)
+        growth = training.growth(np.stack(Ps), images.y)
+        alone = [float((P.argmax(axis=1) == images.y).mean()) for P in Ps]
+        each = [{"name": m.name, "accuracy": accuracy} for m, accuracy in zip(members, alone, strict=True)]
+        summary |= {"majority_vote": growth[-1]["majority_vote"], "members": each, "by_members": growth}
     words = {checkpoint: checkpoint, "flips": flips, f"shifts-{shifts}": shifts, "ensemble": len(members) > 1}
     name = "-".join([*(str(word) for word, there in words.items() if there), split])
     warnings, drawn = list[str](), dict[str, Any]()
@@ -132,17 +134,6 @@ def mean_outcome(member: Member, images: Split, threads: int, flips: bool, shift
             mean = mean + (network(Split(variant, y))[0] - mean) / count
         means.append(mean)
     return np.concatenate(means)
-
-
-def of_members(members: Sequence[Member], Ps: Array, y: NDArray[np.integer]) -> dict[str, Any]:
-    """Return what each network does by itself, and what the first 1, 2, ... do as one."""
-    alone = [float((P.argmax(axis=1) == y).mean()) for P in Ps]
-    growth = training.growth(Ps, y)
-    return {
-        "majority_vote": growth[-1]["majority_vote"],
-        "members": [{"name": m.name, "accuracy": accuracy} for m, accuracy in zip(members, alone, strict=True)],
-        "by_members": growth,
-    }
 
 
 def figures(name: str, dataset: Dataset, images: Split, P: Array, summary: dict[str, Any]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from cifarnet.runs.catalog import percent
 
 BEST = 2  # candidates whose numbers are shown
 COLOURS = ("c0", "c1", "c2")
+SENTENCES = ("origin", "sign", "cure")  # how a deviation comes about, how it shows and how it is corrected
 Found = Mapping[str, Any]
 
 
@@ -23,21 +24,15 @@ def content(run: Run) -> View:
     if not results:
         going = {"Go on": f"cifarnet diagnose --resume {run.path}"} if run.is_stopped else {}
         return View(says=["The trainings are not done yet."], commands=going)
-    candidates = results["candidates"]
+    candidates, first = results["candidates"], results["candidates"][0]
     stated = [c for c in candidates if c["kind"] == "as stated"]
     chosen = stated + [c for c in candidates if c["kind"] != "as stated"][:BEST]
     tables = [numbers(results["reported"], chosen), ranking(candidates)]
     tables += [excluded(results["excluded"])] if results["excluded"] else []
+    mending = [first[key] for key in SENTENCES if first["fits"] and first[key]]
     again = {"Train as the likeliest": f"cifarnet train --config {run.path / 'best.yaml'}"}
-    return View(says=[*results["says"], *corrections(candidates[0])], commands=again,
-                charts=[*curves(results["reported"], chosen)], tables=tables)  # fmt: skip
-
-
-def corrections(first: Found) -> Iterator[str]:
-    """Say how the likeliest deviation comes about, how it shows and how it is corrected, where it explains anything."""
-    for key in ("origin", "sign", "cure") if first["fits"] else ():
-        if first.get(key):
-            yield first[key]
+    charts = [*curves(results["reported"], chosen)]
+    return View(says=[*results["says"], *mending], commands=again, charts=charts, tables=tables)
 
 
 def ranking(candidates: Sequence[Found]) -> Table:
@@ -91,15 +86,9 @@ def curves(reported: Sequence[Found], chosen: Sequence[Found]) -> Iterator[plots
     for measure, indices in places.items():
         x = np.array([float(reported[i]["measure"].partition("@")[2]) for i in indices])
         points = [plots.Point("reported", at, reported[i]["value"]) for at, i in zip(x.tolist(), indices, strict=True)]
-        series = [
-            plots.Series(c["name"], x, **columns(c, indices), colour=colour)
-            for c, colour in zip(chosen, COLOURS, strict=False)
-        ]
+        series = []
+        for c, colour in zip(chosen, COLOURS, strict=False):
+            y, low, high = (np.array([c["numbers"][i][key] for i in indices], float) for key in ("mean", "low", "high"))
+            series.append(plots.Series(c["name"], x, y, low=low, high=high, colour=colour))
         name = measure.replace("_", " ").replace("train ", "training ")
         yield plots.chart(name, "update step", series, points, percent=measure.endswith("accuracy"))
-
-
-def columns(candidate: Found, indices: Sequence[int]) -> dict[str, Any]:
-    """Return the line and the band of some numbers of a candidate, (k,) each."""
-    names = {"y": "mean", "low": "low", "high": "high"}
-    return {name: np.array([candidate["numbers"][i][key] for i in indices], float) for name, key in names.items()}

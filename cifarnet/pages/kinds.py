@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cifarnet import plots
-from cifarnet.errors import CifarnetError
 from cifarnet.plots.experiments import zero_at
 from cifarnet.plots.figures import eta_of, ramps
 from cifarnet.plots.lines import PANELS
@@ -55,15 +54,6 @@ class View:
     source: str = ""  # code that was checked
 
 
-def view(run: Run) -> View:
-    """Return what a run has to show; of one that is damaged, what is wrong with it."""
-    try:
-        return KINDS[run.kind](run) if run.kind in KINDS else View()
-    except (CifarnetError, KeyError, TypeError, ValueError, IndexError) as error:
-        what = str(error) if isinstance(error, CifarnetError) else f"its records cannot be read ({error!r})"
-        return View(says=[what])
-
-
 def training(run: Run) -> View:
     scores, splits = run.scores, {"test": "test", "validation": "validation", "train": "training"}
     known = {shown: scores[key] for split, shown in splits.items() if (key := f"{split}_accuracy") in scores}
@@ -98,19 +88,10 @@ def curves(run: Run, records: Mapping[str, Floats]) -> list[plots.Chart | None]:
         )
         for name, label in PANELS.items()
     ]
-    steps, etas = eta_of(run, 4 * POINTS)
+    steps, etas = eta_of(run, 2 * POINTS)
     so_far = steps <= (records["step"][-1] if run.is_stopped else steps[-1])
-    rate = plots.Series("learning rate", *corners(steps[so_far].astype(float), etas[so_far]))
+    rate = plots.Series("learning rate", steps[so_far].astype(float), etas[so_far])
     return [*found, plots.chart("learning rate η", "update step", [rate], marks=ends)]
-
-
-def corners(x: Floats, y: Floats) -> tuple[Floats, Floats]:
-    """Return some points of a line, evenly spread, and those where it has a corner, unless it is curved all along."""
-    slopes = np.diff(y) / np.maximum(np.diff(x), 1)
-    bends = np.flatnonzero(np.abs(np.diff(slopes)) > 1e-6 * np.abs(slopes).max(initial=1e-30)) + 1
-    spread = np.linspace(0, len(x) - 1, min(len(x), POINTS)).round().astype(int)
-    kept = np.union1d(spread, bends) if len(bends) < POINTS else spread
-    return x[kept], y[kept]
 
 
 def thinned(records: Mapping[str, Floats], most: int = POINTS) -> dict[str, Floats]:
@@ -138,12 +119,8 @@ def search(run: Run) -> View:
     plan, done = run.read_json("plan.json"), standings(run)
     space: Mapping[str, Any] = plan["space"]
     names, count = short(space), len({trial["index"] for trial in plan["trials"]})
-    stages = run.settings.search
-    part = stages and getattr(stages, plan["stage"])
-    if part and part.sampling == "tpe" and (len(space) > 1 or "values" not in next(iter(space.values()))):
-        count = max(count, part.trials)  # some are not planned yet
     found = View(
-        says=[f"{len(done)} of {count} trials are completed."],
+        says=[f"{len(done)} of {count} planned trials are completed."],
         commands=next_commands(run, plan),
         charts=[against(key, bool(axis.get("log10")), run, done) for key, axis in space.items()],
         tables=[trials(run, plan, done, names)],
@@ -285,14 +262,3 @@ def range_test(run: Run) -> View:
     columns = ["setting", "#eta_min", "#eta_max", "train with it"]
     caption = "The dotted lines of the charts"
     return View(says=[run.results["rule"]], charts=[*charts], tables=[Table("Chosen", columns, rows, caption)])
-
-
-def diagnosis(run: Run) -> View:
-    from cifarnet.pages import diagnosis  # which takes its parts from here
-
-    return diagnosis.content(run)
-
-
-KINDS = {
-    "train": training, "search": search, "gradcheck": gradient_check, "find-eta": range_test, "diagnose": diagnosis,
-}  # fmt: skip

@@ -14,15 +14,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cifarnet import plots
-from cifarnet.errors import RunError
+from cifarnet.errors import CifarnetError, RunError
+from cifarnet.pages import diagnosis, kinds
 from cifarnet.pages.index import index
-from cifarnet.pages.kinds import view
 from cifarnet.plots import style
 from cifarnet.runs import KINDS, Folder, Run, catalog
 
 if TYPE_CHECKING:
     from jinja2 import Template
 
+VIEWS = {
+    "train": kinds.training,
+    "search": kinds.search,
+    "gradcheck": kinds.gradient_check,
+    "find-eta": kinds.range_test,
+    "diagnose": diagnosis.content,
+}
 EVERY = 2.0  # seconds: a page is not written more often while its run goes on
 DARK = """@media (prefers-color-scheme: dark) {{ :is(svg:has(#clear), svg:not(:has(image))) {{
 text {{ fill: {ink} }} #patch_1 path, #patch_2 path {{ fill: none !important }}
@@ -104,9 +111,19 @@ def reported(text: str, quantity: str) -> str:
     return f"{number[0]} %" if "%" in text else f"{100 * float(number[0]):.{max(len(number[1]) - 2, 0)}f} %"
 
 
+def view(run: Run) -> kinds.View:
+    """Return what a run has to show; of one that is damaged, what is wrong with it."""
+    try:
+        return VIEWS[run.kind](run) if run.kind in VIEWS else kinds.View()
+    except (CifarnetError, KeyError, TypeError, ValueError, IndexError) as error:
+        what = str(error) if isinstance(error, CifarnetError) else f"its records cannot be read ({error!r})"
+        return kinds.View(says=[what])
+
+
 def content(run: Run) -> dict[str, Any]:
     """Return all that the page of a run shows."""
-    info = run.info
+    info, training = run.info, run.kind == "train"
+    results = {key: value for key, value in run.scores.items() if training and not key.endswith("accuracy")}
     return {
         "title": run.name,
         "kind": KINDS.get(run.kind, run.kind),
@@ -118,15 +135,13 @@ def content(run: Run) -> dict[str, Any]:
         "error": info.get("error", ""),
         "synthetic": run.is_synthetic,
         "has_index": (run.path.parent / "index.html").is_file(),
-        "results": [
-            (key, catalog.measured(key, value)) for key, value in run.scores.items() if not key.endswith("accuracy")
-        ],
         "notes": run.notes,
         "view": (shown := view(run)),
         "figures": list(figures(run, ("search",) if len(shown.charts) > 2 else ())),
         "details": {
-            title: {key: catalog.shown(value) for key, value in values.items()}
-            for title, values in {"Settings": run.choices, "Environment": environment(run)}.items()
+            "Results": {key: catalog.measured(key, value) for key, value in results.items()},
+            "Settings": {key: catalog.shown(value) for key, value in run.choices.items()},
+            "Environment": {key: catalog.shown(value) for key, value in environment(run).items()},
         },
     }
 
@@ -149,16 +164,10 @@ def figures(run: Run, more: Sequence[str]) -> Iterator[tuple[str, str, str]]:
         "members-*": ("Networks as one", "Accuracy of the first 1, 2, ... networks as one, and of each by itself"),
     }
     for pattern, (title, alt) in known.items():
-        for name in sorted({path.stem for path in run.path.glob(f"figures/{pattern}.*g")}):
+        for name, path in {path.stem: path for path in sorted(run.path.glob(f"figures/{pattern}.*g"))}.items():
             images = name.partition("-")[2].replace("-", " ")
-            yield f"{title}: {images} images" if images else title, alt, picture(run, name)
-
-
-def picture(run: Run, name: str) -> str:
-    """Return a figure of the run as an address for its page."""
-    if (run.path / f"figures/{name}.svg").is_file():
-        return data_uri(run.read_bytes(f"figures/{name}.svg"), "svg")
-    return data_uri(run.read_bytes(f"figures/{name}.png"))
+            uri = data_uri(run.read_bytes(f"figures/{path.name}"), path.suffix[1:])  # .svg rather than .png
+            yield f"{title}: {images} images" if images else title, alt, uri
 
 
 def data_uri(content: bytes, kind: str = "png") -> str:
