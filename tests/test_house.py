@@ -9,8 +9,8 @@ import cifarnet
 
 PACKAGE = Path(cifarnet.__file__).parent
 ORDER = [  # a room imports those above it, and itself
-    {"errors", "version", "setting"}, {"nn"}, {"deviations", "statistics"}, {"config"}, {"data"}, {"training"},
-    {"runs"}, {"plots"}, {"pages"}, {"experiments"},
+    {"errors", "version", "setting", "readable"}, {"nn"}, {"deviations", "statistics"}, {"config"}, {"data"},
+    {"training"}, {"runs"}, {"plots"}, {"pages"}, {"experiments"},
     {"search", "student", "causes", "studies"}, {"verdicts", "export", "diagnosis"}, {"reports"}, {"api"}, {"cli"},
 ]  # fmt: skip
 LEVEL = {room: level for level, rooms in enumerate(ORDER) for room in rooms}
@@ -136,7 +136,7 @@ def test_names_are_plain_words():
 
 
 LARGE = {  # rooms that have outgrown the 1,000 lines that one should have: these numbers only go down
-    "causes": 1137, "cli": 2040, "experiments": 1016, "pages": 1059, "runs": 1041,
+    "causes": 1137, "cli": 2040, "experiments": 1016, "pages": 1059,
 }  # fmt: skip
 
 

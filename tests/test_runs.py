@@ -5,7 +5,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import threading
 import time
 from datetime import datetime
@@ -15,7 +14,7 @@ import filelock
 import numpy as np
 import pytest
 
-from cifarnet import runs, version
+from cifarnet import readable, runs, version
 from cifarnet.api import compare
 from cifarnet.cli.runs import overview
 from cifarnet.config import Settings
@@ -23,6 +22,7 @@ from cifarnet.errors import ConfigError, RunError
 from cifarnet.nn.model import Model
 from cifarnet.nn.network import parameter_count
 from cifarnet.runs import LATEST, Run, catalog, storage, trials
+from tests.common import python, started
 
 CURVES = [f"{split}_{name}" for name in ("cost", "loss", "accuracy") for split in ("train", "validation")]
 MACHINE = {"numpy": "2", "blas": [{"num_threads": 2}], "data": {"fingerprint": "x"}, "threads": 2}
@@ -55,12 +55,6 @@ def run(make):
     made = make("a-label", status="running")
     yield made
     made.release()
-
-
-def python(code, *arguments):
-    """Start a Python process."""
-    root = str(Path(__file__).parent.parent)
-    return subprocess.Popen([sys.executable, "-c", code, *map(str, arguments)], env=os.environ | {"PYTHONPATH": root})
 
 
 def test_runs_of_the_same_second_get_folders_of_their_own(make, tmp_path, monkeypatch):
@@ -109,18 +103,6 @@ def test_arrays_have_the_same_bytes_each_time(run):
     assert run.read_arrays("a.npz", ["theta"])["theta"].tolist() == [0, 1, 2, 3, 4]
     with pytest.raises(ValueError, match="Object arrays"):
         run.write_arrays("c.npz", {"bad": np.array([{}])})
-
-
-def test_a_write_that_fails_leaves_the_old_file(run, monkeypatch):
-    def full(_):
-        raise OSError(28, "No space left on device")
-
-    run.write("note.txt", "old")
-    monkeypatch.setattr(storage.os, "fsync", full)
-    with pytest.raises(RunError, match=r"note\.txt: cannot be written: No space left on device; free some space"):
-        run.write("note.txt", "new")
-    assert (run.path / "note.txt").read_text() == "old"
-    assert not list(run.path.glob(".*part"))
 
 
 def test_a_row_that_does_not_fit_is_taken_back(run, monkeypatch):
@@ -229,13 +211,13 @@ def test_a_run_belongs_to_one_process_at_a_time(run):
 
 
 def test_a_killed_run_is_stale(tmp_path):
-    process = python(TRAIN + "run = train(); Path(sys.argv[1], 'ready').touch(); time.sleep(600)", tmp_path)
+    process = started("-c", TRAIN + "run = train(); Path(sys.argv[1], 'ready').touch(); time.sleep(600)", tmp_path)
     while not (tmp_path / "ready").exists():
         assert process.poll() is None
         time.sleep(0.01)
     assert Run.find("latest", tmp_path).status == "running"
     process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.communicate()
     assert Run.find("latest", tmp_path).status == "stale"
     assert Run.find("latest", tmp_path, "training").describe().startswith("was killed: cifarnet train --resume")
 
@@ -256,7 +238,7 @@ assert Run(second.path).status == "stale"
 os.write(there, b"x")
 sys.exit(os.wait()[1])
 """
-    assert python(TRAIN + code, tmp_path).wait(timeout=60) == 0
+    python("-c", TRAIN + code, tmp_path)
 
 
 def test_file_systems_lock_as_they_can(make, run, monkeypatch):
@@ -290,13 +272,6 @@ def test_a_run_is_found_by_path_by_latest_and_by_a_unique_beginning(make, run):
     other = make("b")
     with pytest.raises(RunError, match=rf"{run.name[:8]}: 2 runs in .* begin like this \(.*{other.name}"):
         Run.find(run.name[:8], runs_dir)
-
-
-@pytest.mark.parametrize("name", ["nothing", "../x", "/", "..", "", "a\nb", "\x1b[2J", "x" * 300, "a\0b", "\ud800"])
-def test_any_other_name_is_refused_in_one_line(tmp_path, name):
-    with pytest.raises(RunError, match="no run in") as caught:
-        Run.find(name, tmp_path)
-    assert str(caught.value).isprintable()
 
 
 def test_a_tilde_is_the_home_folder(make, run, tmp_path, monkeypatch):
@@ -605,7 +580,7 @@ def test_listing_loads_neither_numpy_nor_matplotlib_nor_pydantic(four):
     code += "found = catalog.list_runs(Path(sys.argv[1])); catalog.select(found, ['lambda<1'])\n"
     code += "cells = [c.summary([run]) for c in catalog.columns(found, 'table').values() for run in found]\n"
     code += "assert 'stale' in cells and not {'numpy', 'matplotlib', 'pydantic', 'yaml'} & set(sys.modules)"
-    assert python(code, four[0].path.parent).wait() == 0
+    python("-c", code, four[0].path.parent)
 
 
 def test_compare_shows_what_differs_and_why_results_do(make):
@@ -639,11 +614,12 @@ def test_the_best_runs_and_the_shortest_names(four):
     [(0.04, "0.0 s"), (59.9, "59.9 s"), (200, "3 min 20 s"), (7260, "2 h 1 min"), (3e5, "3 d 11 h"), (np.inf, "?")],
 )
 def test_times_have_the_units_that_matter(seconds, text):
-    assert catalog.duration(seconds) == text
+    assert readable.duration(seconds) == text
 
 
 def test_git_is_asked_about_our_own_clone(tmp_path, monkeypatch):
     """Whatever a hook exports; and what is no clone has no commit."""
+    monkeypatch.setattr(version, "git", version.git.__wrapped__)  # without the cache of these tests
     if not (commit := version.git("rev-parse", "HEAD")):
         pytest.skip("these tests run from no clone")
     subprocess.run(["git", "init", "--quiet", tmp_path], check=True)

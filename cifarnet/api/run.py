@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cifarnet import config, pages, plots, runs
+from cifarnet import config, pages, plots, readable, runs
 from cifarnet.config import Settings
 from cifarnet.errors import CifarnetError, RunError
 from cifarnet.experiments import evaluate
 from cifarnet.experiments import train as experiment
 from cifarnet.experiments.train import Training
 from cifarnet.pages import render
-from cifarnet.runs import FORMATS, catalog
+from cifarnet.runs import FORMATS
 from cifarnet.search import study as studies
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Run(runs.Run):
             return {}
         default = config.flatten(config.plain(Settings()))
         keys = [key for key, value in own.items() if value != default.get(key) and not key.startswith("search")]
-        return {key: catalog.shown(own[key]) for key in keys}
+        return {key: readable.shown(own[key]) for key in keys}
 
     def predict(self, images: ArrayLike) -> NDArray[np.float32]:
         """Return the probabilities of the classes (n, K) of images; see `Model.predict`."""

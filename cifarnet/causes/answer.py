@@ -13,7 +13,7 @@ from cifarnet.causes.candidates import PRIORS, STATED, Candidate
 from cifarnet.causes.numbers import EARLY, MEASURES, Number, first_step, words
 from cifarnet.causes.stages import Stages
 from cifarnet.deviations import DEVIATIONS
-from cifarnet.runs.catalog import percent
+from cifarnet.readable import percent
 from cifarnet.statistics.likelihood import Array, quantity
 
 EQUAL = 3.0  # ratio of two likelihoods, up to which they count as equal if each were known exactly

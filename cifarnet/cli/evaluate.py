@@ -7,7 +7,7 @@ import click
 
 from cifarnet.cli.options import RUN, Drawing, argument, command, flag, option
 from cifarnet.cli.output import table, warn, warn_synthetic
-from cifarnet.runs.catalog import percent
+from cifarnet.readable import percent
 
 SPLITS, SHIFTS = click.Choice(["train", "validation", "test"]), click.IntRange(0, 8)
 

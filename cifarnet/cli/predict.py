@@ -10,8 +10,8 @@ import click
 
 from cifarnet.cli.options import FORMAT, RUN, Folder, WithRuns, argument, command, flag, option
 from cifarnet.errors import DataError
+from cifarnet.readable import percent
 from cifarnet.runs import Run
-from cifarnet.runs.catalog import percent
 
 DRAWN = 50  # pictures in one figure at most
 Seen = tuple[Path, Any, dict[str, float]]  # a picture, its pixels (32, 32, 3) and its probabilities by class

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import click
 
-from cifarnet.runs.catalog import percent
+from cifarnet.readable import percent
 
 if TYPE_CHECKING:
     from tqdm import tqdm

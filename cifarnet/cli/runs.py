@@ -12,8 +12,8 @@ from cifarnet.cli.completion import value_names
 from cifarnet.cli.options import FORMAT, RUN, RUN_OR_LATEST, WithRuns, argument, command, flag, option
 from cifarnet.cli.output import aligned, fits, table, warn, wrapped
 from cifarnet.errors import RunError
+from cifarnet.readable import duration, is_number, measured, shown
 from cifarnet.runs import Folder, Run, catalog
-from cifarnet.runs.catalog import duration, measured, shown
 
 KEY: dict[str, Any] = {"metavar": "KEY", "shell_complete": value_names}
 CONDITION = KEY | {"metavar": "CONDITION"}
@@ -198,7 +198,7 @@ class Compare(WithRuns):
 
 def short(key: str, value: Any) -> str:
     """Return a value on one line of a table: a git diff has thousands."""
-    text = measured(key, value) if key.endswith("accuracy") and catalog.is_number(value) else shown(value)
+    text = measured(key, value) if key.endswith("accuracy") and is_number(value) else shown(value)
     line = "" if value is None else " ".join(text.split())
     return line if len(line) <= 40 else f"{line[:37]}..."
 

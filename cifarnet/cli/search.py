@@ -14,8 +14,8 @@ from cifarnet.cli.options import COUNT, KNOBS, RUN, Drawing, Pooled, WithConfig,
 from cifarnet.cli.output import table, warn_synthetic, wrapped
 from cifarnet.cli.progress import Stops, bar
 from cifarnet.errors import Diverged, RunError
+from cifarnet.readable import percent
 from cifarnet.runs import Run
-from cifarnet.runs.catalog import percent
 
 if TYPE_CHECKING:
     from cifarnet.experiments.pool import Outcome

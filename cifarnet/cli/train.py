@@ -16,8 +16,8 @@ from cifarnet.cli.options import COUNT, RUN, Drawing, WithConfig, command, flag,
 from cifarnet.cli.output import table, warn, warn_synthetic
 from cifarnet.cli.progress import Stops, follow
 from cifarnet.errors import Diverged, RunError
-from cifarnet.runs import Run
-from cifarnet.runs.catalog import duration, handles, mean_std, percent, spread
+from cifarnet.readable import duration, mean_std, percent, spread
+from cifarnet.runs import Run, catalog
 
 if TYPE_CHECKING:
     from cifarnet.config import Settings
@@ -124,7 +124,7 @@ class Train(WithConfig, Drawing):
         found = [reached(run) for run in runs]
         numbers = [key for key, value in found[0].items() if isinstance(value, float)]
         means = {key: mean_std([one[key] for one in found]) for key in numbers}
-        names = handles(runs).values()
+        names = catalog.handles(runs).values()
         rows = [[name, o["seed"], *(percent(o[a]) for a in ACCURACIES), duration(o["seconds"])]
                 for name, o in zip(names, found, strict=True)]  # fmt: skip
         over = [spread([one[name] for one in found]) for name in ACCURACIES]

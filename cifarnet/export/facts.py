@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 from cifarnet import config
 from cifarnet.config import Axis, Settings
+from cifarnet.readable import mean_std, percent, shown, spread
 from cifarnet.runs import Run
-from cifarnet.runs.catalog import mean_std, percent, shown, spread
 from cifarnet.search import study
 
 COLUMNS = 4  # runs beside each other in a table of settings

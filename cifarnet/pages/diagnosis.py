@@ -9,8 +9,8 @@ import numpy as np
 
 from cifarnet import plots
 from cifarnet.pages.kinds import Cell, Table, View
+from cifarnet.readable import percent
 from cifarnet.runs import Run
-from cifarnet.runs.catalog import percent
 
 BEST = 2  # candidates whose numbers are shown
 COLOURS = ("c0", "c1", "c2")

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
+from cifarnet import readable
 from cifarnet.errors import RunError
 from cifarnet.pages.kinds import Cell, thinned
 from cifarnet.plots import charts
@@ -54,8 +55,8 @@ def index(runs: Sequence[Run]) -> dict[str, Any]:
 
 def cell(column: catalog.Column, run: Run) -> Cell:
     """Return a cell, which is sorted by its value and not by its text."""
-    value = None if column.show is catalog.percent else column.of(run)  # the number that is shown
-    number = value if catalog.is_number(value) else None
+    value = None if column.show is readable.percent else column.of(run)  # the number that is shown
+    number = value if readable.is_number(value) else None
     return Cell(column.summary([run]), number, run.status if column.key == "status" else "")
 
 

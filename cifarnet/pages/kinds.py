@@ -14,8 +14,8 @@ from cifarnet.plots.experiments import zero_at
 from cifarnet.plots.figures import eta_of, ramps
 from cifarnet.plots.lines import PANELS
 from cifarnet.plots.style import PALETTE, Floats
+from cifarnet.readable import duration, percent
 from cifarnet.runs import Run
-from cifarnet.runs.catalog import duration, percent
 from cifarnet.runs.trials import short, standings
 
 POINTS = 400  # of a curve: as many as one sees

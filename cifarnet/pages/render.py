@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cifarnet import plots
+from cifarnet import plots, readable
 from cifarnet.errors import CifarnetError, RunError
 from cifarnet.pages import diagnosis, kinds
 from cifarnet.pages.index import index
@@ -24,12 +24,9 @@ if TYPE_CHECKING:
     from jinja2 import Template
 
 VIEWS = {
-    "train": kinds.training,
-    "search": kinds.search,
-    "gradcheck": kinds.gradient_check,
-    "find-eta": kinds.range_test,
+    "train": kinds.training, "search": kinds.search, "gradcheck": kinds.gradient_check, "find-eta": kinds.range_test,
     "diagnose": diagnosis.content,
-}
+}  # fmt: skip
 EVERY = 2.0  # seconds: a page is not written more often while its run goes on
 DARK = """@media (prefers-color-scheme: dark) {{ :is(svg:has(#clear), svg:not(:has(image))) {{
 text {{ fill: {ink} }} #patch_1 path, #patch_2 path {{ fill: none !important }}
@@ -131,7 +128,7 @@ def content(run: Run) -> dict[str, Any]:
         "status": run.status,
         "started": info.get("started", "").replace("T", " ")[:16],
         "now": f"{datetime.now():%H:%M:%S}",
-        "time": catalog.duration(info["seconds"]) if "seconds" in info else "",
+        "time": readable.duration(info["seconds"]) if "seconds" in info else "",
         "error": info.get("error", ""),
         "synthetic": run.is_synthetic,
         "has_index": (run.path.parent / "index.html").is_file(),
@@ -139,9 +136,9 @@ def content(run: Run) -> dict[str, Any]:
         "view": (shown := view(run)),
         "figures": list(figures(run, ("search",) if len(shown.charts) > 2 else ())),
         "details": {
-            "Results": {key: catalog.measured(key, value) for key, value in results.items()},
-            "Settings": {key: catalog.shown(value) for key, value in run.choices.items()},
-            "Environment": {key: catalog.shown(value) for key, value in environment(run).items()},
+            "Results": {key: readable.measured(key, value) for key, value in results.items()},
+            "Settings": {key: readable.shown(value) for key, value in run.choices.items()},
+            "Environment": {key: readable.shown(value) for key, value in environment(run).items()},
         },
     }
 

@@ -9,10 +9,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from operator import eq, ge, gt, le, lt, ne
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import Any, NamedTuple
 
 from cifarnet.errors import ConfigError
+from cifarnet.readable import brief, duration, is_number, mean_std, percent, shown, spread
 from cifarnet.runs import storage
 from cifarnet.runs.environment import facts
 from cifarnet.runs.run import Run
@@ -25,50 +26,6 @@ FIRST = [  # settings as lists show them, before all others; where there is no r
 ]
 SPLIT = ("data.train", "data.validation")  # one column
 CONDITION = re.compile(r"([^<>=!~]+?)\s*(<=|>=|!=|==|=|<|>)\s*([^<>=!~\s].*)")
-
-
-def percent(fraction: float) -> str:
-    """Return an accuracy as people read it."""
-    return f"{100 * fraction:.2f} %"
-
-
-def mean_std(values: Sequence[float]) -> tuple[float, float]:
-    """Return the mean and the standard deviation of a sample; of a single value, 0."""
-    return fmean(values), stdev(values) if len(values) > 1 else 0.0
-
-
-def spread(fractions: Sequence[float]) -> str:
-    """Return the mean and standard deviation of accuracies as people read them."""
-    mean, std = mean_std(fractions)
-    return f"{100 * mean:.2f} ± {percent(std)}" if len(fractions) > 1 else percent(mean)
-
-
-def measured(key: str, value: float) -> str:
-    """Return a result as people read it."""
-    return percent(value) if key.endswith("accuracy") else f"{value:,.6g}"
-
-
-def shown(value: Any) -> str:
-    """Return a setting as it is written in a config."""
-    return value if isinstance(value, str) else f"{value:g}" if isinstance(value, float) else json.dumps(value)
-
-
-def brief(value: Any) -> str:
-    """Return a setting as lists and legends have room for it: three digits, and layers such as 50, 30; 0 for none."""
-    if isinstance(value, list):
-        return ", ".join(map(brief, value)) or "0"
-    return f"{value:.3g}" if isinstance(value, float) else shown(value)
-
-
-def duration(seconds: float) -> str:
-    """Return a time in the two units that matter, such as 3 min 20 s; ``?`` for one that cannot be."""
-    if not 0 <= seconds < float("inf"):
-        return "?"
-    for size, unit, part, smaller in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
-        if seconds >= size:
-            count, rest = divmod(int(seconds), size)
-            return f"{count} {unit} {rest // part} {smaller}"
-    return f"{seconds:.1f} s"
 
 
 def split(run: Run) -> str | None:
@@ -203,10 +160,6 @@ def parse(condition: str, runs: Sequence[Run]) -> Callable[[Run], bool]:
         return bool(compare(shown(value), text))
 
     return test
-
-
-def is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def number(text: str) -> float | None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from statistics import fmean
 from typing import Any
 
-from cifarnet.runs.catalog import mean_std
+from cifarnet.readable import mean_std
 from cifarnet.runs.run import Run
 
 

@@ -1,0 +1,54 @@
+"""How values are written for people."""
+
+import json
+from collections.abc import Sequence
+from statistics import fmean, stdev
+from typing import Any
+
+
+def percent(fraction: float) -> str:
+    """Return an accuracy as people read it."""
+    return f"{100 * fraction:.2f} %"
+
+
+def mean_std(values: Sequence[float]) -> tuple[float, float]:
+    """Return the mean and the standard deviation of a sample; of a single value, 0."""
+    return fmean(values), stdev(values) if len(values) > 1 else 0.0
+
+
+def spread(fractions: Sequence[float]) -> str:
+    """Return the mean and standard deviation of accuracies as people read them."""
+    mean, std = mean_std(fractions)
+    return f"{100 * mean:.2f} ± {percent(std)}" if len(fractions) > 1 else percent(mean)
+
+
+def measured(key: str, value: float) -> str:
+    """Return a result as people read it."""
+    return percent(value) if key.endswith("accuracy") else f"{value:,.6g}"
+
+
+def shown(value: Any) -> str:
+    """Return a setting as it is written in a config."""
+    return value if isinstance(value, str) else f"{value:g}" if isinstance(value, float) else json.dumps(value)
+
+
+def brief(value: Any) -> str:
+    """Return a setting as lists and legends have room for it: three digits, and layers such as 50, 30; 0 for none."""
+    if isinstance(value, list):
+        return ", ".join(map(brief, value)) or "0"
+    return f"{value:.3g}" if isinstance(value, float) else shown(value)
+
+
+def duration(seconds: float) -> str:
+    """Return a time in the two units that matter, such as 3 min 20 s; ``?`` for one that cannot be."""
+    if not 0 <= seconds < float("inf"):
+        return "?"
+    for size, unit, part, smaller in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
+        if seconds >= size:
+            count, rest = divmod(int(seconds), size)
+            return f"{count} {unit} {rest // part} {smaller}"
+    return f"{seconds:.1f} s"
+
+
+def is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
