@@ -626,14 +626,14 @@ def test_git_is_asked_about_our_own_clone(tmp_path, monkeypatch):
     for name, value in {"GIT_DIR": tmp_path / ".git", "GIT_WORK_TREE": tmp_path, "GIT_INDEX_FILE": "x"}.items():
         monkeypatch.setenv(name, str(value))
     assert version.git("rev-parse", "HEAD") == commit
-    assert runs.environment()["git_commit"] == commit
+    assert runs.this_machine()["git_commit"] == commit
     (tmp_path / "venv").mkdir()  # in a clone, but none
     monkeypatch.setattr(version, "ROOT", tmp_path / "venv")
     assert version.git("rev-parse", "--show-toplevel") is None
 
 
 def test_environments_differ_in_what_changes_the_last_bits():
-    now = runs.environment() | {"threads": 2}
+    now = runs.this_machine() | {"threads": 2}
     assert {"numpy", "blas", "cpu", "argv", "git_commit", "cifarnet"} <= now.keys()
     assert runs.differences(now, now | {"argv": [], "platform": "other", "numerics": 9}) == []
     then = now | {"numpy": "1", "threads": 1, "blas": [{"version": "0"}]}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cifarnet import plots
 from cifarnet.runs import Run
-from cifarnet.runs.catalog import differing, differing_settings, environment, legends
+from cifarnet.runs.catalog import differing, differing_settings, legends, recorded_facts
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -25,7 +25,7 @@ CAUSES = {
 
 def compare(runs: Sequence[Run]) -> dict[str, Any]:
     """Return settings and environment where runs differ, all results, a value a run, and what explains differences."""
-    environments = [environment(run) for run in runs]
+    environments = [recorded_facts(run) for run in runs]
     facts = [{key: run.info.get(key) for key in ("status", "seconds")} | run.scores for run in runs]
     return {
         "settings": {key: [run.values.get(key) for run in runs] for key in differing_settings(runs)},
@@ -51,7 +51,7 @@ def explain(a: Run, b: Run) -> str | None:
     if a.results == b.results:
         return None
     found: dict[str, list[str]] = {}
-    for key in differing([environment(a), environment(b)]):
+    for key in differing([recorded_facts(a), recorded_facts(b)]):
         if cause := next((cause for start, cause in CAUSES.items() if key.startswith(start)), None):
             found.setdefault(cause, []).append(key)
     said = "; ".join(f"{cause} ({', '.join(keys)})" for cause, keys in found.items())

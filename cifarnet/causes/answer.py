@@ -64,7 +64,7 @@ def judge(stages: Stages, candidate: Candidate) -> Judged:
     """Judge a candidate, without its probability."""
     problem, at = stages.problem, dict[Number, dict[str, Any]]()
     for row in problem.rows:
-        at |= zip(problem.of(row), stages.numbers(candidate, row), strict=True)
+        at |= zip(problem.numbers_of(row), stages.numbers(candidate, row), strict=True)
     p, n = stages.probability(candidate, problem.rows), min(len(stages.sample(candidate, r, [])) for r in problem.rows)
     fits, likelihood = stages.fits(candidate), stages.likelihood(candidate)
     return Judged(candidate, fits, likelihood, 0.0, p, n, [at[number] for number in problem.numbers])
@@ -119,7 +119,7 @@ def described(j: Judged) -> dict[str, Any]:
 
 
 def tried(stages: Stages) -> int:
-    """Return how many candidates are tried, those that a short training excludes among them."""
+    """Return the number of candidates tried, including those that a short training excludes."""
     return len({*stages.tried, *set(stages.quick) - set(stages.screened)}) - 1
 
 

@@ -76,7 +76,7 @@ class Evidence:
             length = shortened(stated, max(SHORT, round(PART * stated.updates))) if short else stated
             settings = candidate.settings(row, length, stated.seed + number)
             what = ", ".join(filter(None, [candidate.name, row, f"seed {settings.seed}", "short" * short]))
-            trains = any(printed.measure.startswith("train") for printed in self.problem.of(row))
+            trains = any(measure.startswith("train") for measure in self.problem.measures(row))
             scored: Scored = "held-out" if short and not trains else "all"
             self.known[name] = Task(key(settings, scored), settings, what, scored)
         return self.known[name]
@@ -88,7 +88,7 @@ class Evidence:
         return [c for c in entered if any(self.task(c, row, 0).key in self.done for row in rows)]
 
     def reported(self, row: str) -> Array:
-        return np.array([number.value for number in self.problem.of(row)])
+        return np.array([number.value for number in self.problem.numbers_of(row)])
 
     def sample(self, candidate: Candidate, row: str, measures: Sequence[str]) -> Array:
         """Return what is measured so far of a candidate in a row, (n, p)."""
@@ -107,8 +107,8 @@ class Evidence:
 
         Costs vary as they are high: theirs is of the row alone, as soon as there is enough of it.
         """
-        measures = [number.measure for number in self.problem.of(row)]
-        alike = [r for r in self.problem.rows if [number.measure for number in self.problem.of(r)] == measures]
+        measures = self.problem.measures(row)
+        alike = [r for r in self.problem.rows if self.problem.measures(r) == measures]
         every = self.tried if candidates is None else candidates
         samples, own = (self.samples(every, rows, measures) for rows in (alike, [row]))
         if not samples:
@@ -138,8 +138,8 @@ class Evidence:
         They are those of its rounding and of other bytes of the images, then that of other images held out, of which
         two networks get the same ones right in part: that part is the same in all rows.
         """
-        numbers, n = self.problem.of(row), self.problem.rows[row].data.validation
-        sample = self.sample(candidate, row, [number.measure for number in numbers])
+        numbers, n = self.problem.numbers_of(row), self.problem.rows[row].data.validation
+        sample = self.sample(candidate, row, self.problem.measures(row))
         accuracies = np.array([quantity(number.measure) == "accuracy" for number in numbers])
         p, extra = sample.mean(axis=0), np.array([number.half**2 / 3 for number in numbers])
         if not self.official:
@@ -206,11 +206,11 @@ class Evidence:
         if found := self.prediction(candidate, row):
             return self.within(found, row)
         nothing = dict.fromkeys(("mean", "low", "high"), math.nan) | {"compatible": False}
-        return [nothing for _ in self.problem.of(row)]
+        return [nothing for _ in self.problem.numbers_of(row)]
 
     def within(self, found: Prediction, row: str) -> list[dict[str, Any]]:
         """Return mean and interval of a prediction for each number of a row, and whether it is within."""
-        numbers = self.problem.of(row)
+        numbers = self.problem.numbers_of(row)
         ends = found.intervals(np.array([number.half for number in numbers]))
         columns = zip(numbers, *(column.tolist() for column in (found.mean, *ends)), strict=True)
         return [{"mean": m, "low": a, "high": b, "compatible": a <= n.value <= b} for n, m, a, b in columns]

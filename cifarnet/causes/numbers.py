@@ -36,8 +36,8 @@ CHANCE = 0.1  # accuracy of a network whose cost is not finite: every image gets
 class Number(NamedTuple):
     """A printed number: the row that it is of, its measure, and half a unit of its last digit.
 
-    A measure is a column of a run, as in ``test_accuracy``, at the end; ``first.`` is before those of the first
-    measurement after the start, and ``@STEP`` behind those of a curve.
+    A measure is a column of a run, such as ``test_accuracy``, at its end. ``first.X`` is X at the first measurement
+    after the start, ``X@STEP`` a point of X's curve.
     """
 
     row: str
@@ -56,12 +56,6 @@ def words(measure: str, first: int | None = None) -> str:
     return f"{'training' if split == 'train' else split} {kind}{when}"
 
 
-def distinct(numbers: Sequence[Number]) -> list[Number]:
-    """Return each number once, as it is printed with the most digits, the first time."""
-    finest = {(n.row, n.measure): n for n in sorted(numbers[::-1], key=lambda n: -n.half)}
-    return [number for number in numbers if finest[number.row, number.measure] is number]
-
-
 @dataclass(frozen=True)
 class Problem:
     """Rows and their numbers; ``readings`` are changes by dotted key that the settings may be read with, too."""
@@ -70,9 +64,13 @@ class Problem:
     numbers: Sequence[Number]
     readings: Sequence[Mapping[str, Any]] = ()
 
-    def of(self, row: str) -> list[Number]:
+    def numbers_of(self, row: str) -> list[Number]:
         """Return the numbers of a row."""
         return [number for number in self.numbers if number.row == row]
+
+    def measures(self, row: str) -> list[str]:
+        """Return the measures of a row's numbers."""
+        return [number.measure for number in self.numbers_of(row)]
 
     @cached_property
     def columns(self) -> list[str]:
@@ -82,7 +80,7 @@ class Problem:
     @cached_property
     def trained(self) -> dict[str, Settings]:
         """The rows, measured no more often than their numbers need."""
-        return {row: measured(settings, [n.measure for n in self.of(row)]) for row, settings in self.rows.items()}
+        return {row: measured(settings, self.measures(row)) for row, settings in self.rows.items()}
 
 
 def measured(settings: Settings, measures: Sequence[str]) -> Settings:
@@ -159,7 +157,7 @@ def read_curve(path: Path, settings: Settings) -> list[Number]:
     found: dict[str, list[Number]] = {name: [] for name in names}
     for line, row in enumerate(table, 2):
         try:
-            for number in numbers_of(row, names, settings):
+            for number in points_of(row, names, settings):
                 found[number.measure.partition("@")[0]].append(number)
         except ValueError as error:
             raise ConfigError(f"{path}:{line}: {error}") from error
@@ -168,7 +166,7 @@ def read_curve(path: Path, settings: Settings) -> list[Number]:
     return [points[i] for points in found.values() for i in evenly(len(points), len(names))]
 
 
-def numbers_of(row: Mapping[str, str], names: Sequence[str], settings: Settings) -> Iterator[Number]:
+def points_of(row: Mapping[str, str], names: Sequence[str], settings: Settings) -> Iterator[Number]:
     """Yield what a line of a curve has; ValueError if a training with these settings has no such point."""
     if None in row or None in row.values():
         raise ValueError("it has not as many values as the first line")

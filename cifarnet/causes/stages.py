@@ -100,7 +100,7 @@ class Stages(Evidence):
         yield self.tasks(self.affordable(self.likely(candidates, every, most), every, seeds), every, seeds)
 
     def affordable(self, candidates: Sequence[Candidate], rows: Sequence[str], seeds: int) -> list[Candidate]:
-        """Return other readings, and the first candidates that a share of the effort allows, or one that may be it."""
+        """Return all readings, then others as long as the share of effort lasts; the first one, if it may be right."""
         left, found = SHARE * self.effort, [c for c in candidates if c.kind == "reading"]
         others = [c for c in candidates if c not in found]
         for candidate in others:
@@ -159,7 +159,7 @@ class Stages(Evidence):
     @cached_property
     def strangest(self) -> tuple[str, float, float]:
         """The strangest number of the hardest row that a short training measures, what it lacks, and its deviation."""
-        found, numbers = self.as_stated(self.hardest), self.problem.of(self.hardest)
+        found, numbers = self.as_stated(self.hardest), self.problem.numbers_of(self.hardest)
         if not found or not (known := [j for j, number in enumerate(numbers) if number.measure in MEASURES]):
             return MEASURES[0], math.nan, math.nan
         lacks, deviations = self.reported(self.hardest) - found.mean, found.deviations
@@ -190,14 +190,14 @@ class Stages(Evidence):
     def likely(self, candidates: Sequence[Candidate], rows: Sequence[str], most: int | None = None) -> list[Candidate]:
         """Return the candidates whose likelihood in these rows is not far below the highest, the highest first."""
         known = {c.name: self.likelihood(c, rows) for c in candidates}
-        close = CLOSE * sum(len(self.problem.of(row)) for row in rows)
+        close = CLOSE * sum(len(self.problem.measures(row)) for row in rows)
         ranked = sorted(candidates, key=lambda c: -known[c.name])[:most]
         return [c for c in ranked if known[c.name] >= known[ranked[0].name] - close]
 
     @cached_property
     def paired(self) -> list[Candidate]:
         """The pairs that would come nearest to the numbers of the hardest row if their effects added up."""
-        measures = [number.measure for number in self.problem.of(self.hardest)]
+        measures = self.problem.measures(self.hardest)
         stated = np.nanmean(self.sample(self.stated, self.hardest, measures), axis=0)
         scale, needed = np.sqrt(self.spread(self.hardest).variance), self.reported(self.hardest) - stated
         effects = {c.name: self.effect(c, measures, stated) / scale for c in self.quick}

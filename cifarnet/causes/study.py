@@ -13,7 +13,7 @@ from cifarnet import config, data, pages
 from cifarnet.causes.answer import answer
 from cifarnet.causes.candidates import Candidate, candidates
 from cifarnet.causes.evidence import Task
-from cifarnet.causes.numbers import Number, Problem, distinct, first_step, values
+from cifarnet.causes.numbers import Number, Problem, first_step, values
 from cifarnet.causes.stages import Stages
 from cifarnet.errors import ConfigError, RunError
 from cifarnet.experiments import pool, train
@@ -43,7 +43,8 @@ class Diagnosis:
 
 def plan_of(problem: Problem, effort: float | None = None) -> dict[str, Any]:
     """Return plan.json: the rows, their numbers, and what is tried; ``effort`` limits the work (see `Stages`)."""
-    numbers = distinct(problem.numbers)
+    finest = {(n.row, n.measure): n for n in sorted(problem.numbers[::-1], key=lambda n: -n.half)}
+    numbers = [n for n in problem.numbers if finest[n.row, n.measure] is n]  # once, as printed with the most digits
     tried = candidates(problem.trained, [number.measure for number in numbers], problem.readings)
     return {
         "rows": {row: config.plain(stated) for row, stated in problem.rows.items()},

@@ -21,7 +21,7 @@ WORDS = {  # YAML 1.2's core schema, with underscores between digits; the first 
 }
 
 
-class Problem(NamedTuple):
+class YamlProblem(NamedTuple):
     """Something wrong with a text: its line, the key if there is one, and what would be right."""
 
     line: int
@@ -34,7 +34,7 @@ class Document(NamedTuple):
 
     value: Any
     lines: dict[KeyPath, int]
-    problems: list[Problem]
+    problems: list[YamlProblem]
 
 
 class Loader(yaml.SafeLoader):
@@ -45,7 +45,7 @@ class Loader(yaml.SafeLoader):
     def __init__(self, text: str) -> None:
         super().__init__(text)
         self.lines: dict[KeyPath, int] = {}
-        self.problems: list[Problem] = []
+        self.problems: list[YamlProblem] = []
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         """Refuse tags, which name what can run code, and aliases, a few of which can stand for a billion values."""
@@ -72,7 +72,7 @@ class Loader(yaml.SafeLoader):
             here, line = (*path, key.value), key.start_mark.line + 1
             if key.value in values:
                 sentence = f"given twice, on lines {self.lines[here]} and {line}; remove one"
-                self.problems.append(Problem(line, here, sentence))
+                self.problems.append(YamlProblem(line, here, sentence))
             self.lines[here] = line
             values[key.value] = self.plain(value, here)
         return values
@@ -99,7 +99,7 @@ def read_yaml(path: Path) -> Document:
         return parse_yaml(raw.decode())
     except UnicodeDecodeError as error:
         sentence = f"byte {raw[error.start]:#04x} is not UTF-8; save the file as UTF-8"
-        return Document(None, {}, [Problem(raw.count(b"\n", 0, error.start) + 1, (), sentence)])
+        return Document(None, {}, [YamlProblem(raw.count(b"\n", 0, error.start) + 1, (), sentence)])
 
 
 def parse_yaml(text: str) -> Document:
@@ -116,7 +116,7 @@ def parse_yaml(text: str) -> Document:
     except (yaml.reader.ReaderError, ValueError, OverflowError, RecursionError) as error:
         sentence = getattr(error, "reason", str(error))
         line = text.count("\n", 0, getattr(error, "position", 0)) + 1
-    return Document(None, {}, [Problem(line, (), f"cannot be read as YAML: {sentence}")])
+    return Document(None, {}, [YamlProblem(line, (), f"cannot be read as YAML: {sentence}")])
 
 
 def leaves(value: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, Any]]:

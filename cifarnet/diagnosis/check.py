@@ -21,7 +21,7 @@ from cifarnet.nn.gradcheck import STEPS, derivatives
 from cifarnet.nn.network import Array, named_views
 from cifarnet.nn.random import generator
 from cifarnet.runs import Run
-from cifarnet.runs.environment import environment
+from cifarnet.runs.environment import this_machine
 from cifarnet.student.calling import Session, Student, understand
 from cifarnet.student.code import Raised
 from cifarnet.student.forms import Unfit
@@ -42,7 +42,7 @@ def start(path: Path, name: str | None = None, *, label: str | None = None, runs
         student = understand(path, name, verdict.known)
     label = label or re.sub(r"[^A-Za-z0-9._-]", "-", path.stem).lstrip("._-")[:64] or "code"
     settings = config.override(point(student.sizes[0]).settings, {"label": label}, "gradcheck")
-    run = Run.create(runs_dir, "gradcheck", settings, environment=environment())
+    run = Run.create(runs_dir, "gradcheck", settings, environment=this_machine())
     run.update(settings={"label": label})  # no images are used, not even synthetic ones
     run.write(path.name, inspect.getsource(student.code.load()))
     return CodeCheck(student, run)

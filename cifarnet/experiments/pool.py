@@ -102,7 +102,7 @@ def run(
                 future.cancel()
             for future in wait(running, PATIENCE, FIRST_COMPLETED).done:
                 group = running.pop(future)
-                yield from zip(group, outcomes(future, group, stop), strict=True)
+                yield from zip(group, ended(future, group, stop), strict=True)
             yield None
     except BaseException:
         stop.set()
@@ -121,7 +121,7 @@ def stopping(stop: threading.Event, ends: Iterator[Any]) -> Iterator[None]:
         raise
 
 
-def outcomes(future: Future[list[Outcome]], group: Group, stop: threading.Event) -> list[Outcome]:
+def ended(future: Future[list[Outcome]], group: Group, stop: threading.Event) -> list[Outcome]:
     """Return how a group ended; an unexpected error, such as a worker lost again and again, fails all of it."""
     try:
         return future.result()
@@ -149,7 +149,7 @@ def local(jobs: int | None = None, threads: int = 1, data_dir: Path | None = Non
     with ThreadPoolExecutor(workers, "job") as pool:
 
         def submit(group: Group, stop: threading.Event) -> Future[list[Outcome]]:
-            return pool.submit(work, group, datasets, threads, stop)
+            return pool.submit(do_group, group, datasets, threads, stop)
 
         yield Executor(threads, datasets.load, partial(lockstep, workers=workers, threads=threads), submit)
 
@@ -215,13 +215,13 @@ def work_there(
     if program != (RELEASE, NUMERICS):
         raise RunError(f"it has cifarnet {RELEASE}, and the jobs come from {program[0]}; install the same")
     THERE.load(settings, fingerprint)
-    return work(group, THERE, threads, threading.Event()) if group else []
+    return do_group(group, THERE, threads, threading.Event()) if group else []
 
 
 THERE = Datasets(data.load)  # of a process that is a worker of a cluster
 
 
-def work(group: Group, datasets: Datasets, threads: int, stop: threading.Event) -> list[Outcome]:
+def do_group(group: Group, datasets: Datasets, threads: int, stop: threading.Event) -> list[Outcome]:
     """Do a group of jobs, on one BLAS thread each."""
     if stop.is_set():
         return [Outcome("left")] * len(group)
@@ -232,12 +232,12 @@ def work(group: Group, datasets: Datasets, threads: int, stop: threading.Event) 
     with training.blas_threads(1):
         results = first.check.results(first.settings, dataset.train, stop) if first.check else None
         checked = Outcome("left") if results is None else Outcome("completed", results=results)
-        found = [checked] if first.check else train(group, dataset, threads, stop)
+        found = [checked] if first.check else train_group(group, dataset, threads, stop)
     seconds = round((time.perf_counter() - began) / len(group), 3)
     return [replace(outcome, provenance=dataset.provenance, seconds=seconds) for outcome in found]
 
 
-def train(group: Group, dataset: Dataset, threads: int, stop: threading.Event) -> list[Outcome]:
+def train_group(group: Group, dataset: Dataset, threads: int, stop: threading.Event) -> list[Outcome]:
     """Train a group in lockstep; a network that diverges drops out, and the others go on."""
     all_settings, scored = [job.settings for job in group], group[0].scored
     states = [State.initial(settings) for settings in all_settings]

@@ -24,7 +24,7 @@ from cifarnet.errors import Diverged, RunError
 from cifarnet.nn.model import Model
 from cifarnet.plots.style import Floats
 from cifarnet.runs import FORMATS, LATEST, Run, csv_text
-from cifarnet.runs.environment import differences, environment
+from cifarnet.runs.environment import differences, this_machine
 from cifarnet.training import NUMERICS, Record, Scores, State
 
 BEST = "checkpoints/best.npz"  # the network of the highest validation accuracy, the first of those that have it
@@ -58,7 +58,7 @@ def create(
     **info: Any,
 ) -> Run:
     """Make the run folder of an experiment on these images, with JSON ``files``; ``info`` goes into run.json."""
-    known = environment() | {"threads": threads, "numerics": NUMERICS, "data": dataset.provenance}
+    known = this_machine() | {"threads": threads, "numerics": NUMERICS, "data": dataset.provenance}
     return run_class.create(runs_dir, kind, settings, environment=known, files=files, **info)
 
 
@@ -86,7 +86,7 @@ def resume(
         run.reopen(state.step)
         run.write("metrics.csv", metrics)
     run.formats = formats
-    changes = differences(before, environment() | {"threads": threads})
+    changes = differences(before, this_machine() | {"threads": threads})
     return Training(settings, dataset, run, threads, state, changes)
 
 

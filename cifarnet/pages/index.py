@@ -29,7 +29,7 @@ def index(runs: Sequence[Run]) -> dict[str, Any]:
     rest = [heading for heading in known if heading not in ("run", "label", *FIRST, *settings)]
     order = [*(heading for heading in FIRST if heading in known), *settings, *rest]
     most = max(10, min(200, TICKED // (len(MEASURES) + 1) // max(len(runs), 1)))
-    curves = {handles[run.path]: measured(run) for run in runs}
+    curves = {handles[run.path]: curves_of(run) for run in runs}
     rows = [
         {
             "name": handles[run.path],
@@ -46,7 +46,7 @@ def index(runs: Sequence[Run]) -> dict[str, Any]:
         "rows": rows,
         "measures": MEASURES,
         "curves": {
-            name: {key: plain(column) for key, column in thinned(table, most).items()}
+            name: {key: for_json(column) for key, column in thinned(table, most).items()}
             for name, table in curves.items()
             if table
         },
@@ -60,7 +60,7 @@ def cell(column: catalog.Column, run: Run) -> Cell:
     return Cell(column.summary([run]), number, run.status if column.key == "status" else "")
 
 
-def measured(run: Run) -> dict[str, Floats]:
+def curves_of(run: Run) -> dict[str, Floats]:
     """Return the curves of a training, accuracies in per cent; nothing where there are none."""
     found: dict[str, Floats] = {}
     if run.kind == "train" and (run.path / "metrics.csv").is_file():
@@ -72,6 +72,6 @@ def measured(run: Run) -> dict[str, Floats]:
     return found if len(found.get("step", ())) else {}
 
 
-def plain(column: Floats) -> list[float | None]:
+def for_json(column: Floats) -> list[float | None]:
     """Return numbers for a page, None where nothing was measured."""
     return [charts.rounded(value) if math.isfinite(value) else None for value in column.tolist()]

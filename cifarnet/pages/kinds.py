@@ -193,7 +193,7 @@ CHECKED = {  # columns of a gradient check, by key
 def gradient_check(run: Run) -> View:
     results = run.results
     if not results:
-        return View(says=["No gradients are compared yet: the table comes at the end."], commands=again(run))
+        return View(says=["No gradients are compared yet: the table comes at the end."], commands=repeat_command(run))
     verdict, rows = results["passed"], results["parameters"]
     wrong = sum(not row["passed"] for row in rows)
     text = "agree with the numerical gradient" if verdict else "differ from the numerical gradient"
@@ -212,7 +212,7 @@ def gradient_check(run: Run) -> View:
     return found
 
 
-def again(run: Run) -> dict[str, str]:
+def repeat_command(run: Run) -> dict[str, str]:
     """Return the command that repeats a run which was stopped; that of a student's code has no settings."""
     stopped = run.is_stopped and "network.hidden" in run.choices
     return {"Do it again": f"cifarnet {run.kind} --config {run.path / 'config.yaml'}"} if stopped else {}
@@ -240,7 +240,7 @@ def checked(key: str, value: Any) -> Cell:
 def range_test(run: Run) -> View:
     tables, chosen, log = ramps(run)
     if not tables:
-        return View(says=["Nothing is measured yet."], commands=again(run))
+        return View(says=["Nothing is measured yet."], commands=repeat_command(run))
     charts = []
     for column, title in {"accuracy": "validation accuracy", "loss": "mean loss of the batches"}.items():
         series = [
@@ -258,7 +258,7 @@ def range_test(run: Run) -> View:
         for name, (low, high) in chosen.items()
     ]
     if not rows:
-        return View(says=["The learning rates are chosen at the end."], commands=again(run), charts=[*charts])
+        return View(says=["The learning rates are chosen at the end."], commands=repeat_command(run), charts=[*charts])
     columns = ["setting", "#eta_min", "#eta_max", "train with it"]
     caption = "The dotted lines of the charts"
     return View(says=[run.results["rule"]], charts=[*charts], tables=[Table("Chosen", columns, rows, caption)])

@@ -138,15 +138,15 @@ def content(run: Run) -> dict[str, Any]:
         "details": {
             "Results": {key: readable.measured(key, value) for key, value in results.items()},
             "Settings": {key: readable.shown(value) for key, value in run.choices.items()},
-            "Environment": {key: readable.shown(value) for key, value in environment(run).items()},
+            "Environment": {key: readable.shown(value) for key, value in environment_rows(run).items()},
         },
     }
 
 
-def environment(run: Run) -> dict[str, Any]:
+def environment_rows(run: Run) -> dict[str, Any]:
     """Return what was recorded of the machine and the code; a git diff is named, not shown."""
     try:
-        found = catalog.environment(run)
+        found = catalog.recorded_facts(run)
     except RunError:
         return {}
     changed = {"git_diff": "files were changed" if found.get("git_diff") else "no file was changed"}

@@ -20,7 +20,7 @@ from cifarnet.experiments.gradients import Check
 from cifarnet.experiments.pool import Executor, Outcome
 from cifarnet.experiments.train import write_confusion
 from cifarnet.nn.network import weight_count
-from cifarnet.runs import Folder, Run, environment, folders
+from cifarnet.runs import Folder, Run, folders, this_machine
 from cifarnet.studies.spec import Row, Study
 from cifarnet.training import NUMERICS, blas_threads, cores
 
@@ -170,7 +170,7 @@ def carry_out(tasks: Sequence[Task], folder: Path, executor: Executor) -> Genera
         If a task failed; a training that diverged is a result like others.
     """
     with blas_threads(1):  # as the trainings have it
-        machine = environment() | {"threads": 1, "numerics": NUMERICS}
+        machine = this_machine() | {"threads": 1, "numerics": NUMERICS}
     queue = [pool.Job(task, task.settings, task.fingerprint, task.check) for task in tasks]
     with closing(pool.run(queue, executor)) as outcomes:
         for ended in outcomes:

@@ -1,7 +1,7 @@
 """Run folders: the one class `Run`, and the catalog of many. Nothing else writes under runs/."""
 
-from cifarnet.runs.environment import differences, environment
+from cifarnet.runs.environment import differences, this_machine
 from cifarnet.runs.run import FORMATS, KINDS, LATEST, Run
 from cifarnet.runs.storage import Folder, csv_text, folders
 
-__all__ = ["FORMATS", "KINDS", "LATEST", "Folder", "Run", "csv_text", "differences", "environment", "folders"]
+__all__ = ["FORMATS", "KINDS", "LATEST", "Folder", "Run", "csv_text", "differences", "folders", "this_machine"]

@@ -229,6 +229,6 @@ def named(run: Run, keys: Iterable[str]) -> Iterator[str]:
             yield f"{SYMBOLS.get(end := key.rpartition('.')[2], end)} = {brief(value)}"
 
 
-def environment(run: Run) -> dict[str, Any]:
+def recorded_facts(run: Run) -> dict[str, Any]:
     """Return what a run's results may depend on besides its settings; nothing of one that has not recorded it."""
     return facts(run.environment) if (run.path / "environment.json").exists() else {}

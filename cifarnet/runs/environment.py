@@ -15,7 +15,7 @@ DIFF_LIMIT = 200_000  # characters of `git diff` that are kept
 MATTERS = ("numpy", "blas", "cpu", "threads")  # what changes the last bits of a float
 
 
-def environment() -> dict[str, Any]:
+def this_machine() -> dict[str, Any]:
     """Return the versions, BLAS and its threads, CPU, command line and git state of this process."""
     import numpy as np
     import threadpoolctl

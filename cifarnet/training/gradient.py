@@ -11,7 +11,7 @@ from cifarnet.data import Split
 from cifarnet.nn.network import Array, Buffers
 from cifarnet.nn.optimizers import SGD, Optimizer
 from cifarnet.nn.schedules import Constant
-from cifarnet.training.loop import Network, update
+from cifarnet.training.loop import Learner, update
 from cifarnet.training.parallel import Batch, FirstLayer
 from cifarnet.training.state import State
 
@@ -40,7 +40,7 @@ def gradient(settings: Settings, theta: Array, images: Split, before: Split) -> 
     recording = moving.changed(training={"optimizer": Recorder()})
     state = State.initial(recording, dtype=theta.dtype)
     state.theta[:] = theta
-    network = Network(state, recording, settings.data.n_train)
+    network = Learner(state, recording, settings.data.n_train)
     d, n = state.sizes[0], len(images.y)
     parts = next((k for k in range(2, min(d, 64) + 1) if d % k == 0), 1)
     buffers = Buffers(state.sizes, n, theta.dtype)

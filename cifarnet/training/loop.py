@@ -51,7 +51,7 @@ class Record(NamedTuple):
 
 
 @dataclass
-class Network:
+class Learner:
     """One network in training: its state and settings, the loss of its last batch, and how it diverged if it has."""
 
     state: State
@@ -107,7 +107,7 @@ def train_lockstep(
     that diverges has its error in place of records from then on; the others go on. The states have to be of the same
     step, and the settings of one `lockstep_key`.
     """
-    networks = [Network(state, s, len(dataset.train.y)) for state, s in zip(states, settings, strict=True)]
+    networks = [Learner(state, s, len(dataset.train.y)) for state, s in zip(states, settings, strict=True)]
     measure = Measure(dataset, threads, train_scores)
     if states[0].step == 0:
         yield measure.records(networks, 0)
@@ -116,7 +116,7 @@ def train_lockstep(
 
 
 def rounds(
-    running: Sequence[Network], networks: Sequence[Network], dataset: Dataset, threads: int, measure: Measure
+    running: Sequence[Learner], networks: Sequence[Learner], dataset: Dataset, threads: int, measure: Measure
 ) -> Generator[list[Record | Diverged], None, None]:
     """Update networks round by round, until the last step or until one of them diverges."""
     first, start = running[0], running[0].state.step
@@ -140,7 +140,7 @@ def rounds(
 
 
 @np.errstate(over="ignore", invalid="ignore")  # what overflows makes the loss infinite or NaN, and that is checked
-def update(network: Network, layer: FirstLayer, buffers: Buffers) -> None:
+def update(network: Learner, layer: FirstLayer, buffers: Buffers) -> None:
     """theta -= eta * gradient of J on the layer's next batch, unless the loss is not finite."""
     state, training, practice = network.state, network.settings.training, network.practice
     weights = state.theta[: weight_count(state.sizes)]
@@ -167,7 +167,7 @@ def update(network: Network, layer: FirstLayer, buffers: Buffers) -> None:
         state.take_in(network.settings.evaluation.train_cost, network.loss + penalty, network.loss)
 
 
-def stepping(network: Network, eta: float) -> Update:
+def stepping(network: Learner, eta: float) -> Update:
     """Return what updates a slice of theta from that slice of the gradient, and takes a sample of theta's mean.
 
     With the last sample of a cycle the mean becomes theta.
@@ -195,7 +195,7 @@ class Measure:
     threads: int
     train_scores: bool
 
-    def records(self, networks: Sequence[Network], step: int) -> list[Record | Diverged]:
+    def records(self, networks: Sequence[Learner], step: int) -> list[Record | Diverged]:
         """Return the records after ``step`` updates, with scores where the timetable has them, or how one diverged."""
         running = [network for network in networks if not network.error]
         measured = running and networks[0].timetable.measured(step)
@@ -203,7 +203,7 @@ class Measure:
         return [network.error or record(network, step, *next(scores)) for network in networks]
 
     @np.errstate(over="ignore", invalid="ignore")
-    def scores(self, networks: Sequence[Network]) -> list[tuple[Scores | None, Scores]]:
+    def scores(self, networks: Sequence[Learner]) -> list[tuple[Scores | None, Scores]]:
         """Return the scores on training images (all, those of the batches so far, or none) and validation images."""
         states, l2s = [network.state for network in networks], [network.settings.training.l2 for network in networks]
         loss = networks[0].settings.training.loss_function.measured
@@ -220,7 +220,7 @@ class Measure:
         return list(zip(trains, of(self.dataset.validation), strict=True))
 
 
-def record(network: Network, step: int, train: Scores | None, validation: Scores | None) -> Record | Diverged:
+def record(network: Learner, step: int, train: Scores | None, validation: Scores | None) -> Record | Diverged:
     """Return the record after ``step`` updates, or how the network diverged."""
     timetable, scores = network.timetable, {"training": train, "validation": validation}
     costs = {name: found.cost for name, found in scores.items() if found}

@@ -24,7 +24,7 @@ from tqdm import tqdm
 from cifarnet.config import Settings
 from cifarnet.plots import render
 from cifarnet.runs import Run
-from cifarnet.runs.environment import environment as describe
+from cifarnet.runs.environment import this_machine
 
 NEEDS = {"pytorch": "torch", "pytorch_by_hand": "torch", "jax": "jax", "sklearn": "sklearn"}
 PAUSE = 0.05  # seconds after which the threads of a library have stopped spinning
@@ -162,7 +162,7 @@ def read_sizes(context: click.Context, option: click.Parameter, text: str) -> li
 @click.option("--runs-dir", envvar="CIFARNET_RUNS_DIR", default=Path("runs"), type=click.Path(path_type=Path))
 def main(rounds: int, sizes: list[tuple[int, int]], parts: str, runs_dir: Path) -> None:
     """Measure, print a table, and write results.json, table.md and speed.png into a folder under runs/benchmarks/."""
-    environment = describe()
+    environment = this_machine()
     run = Run.create(runs_dir / "benchmarks", "bench", Settings(label="speed"), environment=environment)
     results: dict[str, Any] = {"environment": environment}
     click.echo(
