@@ -22,10 +22,11 @@ from cifarnet.nn.network import Array, named_views
 from cifarnet.nn.random import generator
 from cifarnet.runs import Run
 from cifarnet.runs.environment import this_machine
-from cifarnet.student.calling import Session, Student, understand
+from cifarnet.student.calling import Session, Student
 from cifarnet.student.code import Raised
 from cifarnet.student.forms import Unfit
 from cifarnet.student.points import IMAGES, LAMBDA, point
+from cifarnet.student.understanding import understand
 from cifarnet.training import blas_threads
 
 CASES = [*itertools.product((0.0, LAMBDA), (IMAGES, 1))]  # lambda and batch size
@@ -38,7 +39,7 @@ def start(path: Path, name: str | None = None, *, label: str | None = None, runs
     ``name`` is that of the function or method for the gradient, if the file does not show which one it is. CodeError
     says what the functions need, or what they raise and where.
     """
-    with blas_threads(1):  # the products are small
+    with blas_threads(1), np.errstate(all="ignore"):  # the products are small; infinities are found by their values
         student = understand(path, name, verdict.known)
     label = label or re.sub(r"[^A-Za-z0-9._-]", "-", path.stem).lstrip("._-")[:64] or "code"
     settings = config.override(point(student.sizes[0]).settings, {"label": label}, "gradcheck")

@@ -1,33 +1,25 @@
-"""How a student's functions are called: tried out by shapes on one problem, then in the same way on every other."""
+"""A student's functions, and a session in which they are called in the way that was found."""
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import inspect
 import re
-import traceback
 import types
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from cifarnet.errors import CodeError
 from cifarnet.experiments.gradients import Problem
 from cifarnet.nn.network import Array, named_views, weight_count
 from cifarnet.student import forms
-from cifarnet.student.code import Code, Found, Raised
-from cifarnet.student.forms import LAYOUTS, Layout, Unfit, Values
-from cifarnet.student.points import distance, point
+from cifarnet.student.code import Code, Found
+from cifarnet.student.forms import Layout, Unfit, Values
+from cifarnet.student.points import distance
 
-TRIED = ((7, 5, 10), (10, 10, 10), (7, 10), (7, 50, 10), (3072, 50, 10), (3072, 10))  # the last for sizes in the code
-DEEPER = ((7, 5, 6, 10), (7, 5, 5, 10))
 INNER = {"P", "H", "cache"}  # what a forward pass gives
-Failure = tuple[int, BaseException]  # how far a call came, and what it raised
-Known = Callable[[Problem, "Answer", int], bool]
 
 
 class Call(NamedTuple):
@@ -74,7 +66,7 @@ class Student:
     globals: Mapping[str, str] = field(default_factory=dict)  # variables, by their names
     places: Mapping[int, Mapping[str, forms.Place]] = field(default_factory=dict)  # in what is returned, by layers
     sizes: Sequence[tuple[int, ...]] = ()
-    note: str = ""
+    notes: Sequence[str] = ()  # what could not be called, and why
 
     @property
     def returned(self) -> list[str]:
@@ -93,7 +85,7 @@ class Student:
         lines += [f"cost: {self.cost}" if self.cost else "cost: no function for it can be called"]
         lines += ["The cost takes no lambda: the L2 term is added to it here."] if self.adds_l2 else []
         lines += [f"set as global variables: {', '.join(self.globals)}"] if self.globals else []
-        return [*lines, self.note] if self.note else lines
+        return [*lines, *self.notes]
 
 
 class Session:
@@ -118,11 +110,15 @@ class Session:
                 changed.append(show(("self", *path)))
         if result is None and self.made is not None:
             pattern = re.compile(r"grad|d[lj]?d?[wb]")
-            result = {p: a for p, a in forms.leaves(self.made) if any(pattern.match(str(key).lower()) for key in p)}
+            own = {p: a for p, a in forms.leaves(self.made) if any(pattern.match(str(key).lower()) for key in p)}
+            named = {path[-1]: a for path, a in own.items()}
+            result = named if len(named) == len(own) else own
         shapes = {key: v[key].shape for key in named_views(problem.theta, problem.settings.sizes)}
         places = self.student.places.get(len(shapes) // 2) or forms.places(result, shapes)
         self.student = replace(self.student, places={**self.student.places, len(shapes) // 2: places})
         found = {key: np.asarray(forms.follow(result, places[key])) for key in shapes}
+        if strange := [f"{key} as an array of {a.dtype}" for key, a in found.items() if a.dtype.kind not in "biufc"]:
+            raise Unfit(f"returns {strange[0]}, not of numbers")
         fit = all(a.shape == v[key].shape or (key[0] == "b" and a.size == v[key].size) for key, a in found.items())
         types_of = [a.dtype for a in found.values()]
         wide = [f"{key} has the shape {v[key].shape} and its gradient {a.shape}: {key} - eta * gradient has another."
@@ -184,8 +180,11 @@ class Session:
     def call(self, call: Call, given: Mapping[str, Any]) -> Any:
         """Call a function of the file."""
         function = getattr(self.made if call.found.owner else self.module, call.found.name)
+        parameters = inspect.signature(function).parameters.values()
+        first = [given[p.name] for p in parameters if p.kind is p.POSITIONAL_ONLY and p.name in given]
+        named = {p.name: given[p.name] for p in parameters if p.kind is not p.POSITIONAL_ONLY and p.name in given}
         with self.student.code.running():
-            return function(**given)
+            return function(*first, **named)
 
 
 def broadcast(value: Array, gradient: Array) -> tuple[int, ...] | None:
@@ -214,134 +213,3 @@ def held(made: Any, v: Values) -> dict[str, forms.Place]:
             raise Unfit(f"an object of {type(made).__name__} has no {key} of shape {v[key].shape}")
         found[key] = some[0]
     return found
-
-
-def understand(path: Path, name: str | None = None, known: Known = lambda problem, answer, count: False) -> Student:
-    """Find out how the functions of a file are called; CodeError says what they need, or what they raise and where.
-
-    Where they can be called in several ways, the way is taken that gives the right gradient, else one with ``known``
-    mistakes, of which it is given how many, else the likeliest by the names.
-    """
-    code = Code(path)
-    module = code.load()
-    target, failures = code.gradient(module, name), list[Failure]()
-    student = next((s for s in (first(code, target, sizes, failures, known) for sizes in TRIED) if s), None)
-    far = max(failures, key=lambda failure: failure[0], default=(0, Unfit("")))[1]
-    if student is None:
-        if isinstance(far, Unfit):
-            raise CodeError(
-                f"{code.path}, line {target.line}, {target.label}: {far}. It should be called like compute_gradients("
-                "X, Y, W, b, lam); `cifarnet gradcheck --template` prints a file that passes."
-            )
-        raise CodeError(code.explain(far, module)) from far
-    if student.sizes == [(10, 10, 10)] and not isinstance(far, Unfit):
-        student = replace(student, note=f"With matrices that are not square it fails: {code.explain(far, module)}")
-    return with_cost(deeper(student))
-
-
-def first(code: Code, target: Found, sizes: tuple[int, ...], failures: list[Failure], known: Known) -> Student | None:
-    """Try every layout and form on one problem; return the best way to call the functions, None if all fail."""
-    problem, module = point(sizes), code.load()
-    right, found = problem.gradient(), list[tuple[Student, Answer]]()
-    for student in ways(code, module, target, problem, failures):
-        session = Session(student, module)
-        try:
-            answer = session.gradient(problem)
-        except (*Raised, Unfit) as error:
-            failures.append((progress(code, target, error), error))
-            continue
-        used = target.owner or INNER & {*student.gradient.keys.values()}
-        student = replace(session.student, sizes=[sizes], forward=student.forward if used else None)
-        if answer.is_near(right, 1e-6):
-            return student
-        if not any(answer.is_near(other.gradient, 1e-12) for _, other in found):
-            found.append((student, answer))
-    found.sort(key=lambda each: not each[1].shapes_fit)
-    several = found if len(found) > 1 else []
-    explained = (student for count in (1, 2) for student, answer in several if known(problem, answer, count))
-    return next(explained, found[0][0] if found else None)
-
-
-def ways(
-    code: Code, module: types.ModuleType, target: Found, problem: Problem, failures: list[Failure]
-) -> Iterator[Student]:
-    """Yield the ways in which the functions may be called, the course's layout first."""
-    script = {name: key for name in code.variables(module) if (key := left_to_script(name))}
-    try:
-        found = list(forms.bindings(target.function, target.owner is not None, len(problem.settings.sizes) - 1))
-    except Unfit as error:
-        failures.append((0, error))
-        return
-    for layout in LAYOUTS:
-        student = Student(code, layout, Call(target, {}), globals=script)
-        if target.owner or any(INNER & {*keys.values()} for keys in found):
-            student = replace(student, forward=forward_pass(student, module, problem))
-        yield from (replace(student, gradient=Call(target, keys)) for keys in found)
-
-
-def left_to_script(name: str) -> str | None:
-    """Return the key for a global variable, which the script of a file sets, by its name."""
-    kind = {"W": "Ws", "b": "bs", "lam": "lam"}.get(str(forms.role(name)))
-    return forms.numbered(name) or kind or (name if name in ("K", "d", "m") else None)
-
-
-def calls(student: Student, module: types.ModuleType, kind: str, layers: int) -> Iterator[Call]:
-    """Yield the ways to call the functions of a kind that go with the gradient's: those of its class first."""
-    owner = student.gradient.found.label.rpartition(".")[0]
-    every = [found for rank in student.code.candidates(module, kind) for found in rank]
-    for label in dict.fromkeys((owner, "")):
-        for found in (found for found in every if found.label.rpartition(".")[0] == label):
-            with contextlib.suppress(Unfit):
-                yield from (Call(found, keys) for keys in forms.bindings(found.function, bool(label), layers))
-
-
-def forward_pass(student: Student, module: types.ModuleType, problem: Problem) -> Call | None:
-    """Return the first way to call a forward pass that gives probabilities."""
-    for call in calls(student, module, "forward", len(problem.settings.sizes) - 1):
-        try:
-            v = Session(replace(student, forward=call), module).prepare(problem)
-            forms.intermediate("P", "P", v["passed"], v)
-            return call
-        except (*Raised, Unfit):
-            continue
-    return None
-
-
-def progress(code: Code, target: Found, error: BaseException) -> int:
-    """Return how far a call came: its line of the function, 0 if it was not reached."""
-    if isinstance(error, Unfit):
-        return 1_000_000 if "returns" in str(error) else 0
-    lines = [(frame.f_code, line) for frame, line in traceback.walk_tb(error.__traceback__)]
-    return max([n for f, n in lines if f.co_name == target.name and code.is_own(f.co_filename)], default=1)
-
-
-def deeper(student: Student) -> Student:
-    """Add square matrices, and a third layer where the functions take any number of layers."""
-    square = (10,) * len(student.sizes[0])
-    for more in (square, *DEEPER, (10, 10, 10, 10)):
-        layers = [len(sizes) for sizes in student.sizes]
-        known = len(more) in layers  # where each gradient is in what is returned; squares do not show that
-        if more in student.sizes or (more == (10,) * len(more) and not known) or (known and more != (10,) * len(more)):
-            continue
-        session = Session(student)
-        with contextlib.suppress(*Raised, Unfit):
-            session.gradient(point(more))
-            student = replace(session.student, sizes=[*student.sizes, more])
-    return student
-
-
-def with_cost(student: Student) -> Student:
-    """Add the student's cost: the first function for it that can be called, given what the gradient's is, or right."""
-    problem, module, found = point(student.sizes[0]), student.code.load(), list[tuple[bool, int, Student]]()
-    for call in calls(student, module, "cost", len(student.sizes[0]) - 1):
-        if found and found[0][2].cost and found[0][2].cost.found != call.found:
-            break
-        given = {*call.keys.values()}
-        lam = "lam" in given | {*student.globals.values()} or call.found.owner
-        trial = replace(student, cost=call, adds_l2=not lam)
-        if not trial.forward and INNER & given:
-            trial = replace(trial, forward=forward_pass(trial, module, problem))
-        with contextlib.suppress(*Raised, Unfit):
-            error = abs(Session(trial, module).cost(problem) - problem.probe(problem.theta)[0].sum())
-            found.append((error < 1e-6, len(given & {*student.gradient.keys.values()}), trial))
-    return max(found, key=lambda each: each[:2])[2] if found else student

@@ -152,6 +152,8 @@ class Code:
             text = (
                 f"{frames[-1].filename}, line {frames[-1].lineno}, in {frames[-1].name}: {text}\n    {frames[-1].line}"
             )
+        elif isinstance(error, UnicodeDecodeError):
+            text = f"{self.path}: {error}; save it as UTF-8"
         why = vars(module)["__left_out__"].get(error.name) if isinstance(error, NameError) else None
         return f"{text}\n    {why}" if why else text
 

@@ -116,7 +116,7 @@ def keys(name: str, names: Sequence[str], layers: int) -> list[str]:
 def bindings(function: Callable[..., Any], method: bool, layers: int) -> Iterator[dict[str, str]]:
     """Return the ways to fill the parameters of a function: parameter -> key of `values`; Unfit if one is unknown."""
     found = [*inspect.signature(function).parameters.values()][1 if method else 0 :]
-    found = [p for p in found if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    found = [p for p in found if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
     options = {p.name: keys(p.name, [other.name for other in found], layers) for p in found}
     if unknown := [p.name for p in found if p.default is p.empty and not options[p.name]]:
         raise Unfit(f"cannot tell what its {', '.join(unknown)} should be")
