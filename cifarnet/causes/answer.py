@@ -18,6 +18,7 @@ from cifarnet.statistics.likelihood import Array, quantity
 
 EQUAL = 3.0  # ratio of two likelihoods, up to which they count as equal if each were known exactly
 CLEAR, TINY = 3.0, 1e-3  # deviations of a difference that tell two means from each other; the least deviation
+ALIKE = math.log(100)  # two sets of images give the same digits in one of a hundred trainings
 FEW = 5  # names in a sentence, and candidates that a next number is looked for
 
 
@@ -31,11 +32,7 @@ class Judged(NamedTuple):
     p: float
     n: int  # trainings of each row
     found: list[dict[str, Any]]
-
-    @property
-    def compatible(self) -> int:
-        """How many numbers are."""
-        return sum(number["compatible"] for number in self.found)
+    compatible: int  # how many of them are
 
 
 def show(value: float, measure: str) -> str:
@@ -66,8 +63,9 @@ def judge(stages: Stages, candidate: Candidate) -> Judged:
     for row in problem.rows:
         at |= zip(problem.numbers_of(row), stages.numbers(candidate, row), strict=True)
     p, n = stages.probability(candidate, problem.rows), min(len(stages.sample(candidate, r, [])) for r in problem.rows)
-    fits, likelihood = stages.fits(candidate), stages.likelihood(candidate)
-    return Judged(candidate, fits, likelihood, 0.0, p, n, [at[number] for number in problem.numbers])
+    fits, likelihood = stages.fits(candidate), stages.likelihood(candidate) + ALIKE * (candidate.kind == "same digits")
+    found = [at[number] for number in problem.numbers]
+    return Judged(candidate, fits, likelihood, 0.0, p, n, found, sum(number["compatible"] for number in found))
 
 
 def answer(stages: Stages) -> dict[str, Any]:
@@ -148,7 +146,8 @@ def sentences(stages: Stages, ranked: Sequence[Judged], equal: Sequence[Judged])
         yield f"As stated: {compared(stages, next(j for j in ranked if j.candidate.name == STATED))}"
     if others:
         listed = ", ".join(others[:FEW]) + (f" and {len(others) - FEW} more" if len(others) > FEW else "")
-        yield f"Of {count} candidates, {len(others)} explain{'s' * (len(others) == 1)} {what} equally well: {listed}."
+        more = f"{len(others)} of several trainings explain{'s' * (len(others) == 1)}"
+        yield f"Of {count} candidates, {more} {what} equally well: {listed}."
 
 
 def compared(stages: Stages, j: Judged) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cifarnet import config
+from cifarnet.causes.numbers import Number
 from cifarnet.config import Settings
 from cifarnet.deviations import DEVIATIONS
 from cifarnet.errors import ConfigError
@@ -21,6 +22,7 @@ STDS = (0.001, 0.01, 0.1, 1.0)  # of initial weights
 SIZES = {0.5: "half", 2: "twice"}  # as many images in a batch
 POWERS = (-2, -1, 1, 2)  # places that the point of a lambda is shifted by; that of eta by one
 PRIORS = {STATED: 0.5, "reading": 0.25, "deviation": 0.3, "misprint": 0.1, "pair": 0.1}  # of each kind as a whole
+PRIORS["same digits"] = 0.3 / len(DEVIATIONS)  # a deviation, and one that numbers which are alike speak for
 
 
 @dataclass(frozen=True)
@@ -38,14 +40,14 @@ class Candidate:
         return config.override(stated, {**self.rows.get(row, {}), "seed": seed}, "diagnose")
 
 
-def candidates(rows: Rows, measures: Sequence[str], readings: Sequence[Changes] = ()) -> list[Candidate]:
-    """Return what can be tried on these rows, of which these measures are known: as stated first, then other readings.
+def candidates(rows: Rows, numbers: Sequence[Number], readings: Sequence[Changes] = ()) -> list[Candidate]:
+    """Return what can be tried on these rows and their numbers: as stated first, then other readings.
 
     What contradicts the settings of a row is left out, and what trains the same as something before it.
     """
     every = {STATED: Candidate(STATED, STATED, "The settings as they are stated.", {})}
     for row, stated in rows.items():
-        for name, kind, says, changes in alternatives(stated, measures):
+        for name, kind, says, changes in alternatives(stated, [number for number in numbers if number.row == row]):
             own = "reading" if changes in readings else kind
             every.setdefault(name, Candidate(name, own, says, {})).rows[row] = changes
     found, known = list[Candidate](), list[dict[str, Settings]]()
@@ -73,12 +75,16 @@ def pair(a: Candidate, b: Candidate, rows: Rows) -> Candidate | None:
     return None if keys[0] & keys[1] or not changed(found, rows) else found
 
 
-def alternatives(stated: Settings, measures: Sequence[str]) -> Iterator[Alternative]:
-    """Yield every change of a row's settings that may do something."""
-    tested = any(measure.startswith("test_") for measure in measures)
+def alternatives(stated: Settings, numbers: Sequence[Number]) -> Iterator[Alternative]:
+    """Yield every change of a row's settings that may do something, and does not contradict its numbers."""
+    printed = {number.measure: number for number in numbers}
+    tests = {name: printed.get(f"validation{name[4:]}") for name in printed if name.startswith("test_")}
+    pairs = [(printed[name], other) for name, other in tests.items() if other]
+    as_test = bool(tests) and all(abs(a.value - b.value) <= a.half + b.half for a, b in pairs)
     for key, deviation in DEVIATIONS.items():
-        if shows(key, stated) and (tested or key != "validation_as_test"):
-            yield key, "deviation", str(deviation.__doc__), {f"deviations.{key}": True}
+        if shows(key, stated) and (as_test or key != "validation_as_test"):
+            kind = "same digits" if key == "validation_as_test" and pairs else "deviation"
+            yield key, kind, str(deviation.__doc__), {f"deviations.{key}": True}
     names = {"centre": "only centred", "scale": "in [0, 1], not normalised", "standardize": "standardised"}
     for value, name in names.items():
         if value != stated.data.normalize:
@@ -134,11 +140,9 @@ def misprints(stated: Settings) -> Iterator[Alternative]:
     """Yield the neighbours of what is printed: lambda and the highest eta with shifted points, other batch sizes."""
     schedule = stated.training.schedule
     name, eta = ("eta", schedule.eta0) if isinstance(schedule, Decay) else ("eta_max", schedule.eta_max)
-    printed = [
-        ("lambda", "training.lambda", stated.training.lam, POWERS),
-        ("eta", f"training.schedule.{name}", eta, (-1, 1)),
-    ]
-    for name, key, value, powers in printed:
+    of_lambda = ("lambda", "training.lambda", stated.training.lam, POWERS)
+    of_eta = ("eta", f"training.schedule.{name}", eta, (-1, 1))
+    for name, key, value, powers in (of_lambda, of_eta):
         for places in powers if value else ():
             factor = f"{10.0**places:g}"
             says = f"{name.capitalize()} is {factor} times the stated one, as if its point were misprinted."

@@ -24,10 +24,7 @@ from cifarnet.runs import Folder
 MEASURES = tuple(
     f"{split}_{kind}" for split in ("test", "validation", "train") for kind in ("accuracy", "loss", "cost")
 )
-EARLY = (
-    "train_cost@0",
-    *(f"first.{split}_{kind}" for split in ("train", "validation") for kind in ("cost", "accuracy")),
-)
+EARLY = ("train_cost@0", *(f"first.{name}_{kind}" for name in ("train", "validation") for kind in ("cost", "accuracy")))
 POINTS = 24  # of all curves together: more are no news, as neighbours go together
 DENSEST = 20  # measurements of a cycle
 CHANCE = 0.1  # accuracy of a network whose cost is not finite: every image gets the first class
@@ -148,7 +145,7 @@ def read_curve(path: Path, settings: Settings) -> list[Number]:
 
     ConfigError if it has neither, or a line of it cannot be of a training with these settings.
     """
-    text = Folder(path.parent).read_bytes(path.name).decode(errors="replace")
+    text = Folder(path.parent).read_bytes(path.name).decode("utf-8-sig", errors="replace")
     table = csv.DictReader(io.StringIO(text))
     header = table.fieldnames or ()
     names = [name for name in header if name in MEASURES and not name.startswith("test_")]
@@ -158,7 +155,10 @@ def read_curve(path: Path, settings: Settings) -> list[Number]:
     for line, row in enumerate(table, 2):
         try:
             for number in points_of(row, names, settings):
-                found[number.measure.partition("@")[0]].append(number)
+                points = found[number.measure.partition("@")[0]]
+                if number.measure in (other.measure for other in points):
+                    raise ValueError("this step is there twice")
+                points.append(number)
         except ValueError as error:
             raise ConfigError(f"{path}:{line}: {error}") from error
     if not any(found.values()):

@@ -116,17 +116,17 @@ class Stages(Evidence):
         rows = list(self.problem.rows)
         if len(rows) == 1:  # before anything is trained, too
             return rows
-        return sorted(rows, key=lambda row: (-self.strangeness(row), self.task(self.stated, row, 0).work))
+
+        def strangeness(row: str) -> float:
+            found = self.as_stated(row)
+            return round(distance([found], [self.reported(row)]) / len(found.mean), 1) if found else math.inf
+
+        return sorted(rows, key=lambda row: (-strangeness(row), self.task(self.stated, row, 0).work))
 
     @property
     def hardest(self) -> str:
         """The row whose numbers are the most unlikely as stated."""
         return self.by_strangeness[0]
-
-    def strangeness(self, row: str) -> float:
-        """Return how far the numbers of a row are from those as stated."""
-        found = self.as_stated(row)
-        return round(distance([found], [self.reported(row)]) / len(found.mean), 1) if found else math.inf
 
     def as_stated(self, row: str) -> Prediction | None:
         """Return the prediction of the settings as stated, with the deviation of their own trainings alone."""

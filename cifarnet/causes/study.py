@@ -21,7 +21,7 @@ from cifarnet.experiments.pool import Executor, Job
 from cifarnet.runs import Run
 
 TABLE, PLAN = "trainings.csv", "plan.json"
-RULE = 2  # raised by whoever changes what is tried, or how it is judged: no answer is taken over across it
+RULE = 3  # raised by whoever changes what is tried, or how it is judged: no answer is taken over across it
 Known = Mapping[str, Mapping[str, float]]  # what trainings measured, by their keys
 
 
@@ -45,7 +45,7 @@ def plan_of(problem: Problem, effort: float | None = None) -> dict[str, Any]:
     """Return plan.json: the rows, their numbers, and what is tried; ``effort`` limits the work (see `Stages`)."""
     finest = {(n.row, n.measure): n for n in sorted(problem.numbers[::-1], key=lambda n: -n.half)}
     numbers = [n for n in problem.numbers if finest[n.row, n.measure] is n]  # once, as printed with the most digits
-    tried = candidates(problem.trained, [number.measure for number in numbers], problem.readings)
+    tried = candidates(problem.trained, numbers, problem.readings)
     return {
         "rows": {row: config.plain(stated) for row, stated in problem.rows.items()},
         "numbers": [number._asdict() for number in numbers],
@@ -60,8 +60,7 @@ def start(problem: Problem, executor: Executor, runs_dir: Path, effort: float | 
     if not problem.numbers:
         raise ConfigError("there is nothing to explain: no accuracy, cost or loss of a training")
     settings = next(iter(problem.rows.values()))
-    files = {PLAN: plan_of(problem, effort)}
-    dataset = executor.dataset(settings.data)
+    files, dataset = {PLAN: plan_of(problem, effort)}, executor.dataset(settings.data)
     return read(train.create(settings, dataset, runs_dir, "diagnose", threads=executor.threads, files=files))
 
 
@@ -74,14 +73,13 @@ def read(run: Run) -> Diagnosis:
         rows = {row: config.load(stated) for row, stated in plan["rows"].items()}
         problem = Problem(rows, [Number(**number) for number in plan["numbers"]])
         tried = [Candidate(**{**c, "parts": tuple(c["parts"])}) for c in plan["candidates"]]
-        done: dict[str, Mapping[str, float]] = {}
-        done |= {row["key"]: {name: float(row[name] or "nan") for name in problem.columns} for row in table}
+        done = {row["key"]: {name: float(row[name] or "nan") for name in problem.columns} for row in table}
         effort = plan["effort"] or math.inf
     except (KeyError, TypeError, ValueError) as error:
         raise RunError(f"{run.path}: not a diagnosis that can be read ({str(error)[:150]!r}); make it again") from error
     images = run.environment["data"]
     official = images["official"] or images["source"] == "synthetic"  # others have the very same ones
-    return Diagnosis(run, Stages(problem, tried, done, official, effort=effort))
+    return Diagnosis(run, Stages(problem, tried, {**done}, official, effort=effort))
 
 
 def resume(run: Run, executor: Executor) -> Diagnosis:
@@ -100,10 +98,9 @@ def execute(
 ) -> Generator[Progress | None, None, None]:
     """Do the trainings that are missing, add a row as each ends, and at the end write the answer.
 
-    ``known`` has what is measured of trainings elsewhere, by their keys: these are not done again.
-
-    Yields now and then, so that the caller may leave: the running trainings are then stopped, those that ended are
-    written, and the run is marked as interrupted.
+    ``known`` has what is measured of trainings elsewhere, by their keys: these are not done again. Yields now and then,
+    so that the caller may leave: the running trainings are then stopped, those that ended are written, and the run is
+    marked as interrupted.
     """
     run, stop = diagnosis.run, threading.Event()
     ends = trained(diagnosis, executor, data_dir, stop, known or {})

@@ -45,13 +45,15 @@ def quantity(text: str) -> float:
 
 
 def result(measure: str, text: str) -> float:
-    """Return a printed accuracy, cost or loss; ValueError if it is none, or a percentage without its sign."""
+    """Return a printed accuracy, cost or loss; ValueError if it is none, or lacks its percent sign or has one."""
     try:
         value = quantity(text)
     except ValueError as error:
         raise ValueError("is no number") from error
     if measure.endswith("_accuracy") and value > 1:
         raise ValueError("write 38.2% or 0.382")
+    if not measure.endswith("_accuracy") and "%" in text:
+        raise ValueError("is no percentage")
     if not 0 <= value < math.inf:
         raise ValueError("must be a number, at least 0")
     return value
