@@ -1,5 +1,6 @@
 """What tests share: a toy problem of a few inputs, one tiny config, and the real CIFAR-10 where there is one."""
 
+import functools
 import os
 import shutil
 from pathlib import Path
@@ -9,16 +10,18 @@ import pytest
 from hypothesis import settings as hypothesis
 from threadpoolctl import threadpool_limits
 
+from cifarnet import version
 from cifarnet.config import Settings
 from cifarnet.data import Dataset, Split
 from cifarnet.data.cifar10 import Batch, Cifar10, digest
 from cifarnet.plots import style
+from tests.common import alike
 
 QUIET_CHROMIUM = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
     "--disable-background-networking", "--disable-component-update",
 ]  # fmt: skip
-hypothesis.register_profile("busy", deadline=None)  # a busy machine is no failure
+hypothesis.register_profile("busy", deadline=None, max_examples=50)  # a busy machine is no failure
 hypothesis.load_profile("busy")
 
 
@@ -34,6 +37,14 @@ def coarse_pictures():
     """A third of the points in each direction; what a figure shows does not depend on it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(style, "DPI", 73)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def git_once():
+    """Every run folder records the commit, which takes 14 ms."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(version, "git", functools.cache(version.git))
         yield
 
 
@@ -54,7 +65,7 @@ def browser(tmp_path_factory):
     started.quit()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def toy() -> Split:
     """60 images of 8 inputs, ten classes that a network with hidden nodes can tell apart."""
     rng = np.random.default_rng(7)
@@ -63,10 +74,10 @@ def toy() -> Split:
     return Split(X.astype(np.float32), y)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def dataset(toy) -> Dataset:
     """The toy problem as a data set: the same images train, validate and test."""
-    return Dataset.of(toy, toy, toy)
+    return alike(toy)
 
 
 @pytest.fixture

@@ -11,6 +11,8 @@ import sys
 import time
 from contextlib import contextmanager
 
+import pytest
+
 from cifarnet.runs import storage
 
 
@@ -24,9 +26,8 @@ class Faults:
     Parameters
     ----------
     kind : what happens at call number ``at``.
-        "before", "half", "after": the process dies before, amid or after it. An errno: the call fails, and with
-        ``lasting`` every later one. "short": every write takes some bytes only. "slow": every write and fsync takes
-        ``seconds``.
+        "before", "half": the process dies before or amid it. An errno: the call fails, and with ``lasting`` every
+        later one. "short": every write takes some bytes only. "slow": every write and fsync takes ``seconds``.
     """
 
     def __init__(self, kind=None, at=-1, *, lasting=False, seconds=0.0, seed=0):
@@ -37,10 +38,6 @@ class Faults:
     def __getattr__(self, name):
         return getattr(os, name)
 
-    def die(self):
-        self.dead = True
-        raise Crash
-
     def call(self, function, *arguments, half=None):
         if self.dead:
             raise Crash
@@ -49,15 +46,12 @@ class Faults:
         self.happened |= hit
         if hit and isinstance(self.kind, int):
             raise OSError(self.kind, os.strerror(self.kind))
-        if hit and (self.kind == "before" or (self.kind == "half" and half)):
-            if self.kind == "half":
-                half()
-            self.die()
-        try:
-            return function(*arguments)
-        finally:
-            if hit and self.kind in ("half", "after"):
-                self.die()
+        if hit and self.kind == "half":
+            (half or (lambda: function(*arguments)))()  # what has no half is done
+        if hit and self.kind in ("before", "half"):
+            self.dead = True
+            raise Crash
+        return function(*arguments)
 
     def open(self, path, flags, mode=0o777):
         if not flags & (os.O_WRONLY | os.O_RDWR):
@@ -83,20 +77,15 @@ class Faults:
 @contextmanager
 def injected(faults):
     """Let `storage` write through ``faults``."""
-    before = {name: getattr(pathlib.Path, name) for name in ("replace", "rename", "symlink_to", "mkdir")}
 
     def through(function):
         return lambda path, *arguments, **options: faults.call(lambda: function(path, *arguments, **options))
 
-    storage.os = faults
-    for name, function in before.items():
-        setattr(pathlib.Path, name, through(function))
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(storage, "os", faults)
+        for name in ("replace", "rename", "symlink_to", "mkdir"):
+            patch.setattr(pathlib.Path, name, through(getattr(pathlib.Path, name)))
         yield faults
-    finally:
-        storage.os = os
-        for name, function in before.items():
-            setattr(pathlib.Path, name, function)
 
 
 class Trainings:
@@ -112,7 +101,7 @@ class Trainings:
         monkeypatch.setattr(os, "fsync", lambda _: None)
         monkeypatch.setattr(plots, "draw", lambda _: [])
         monkeypatch.setattr(style, "render", lambda *_: b"")
-        monkeypatch.setattr(train, "environment", lambda: {"numpy": "any"})
+        monkeypatch.setattr(train, "this_machine", lambda: {"numpy": "any"})
         monkeypatch.setattr(data, "load", lambda *_, **__: self.dataset)
         self.settings, self.dataset, self.folder, self.experiment = settings, dataset, folder, train
         self.full = self.train(self.start("never stopped"))

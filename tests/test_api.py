@@ -2,24 +2,30 @@
 
 import doctest
 import re
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
 import cifarnet
-from cifarnet import api, config, data, errors, version
+from cifarnet import api, config, data, errors
 from cifarnet.api import calls
 from cifarnet.errors import ConfigError, RunError
+from tests.common import SHORT, python
 
-CONFIG = {"data": {"source": "synthetic", "limit": 1000, "validation": 1000}, "training": {"schedule": {"n_s": 10}}}
+SMALL = SHORT | {"data": SHORT["data"] | {"dims": 20}, "network": {"hidden": [5]}}
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    """A finished run on synthetic images."""
-    return cifarnet.train(CONFIG, runs_dir=tmp_path_factory.mktemp("runs"), label="tiny", seed=3)
+def trained(tmp_path_factory):
+    """A training on synthetic images that has ended, and its last record."""
+    training = cifarnet.start(SHORT, runs_dir=tmp_path_factory.mktemp("runs"), label="tiny", seed=3)
+    *_, record = training
+    return training, record
+
+
+@pytest.fixture
+def run(trained):
+    return trained[0].run
 
 
 @pytest.mark.slow
@@ -32,10 +38,22 @@ def test_the_examples_of_the_documentation_run(tmp_path, monkeypatch):
     assert not any(result.failed for result in results)
 
 
-def test_importing_cifarnet_is_light():
-    """numpy comes with the first name that needs it, and all names are there."""
-    code = "import sys, cifarnet; assert 'numpy' not in sys.modules; cifarnet.load; assert 'numpy' in sys.modules"
-    subprocess.run([sys.executable, "-c", code], check=True)
+LIGHT = """
+import sys, cifarnet
+assert "numpy" not in sys.modules
+cifarnet.load
+assert "numpy" in sys.modules
+from cifarnet import plots
+assert "matplotlib" not in sys.modules
+import numpy as np
+plots.render(plots.weights(np.ones((3072, 3))), "png")
+assert "matplotlib.pyplot" not in sys.modules
+"""
+
+
+def test_importing_is_light():
+    """numpy comes with the first name that needs it, matplotlib with a figure, pyplot never; all names are there."""
+    python("-c", LIGHT)
     assert all(hasattr(cifarnet, name) for name in dir(cifarnet))
     with pytest.raises(AttributeError, match="has no attribute 'loda'"):
         cifarnet.loda  # noqa: B018
@@ -43,15 +61,15 @@ def test_importing_cifarnet_is_light():
 
 def test_search_is_the_function_also_where_its_room_was_imported_first():
     code = "import cifarnet.search.study, cifarnet; assert cifarnet.search.__module__ == 'cifarnet.api.calls'"
-    subprocess.run([sys.executable, "-c", code], check=True)
+    python("-c", code)
 
 
-def test_reprs_are_short(run, tmp_path):
+def test_reprs_are_short(trained, run):
     """Of all that a cell may end with: nothing of the arrays."""
-    training = cifarnet.start(CONFIG, runs_dir=tmp_path, label="short", formats=["svg"])
-    *_, record = training
+    training, record = trained
     assert repr(config.load("figure-4")).startswith("Settings(label='figure-4', training=Training(lam=0.01, schedule=")
-    assert repr(training) == f"Training({training.run.path}: 20 of 20 updates)"
+    assert repr(training) == f"Training({run.path}: 20 of 20 updates)"
+    assert repr(cifarnet.load(run.path)) == f"Run('{run.path}', completed)"
     assert repr(training.state) == "State(step 20, 3072-50-10, float32)"
     assert repr(training.dataset) == "Dataset(synthetic: 1,000 training and 1,000 validation images of 3,072 inputs)"
     assert repr(run.model) == "Model(3072-50-10, 154,160 parameters)"
@@ -66,28 +84,12 @@ def test_a_run_is_html_with_its_curves(run, tmp_path):
     assert 'src="data:image/png;base64,' in page
     assert "training.schedule.n_s</td><td>10<" in page
     assert f"{100 * run.results['test_accuracy']:.2f} % of the test images" in page
-    young = cifarnet.start(CONFIG, runs_dir=tmp_path, label="young").run
+    young = cifarnet.start(SHORT, runs_dir=tmp_path, label="young").run
     assert "<img" not in young._repr_html_()
     young.write("config.yaml", "nothing: [<b>")
     damaged = cifarnet.load(young.path)
     assert damaged.differing == {}
     assert "<table></table>" in damaged._repr_html_()
-
-
-def test_a_search_goes_from_coarse_to_fine(tmp_path):
-    """Over lambda, and over what search.over names; trials are ranked, the figure is drawn, a wrong origin refused."""
-    small = {"trials": 2, "n_s": 5, "cycles": 1}
-    search = {"coarse": small, "fine": small, "final": {"train": [1], "n_s": 5}}
-    coarse = cifarnet.search(CONFIG | {"search": search}, runs_dir=tmp_path, jobs=1)
-    fine = cifarnet.search(stage="fine", earlier=coarse, runs_dir=tmp_path, jobs=1, progress=False)
-    assert fine.trials[0]["validation_accuracy"] == fine.results["validation_accuracy"]
-    assert len(coarse.trials) == 2
-    assert coarse.draw().axes and coarse.figures == ["search"]
-    over = CONFIG | {"search": search | {"over": {"network.hidden": {"values": [3, 5]}}}}
-    wide = cifarnet.search(over, runs_dir=tmp_path, jobs=1)
-    assert sorted(trial["hidden"] for trial in wide.trials) == [3, 5]
-    with pytest.raises(RunError, match="no search"):
-        cifarnet.search(stage="fine", earlier=cifarnet.gradcheck(CONFIG, dims=3, samples=2, runs_dir=tmp_path))
 
 
 def test_a_search_that_was_left_is_resumed(tmp_path, monkeypatch):
@@ -100,7 +102,7 @@ def test_a_search_that_was_left_is_resumed(tmp_path, monkeypatch):
     monkeypatch.setattr(calls, "_bar", lambda *_: Left(disable=True))
     over = {"over": {"network.hidden": {"values": [3, 5, 7]}}, "coarse": {"n_s": 5, "cycles": 1}}
     with pytest.raises(KeyboardInterrupt):
-        cifarnet.search(CONFIG | {"search": over}, runs_dir=tmp_path, jobs=1)
+        cifarnet.search(SMALL | {"search": over}, runs_dir=tmp_path, jobs=1)
     monkeypatch.undo()
     left = cifarnet.load("latest", tmp_path)
     rows = left.read_rows("trials.csv")
@@ -111,52 +113,59 @@ def test_a_search_that_was_left_is_resumed(tmp_path, monkeypatch):
     assert resumed.path == left.path and resumed.status == "completed"
     assert resumed.read_rows("trials.csv")[: len(rows)] == rows and len(resumed.trials) == 3
     with pytest.raises(ValueError, match="as it is"):
-        cifarnet.search(CONFIG, resume=left)
+        cifarnet.search(SMALL, resume=left)
 
 
 def test_a_gradient_check_and_a_range_test_are_runs(tmp_path):
     """Errors and etas are in their results; wrong methods and ranges are refused before anything is written."""
-    check = cifarnet.gradcheck(CONFIG, dims=3, samples=2, lambdas=[0.1], methods=["centered"], runs_dir=tmp_path)
+    check = cifarnet.gradcheck(SMALL, dims=3, samples=2, lambdas=[0.1], methods=["centered"], runs_dir=tmp_path)
     assert check.results["passed"] and {row["method"] for row in check.results["parameters"]} == {"centred"}
-    found = cifarnet.find_eta(CONFIG, hidden=[[5], []], high=0.2, runs_dir=tmp_path)
+    found = cifarnet.find_eta(SMALL, hidden=[[5], []], high=0.2, runs_dir=tmp_path)
     assert sorted(found.results["found"]) == ["hidden-5-lambda-0", "hidden-none-lambda-0"]
     assert found.draw().axes
     before = list(tmp_path.iterdir())
     with pytest.raises(ValueError, match="no method backward; there are forward, centred, complex-step"):
-        cifarnet.gradcheck(CONFIG, methods=["backward"], runs_dir=tmp_path)
+        cifarnet.gradcheck(SHORT, methods=["backward"], runs_dir=tmp_path)
     with pytest.raises(ValueError, match=r"low 1 must be above 0 and below high 0\.5"):
-        cifarnet.find_eta(CONFIG, low=1, runs_dir=tmp_path)
+        cifarnet.find_eta(SHORT, low=1, runs_dir=tmp_path)
     assert list(tmp_path.iterdir()) == before
 
 
-def test_a_loaded_run_has_its_records_settings_and_results(run):
-    """The settings are those that were given, flags over all; a run says in short what it is."""
-    again = cifarnet.load(run.path)
-    assert again.status == "completed"
-    assert (again.settings.label, again.settings.seed, again.settings.data.limit) == ("tiny", 3, 1000)
-    assert again.records["step"].tolist() == list(range(0, 21, 2))
-    assert again.results["updates"] == 20
-    assert repr(again) == f"Run('{run.path}', completed)"
-    with pytest.raises(RunError, match=r"no run in .* begins like this"):
-        cifarnet.load("nothing", run.path.parent)
-
-
-def test_a_training_left_early_goes_on(run, tmp_path):
-    """`Run.resume` ends with the same bytes; the page of the run then says completed."""
-    for record in (training := cifarnet.start(CONFIG, runs_dir=tmp_path, label="tiny", seed=3)):
+def test_a_training_left_early_goes_on(tmp_path):
+    """By `Run.resume`; the page of the run then says completed."""
+    for record in (training := cifarnet.start(SMALL, runs_dir=tmp_path)):
         if record.step == 7:
             assert training.run.status == "running"
             break
     assert training.run.status == "interrupted"
     assert [record.step for record in training.run.resume()] == list(range(8, 21))
-    for name in ("model.npz", "metrics.csv"):
-        assert (training.run.path / name).read_bytes() == (run.path / name).read_bytes()
     assert "completed" in (training.run.path / "run.html").read_text()
+
+
+def test_iterating_again_goes_on_in_an_iterator_that_is_open(tmp_path):
+    training = cifarnet.start(SMALL, runs_dir=tmp_path)
+    records = iter(training)
+    assert [next(records).step for _ in range(3)] == [0, 1, 2]
+    assert [record.step for record in training] == list(range(3, 21))
+    assert cifarnet.load(training.run.path).records["step"][-1] == 20
+
+
+def test_wrong_arguments_are_refused_before_a_run_is_made(tmp_path):
+    with pytest.raises(ValueError, match="no format jpg; there are png, svg and pdf"):
+        cifarnet.start(SMALL, runs_dir=tmp_path, formats="jpg")
+    with pytest.raises(ValueError, match="no stage x; there are coarse and fine"):
+        cifarnet.search(SMALL, runs_dir=tmp_path, stage="x")
+    with pytest.raises(ValueError, match="epochs 0 at least 1"):
+        cifarnet.find_eta(SMALL, runs_dir=tmp_path, epochs=0)
+    with pytest.raises(ConfigError, match="-1: there are"):
+        cifarnet.gradcheck(SMALL, runs_dir=tmp_path, samples=-1)
+    assert not list(tmp_path.glob("2*-train-*"))
 
 
 LEFT = f"""
 import cifarnet, sys
-begun, untouched = (cifarnet.start({CONFIG}, runs_dir=sys.argv[1], label=name) for name in ("begun", "untouched"))
+names = "begun", "untouched"
+begun, untouched = (cifarnet.start({SHORT}, runs_dir=sys.argv[1], label=name, threads=4) for name in names)
 records = iter(begun)
 next(records), next(records)
 """
@@ -164,8 +173,7 @@ next(records), next(records)
 
 def test_trainings_that_a_process_leaves_at_its_end_are_interrupted(tmp_path):
     """The one that a notebook holds in the middle, and the one that nobody began; nothing is complained about."""
-    done = subprocess.run([sys.executable, "-c", LEFT, tmp_path], capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert python("-c", LEFT, tmp_path) == ("", "")
     for path in tmp_path.glob("2*"):
         run = cifarnet.load(path)
         assert (run.status, run.info["updates"]) == ("interrupted", int(run.label == "begun"))
@@ -197,23 +205,9 @@ def test_every_figure_is_drawn_on_given_axes(run, name):
         run.draw("curve")
 
 
-def test_a_wrong_setting_in_a_dict_is_named(tmp_path):
-    with pytest.raises(ConfigError, match=r"did you mean training\.lambda"):
-        cifarnet.start({"training": {"lamda": 1}}, runs_dir=tmp_path)
-
-
 def test_every_error_has_its_exit_code():
     codes = {name: kind.exit_code for name, kind in vars(errors).items() if isinstance(kind, type)}
     assert codes == {
         "CifarnetError": 1, "ConfigError": 2, "DataError": 1, "RunError": 1, "GradientCheckFailed": 3, "Diverged": 4,
         "CodeError": 1,
     }  # fmt: skip
-
-
-def test_a_version_names_the_commit():
-    """Of a clone; a package that is built keeps it."""
-    assert version.full().startswith(cifarnet.__version__)
-    if commit := version.commit():
-        assert re.fullmatch(r"[0-9a-f]{9}(\.dirty)?", commit)
-        assert version.full() == f"{cifarnet.__version__}+g{commit}"
-        assert commit[:9] in version.describe()

@@ -2,7 +2,6 @@
 
 import json
 import math
-import pickle
 import re
 from pathlib import Path
 
@@ -62,19 +61,16 @@ def message(source, *overrides, **flags):
         *[("1e-5", 1e-5), ("1E-5", 1e-5), ("1.e-5", 1e-5), ("1.0e-05", 1e-5), ("1e3", 1e3), (".1", 0.1), ("-.5", -0.5)],
         *[("+.5e+1", 5.0), ("1.", 1.0), ("1_000", 1000), ("1_000.5", 1000.5), ("+1", 1), ("-0", 0), ("010", 10)],
         *[("0x1F", 31), ("0o17", 15), (".inf", math.inf), ("-.INF", -math.inf), ("true", True), ("False", False)],
-        *[("null", None), ("~", None), ("", None), ("'1'", "1"), ('"true"', "true"), ("a b", "a b")],
+        *[(".nan", math.nan), ("null", None), ("~", None), ("", None), ("'1'", "1"), ('"true"', "true")],
+        ("a b", "a b"),
         *((text, text) for text in ["yes", "no", "on", "off", "y", "1__0", "_1", "1_", "1e", "e5", ".", "0b1", "1:30"]),
         *((text, text) for text in ["2001-01-01", "inf", "nan", "NaN", "0xG", "1,000", "tRUE"]),
     ],
 )
 def test_words_mean_what_yaml_1_2_says(text, value):
     found = parse_yaml(f"a: {text}").value["a"]
-    assert found == value
+    assert found == value or (found != found and value != value)
     assert type(found) is type(value)
-
-
-def test_nan_is_a_number():
-    assert math.isnan(parse_yaml(".nan").value)
 
 
 def test_a_document_knows_the_line_of_every_key(write):
@@ -119,7 +115,7 @@ def test_a_flag_wins_over_set_that_over_the_environment_that_over_the_file(write
     assert load(path).seed == 2
     assert load(path).training.schedule == Cyclic(n_s="2 epochs")
     assert load(path, ["seed=3"]).seed == 3
-    assert load(path, ["seed=3", "seed=4"]).seed == 4
+    assert load(path, ["seed=3", "seed=4"]).seed == load(path, "seed=4").seed == 4
     assert load(path, ["seed=3"], seed=5, label=None).seed == 5
     assert load(path, seed=0).seed == 0
     assert config.load_saved(path).seed == 1  # what a run folder says has run, nothing changes
@@ -213,10 +209,6 @@ def test_override_changes_settings_by_the_same_rules():
 # --- keys of older versions ---
 
 
-def test_an_override_may_stand_alone():
-    assert load("quick", "training.lambda=0.5") == load("quick", ["training.lambda=0.5"])
-
-
 def test_jitter_is_read_as_augmentation(write):
     text = "training:\n  jitter: {flip: true}\nsearch: {over: {training.jitter.shift: {values: [1, 2]}}}\n"
     found = resolve(write(text), ["training.jitter.shift=2", "training.augmentation.noise=.1"])
@@ -308,7 +300,7 @@ seeds = st.integers(0, 2**63 - 1)
 trees = mapping({"label": labels, "seed": seeds, "data": batches, "network": networks, "training": trainings})
 
 
-@settings(max_examples=30)
+@settings(max_examples=15)
 @given(trees)
 def test_what_is_dumped_loads_equal_to_the_last_bit(tmp_path_factory, tree):
     found = load(tree)
@@ -316,14 +308,6 @@ def test_what_is_dumped_loads_equal_to_the_last_bit(tmp_path_factory, tree):
     path.write_text(dump(found), encoding="utf-8")
     assert load(path) == found
     assert yaml.safe_load(dump(found)) == plain(found)
-
-
-def test_settings_are_frozen_and_travel_to_other_processes():
-    found = load("record")
-    with pytest.raises(ValidationError, match="frozen"):
-        found.seed = 1
-    assert pickle.loads(pickle.dumps(found)) == found
-    assert len({load("figure-3"), load("figure-3"), load("figure-4")}) == 2
 
 
 def test_the_schema_and_the_reference_in_configs_are_up_to_date():
@@ -369,7 +353,8 @@ def test_all_mistakes_are_reported_at_once_in_the_order_of_the_layers(write):
         "some.yaml:4: network.init.std: is required",
         "some.yaml:6: training.lamda = 0.01: unknown key; did you mean training.lambda?",
         "some.yaml:7: training.batch_size = 1.5: must be a whole number",
-        "some.yaml:9: training.schedule.n_s = 0: must be a whole number of steps, at least 1, or text such as 2 epochs",
+        "some.yaml:9: training.schedule.n_s = 0: must be a whole number of steps, "
+        "from 1 to 1e9, or text such as 2 epochs",
         "some.yaml:11: evaluation = 4: must be a mapping of keys to values",
         "some.yaml:13: label: given twice, on lines 12 and 13; remove one",
         '--set: "seed" is not KEY=VALUE, such as training.lambda=0.001',
@@ -395,7 +380,7 @@ def test_contradictions_are_reported_once_every_value_is_right(write):
 
 
 @pytest.mark.parametrize(
-    ("word", "expected"),
+    ("words", "expected"),
     [
         ("training.lambda=-1", "training.lambda = -1: must be at least 0"),
         ("training.lambda=.nan", "training.lambda = NaN: must be a finite number"),
@@ -411,7 +396,7 @@ def test_contradictions_are_reported_once_every_value_is_right(write):
         ("training.schedule.kind=cycle", "cyclic, linear, cosine, constant, step or exponential; did you mean cyclic?"),
         ("training.schedule.kind=[1]", "schedule.kind = [1]: must be cyclic, linear, cosine, constant, step or"),
         ("training.schedule=x", 'schedule.kind = "x": must be cyclic, linear, cosine, constant, step or'),
-        ("training.schedule.n_s=0 epochs", 'n_s = "0 epochs": must be a whole number of steps, at least 1, or text'),
+        ("training.schedule.n_s=0 epochs", 'n_s = "0 epochs": must be a whole number of steps, from 1 to 1e9, or text'),
         ("network.init.std=[.1]", "network.init.std = [0.1]: must be 2, one for each layer"),
         ("search.over.training.lambda={}", "search.over.training.lambda = {}: must have one of log10, linear and"),
         ("search.over.training.lambda.log10=[2, 1]", "must have the lower end of its interval first"),
@@ -431,13 +416,17 @@ def test_contradictions_are_reported_once_every_value_is_right(write):
         ("search.coarse.l_min=1", "search.coarse.l_min = 1.0: must be at most l_max, which is -1"),
         *((f"label={x}", "must be text of 1 to 64 letters") for x in ["a/b", "../../etc", '"a\\n"', "5", "Fö ö"]),
         (f"label={'a' * 300}", f'label = "{"a" * 56}...: must be text of 1 to 64 letters'),
+        ("deviations={l2_halved: true, l2_missing: true}", "l2_missing = true: must be false where"),
+        ("deviations.one_statistic=true; data.normalize=scale", "must be false, as the inputs are not normalised"),
+        ("deviations.same_order=true; training.shuffle=false", "must be false, as the images are not shuffled"),
+        ("deviations.cycles_as_epochs=true; training.schedule.kind=cosine", "the schedule has no cycles"),
         ("=1", '"=1" is not KEY=VALUE, such as training.lambda=0.001'),
         ("seed=[1", "seed: cannot be read as YAML: expected ',' or ']'"),
         ("seed=!!python/name:os.system", "the tag !!python/name:os.system is not allowed; write a plain value"),
     ],
 )
-def test_each_kind_of_mistake_has_its_own_words(word, expected):
-    text = message(None, word)
+def test_each_kind_of_mistake_has_its_own_words(words, expected):
+    text = message(None, *words.split("; "))
     assert text.startswith("--set: ")
     assert expected in text
     assert "\n" not in text
@@ -500,7 +489,7 @@ def test_a_mistake_in_any_key_is_named_by_file_line_and_key(write, mistake):
 yamlish = st.text(alphabet="abe:{}[],-!&*'\"\\%#?|> \n\t019._~", max_size=40)
 
 
-@settings(max_examples=150)
+@settings(max_examples=75)
 @given(st.one_of(st.binary(max_size=60), yamlish.map(str.encode)))
 def test_any_bytes_are_settings_or_a_config_error(tmp_path_factory, content):
     path = tmp_path_factory.getbasetemp() / "any.yaml"

@@ -725,6 +725,12 @@ def test_pictures_of_every_kind_are_read(tmp_path, name):
     assert np.abs(read_image(path).astype(int) - 153).max() <= 2
 
 
+def test_floating_point_pixels_have_no_scale(tmp_path):
+    Image.new("F", (50, 50), 153).save(tmp_path / "f.tiff")
+    with pytest.raises(DataError, match=r"f\.tiff: cannot be read as a picture: .*; save it with 8"):
+        read_image(tmp_path / "f.tiff")
+
+
 def test_what_is_transparent_is_white(tmp_path):
     Image.new("RGBA", (9, 9), (255, 0, 0, 0)).save(tmp_path / "clear.png")
     assert (read_image(tmp_path / "clear.png") == 255).all()

@@ -2,36 +2,24 @@
 
 import asyncio
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import click
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import cifarnet
 from cifarnet import config, data
-from cifarnet.cli import cli
 from cifarnet.errors import CifarnetError, Diverged
 from cifarnet.experiments.train import restore
 from cifarnet.runs import catalog
 from cifarnet.training import State, train
+from tests.common import commands, contents, python
 
 QUICK = ["data={limit: 500, validation: 1000, dims: 100}", "network.hidden=[20]"]
 QUICK += ["training.schedule={n_s: 10, cycles: 2}"]
 SET = [word for change in QUICK for word in ("--set", change)]
-
-
-def command(*words, cwd, **environment):
-    """What a command in a process of its own, which must succeed, prints on standard error."""
-    known = {"PYTHONPATH": str(Path(__file__).parent.parent), "XDG_CACHE_HOME": str(cwd)} | environment
-    done = subprocess.run([sys.executable, *words], env=os.environ | known, cwd=cwd, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stderr
 
 
 def quick(folder):
@@ -61,6 +49,9 @@ def refused(read):
 
 @given(st.text(max_size=400))
 @example("\ud800\0" * 300)
+@example("x" * 300)
+@example("a\nb\x1b[2J")
+@example("..")
 def test_any_text_is_the_name_of_a_run_or_refused(run, name):
     assert refused(lambda: cifarnet.load(name, run.path.parent)) or run.path.name.startswith(name) or "/" in name
 
@@ -75,7 +66,6 @@ DAMAGES = [  # of a file's bytes, at two places
 ]
 
 
-@settings(max_examples=100)
 @given(st.sampled_from(FILES), st.floats(0, 1), st.floats(0, 1), st.sampled_from(DAMAGES))
 def test_a_damaged_file_is_read_or_refused(run, images, name, start, end, damage):
     """Whatever is done to a file of a run, who reads it gets what is there or one clear error."""
@@ -93,22 +83,16 @@ def test_a_damaged_file_is_read_or_refused(run, images, name, start, end, damage
         path.write_bytes(good)
 
 
-def contents(run):
-    """The bytes of all files that do not tell when and where it ran."""
-    own = ("run.json", "environment.json", "log.txt", "run.html")
-    files = [path for path in run.path.rglob("*.*") if path.is_file() and path.name not in own]
-    return {path.relative_to(run.path): path.read_bytes() for path in files}
-
-
 def test_the_environment_changes_no_byte(run, tmp_path):
     """Another folder, locale, time zone and encoding; homes, backends, threads and styles of no use."""
     nonsense = dict.fromkeys(("HOME", "CIFARNET_DATA_DIR"), "/nowhere") | {"MPLCONFIGDIR": "/proc/nowhere"}
     nonsense |= dict.fromkeys(("MPLBACKEND", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "nonsense")
     nonsense |= {"LC_ALL": "de_DE.UTF-8", "TZ": "Pacific/Kiritimati", "PYTHONIOENCODING": "cp1252"}
     (tmp_path / "matplotlibrc").write_text("text.usetex: True\nfont.size: 30\nsavefig.dpi: 20\n")
+    nonsense |= {"MATPLOTLIBRC": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)}
     words = ("-m", "cifarnet", "train", "quick", *SET, "--threads", "2", "--format", "svg", "--quiet")
-    command(*words, cwd=tmp_path, MATPLOTLIBRC=str(tmp_path), **nonsense)
-    assert contents(cifarnet.load("latest", tmp_path / "runs")) == contents(run)
+    python(*words, cwd=tmp_path, **nonsense)
+    assert contents(cifarnet.load("latest", tmp_path / "runs").path) == contents(run.path)
 
 
 @pytest.mark.slow
@@ -128,15 +112,15 @@ for record in records:
 first, second = cifarnet.load(training.run.path), cifarnet.load("latest")
 print(first.status, first.path == second.path, first.model.theta.tobytes() == second.model.theta.tobytes())
 """
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert (done.stdout.split(), done.stderr) == (["40", "running", "completed", "False", "True"], "")
+    out, err = python("-c", code, cwd=tmp_path)
+    assert (out.split(), err) == (["40", "running", "completed", "False", "True"], "")
 
 
 def test_trainings_in_asyncio_have_the_bytes_of_one_alone(run, tmp_path):
     async def together():
         return await asyncio.gather(*(asyncio.to_thread(quick, tmp_path) for _ in range(3)))
 
-    assert [contents(other) for other in asyncio.run(together())] == [contents(run)] * 3
+    assert [contents(other.path) for other in asyncio.run(together())] == [contents(run.path)] * 3
 
 
 STAGES = ["--set", "search.coarse={trials: 2, n_s: 1, cycles: 1}", "--set", "search.final={validation: 1000, n_s: 1}"]
@@ -167,18 +151,13 @@ for words in json.loads(sys.argv.pop()):
 """
 
 
-def names(group):
-    for name in group.list_commands(click.Context(group)):
-        found = group.get_command(click.Context(group), name)
-        yield from (f"{name} {inner}" for inner in names(found)) if isinstance(found, click.Group) else [name]
-
-
 @pytest.mark.slow
 def test_no_command_but_download_opens_a_socket(tmp_path):
     """One after the other in a process whose every socket call ends it."""
-    assert {*names(cli)} == {*CALLS, "data download"}
+    every = {name.partition(" ")[2] for name, command in commands() if not isinstance(command, click.Group)}
+    assert every == {*CALLS, "data download"}
     calls = json.dumps([[*name.split(), *words] for name, words in CALLS.items()])
-    err = command("-c", HOOK, calls, cwd=tmp_path, CIFARNET_DATA_DIR="")
+    _, err = python("-c", HOOK, calls, cwd=tmp_path, CIFARNET_DATA_DIR="", XDG_CACHE_HOME=str(tmp_path))
     codes = [line.split()[1] for line in err.splitlines() if line.startswith("ended ")]
     failing = ("predict", "diagnose", "data info", "data verify")  # there is no picture, no such run and no CIFAR-10
     assert dict(zip(CALLS, codes, strict=True)) == {name: str(int(name in failing)) for name in CALLS}, err

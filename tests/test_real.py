@@ -21,7 +21,7 @@ def trained(settings, dataset):
 
 
 @pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("lam", [0, 0.1])
+@pytest.mark.parametrize("lam", [pytest.param(0, marks=pytest.mark.slow), 0.1])
 def test_gradients_agree_on_20_images_of_20_inputs(real_data_dir, lam, seed):
     """W1, b1, W2 and b2, each method within its error, but for the few values at a kink."""
     settings = config.load(overrides=["data.dims=20", f"training.lambda={lam}"])
@@ -52,6 +52,7 @@ def test_the_assignments_networks_reach_what_is_known_of_them(real_data_dir, nam
     assert low < fmean(scored.accuracy for scored in scores) < high
 
 
+@pytest.mark.slow
 def test_100_images_are_learnt_by_heart(real_data_dir):
     """The sanity check: 200 epochs on 100 images, lambda 0, end at a loss below .02 with all of them right."""
     settings = config.load("overfit", ["evaluation.per_cycle=1"])

@@ -6,10 +6,9 @@ import math
 import re
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter, deque
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from statistics import stdev
@@ -32,8 +31,22 @@ from cifarnet.studies import read_studies, read_study
 from cifarnet.studies.figures import Curve, read_templates
 from cifarnet.studies.printed import Reported, quantity, resolution
 from cifarnet.verdicts import claims, compare, curves
+from tests.common import started
 
 SHIPPED = {path.stem: path for path in sorted((config.folder() / "reports").glob("*.yaml"))}
+
+
+@cache
+def every():
+    """All studies of a folder; reading them takes two seconds."""
+    return read_studies()
+
+
+@cache
+def shipped(name):
+    return next((study for study in every() if study.id == name), None) or read_study(SHIPPED[name])
+
+
 STUDY = """
 title: A seventh report
 author: N. N.
@@ -196,14 +209,14 @@ def test_only_and_studies_name_what_there_is(study):
 def test_a_separate_study_is_read_by_its_name_alone(tmp_path):
     """The course's results come first in a folder; ``apart`` is what ``separate`` was called once."""
     assert [study.id for study in read_studies(Path("bonus"))] == ["bonus"]
-    found = [study.id for study in read_studies()]
+    found = [study.id for study in every()]
     assert (found[0], "bonus" in found) == ("assignment", False)
     (tmp_path / "old.yaml").write_text(STUDY + "apart: true\n")
     assert read_study(tmp_path / "old.yaml").separate
 
 
 def test_rows_of_the_bonus_study_differ_in_one_change_and_end_at_the_record():
-    rows = [config.flatten(row.settings.model_dump()) for row in read_study(SHIPPED["bonus"]).exhibits[0].rows]
+    rows = [config.flatten(row.settings.model_dump()) for row in shipped("bonus").exhibits[0].rows]
     for above, row in pairwise(rows):
         assert 1 <= len(row.items() - above.items()) <= 3  # of a schedule or an optimizer up to three keys
     record = config.flatten(config.load("record").model_dump())
@@ -236,7 +249,7 @@ def means(text, value):
 @pytest.mark.parametrize("name", SHIPPED)
 def test_trainings_have_the_settings_that_the_report_prints(name):
     checked = 0
-    for exhibit in read_study(SHIPPED[name]).exhibits:
+    for exhibit in shipped(name).exhibits:
         for row in exhibit.rows:
             known = printed_settings(exhibit, row)
             shared = {} if row.id.startswith("sample-") or row.alternative else exhibit.stated
@@ -261,7 +274,7 @@ EXHIBITS = {  # those whose settings are as in commit 467e260, and a digest of t
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_keys_are_those_of_earlier_records(name):
-    study, (digest, exhibits) = read_study(SHIPPED[name]), EXHIBITS[name]
+    study, (digest, exhibits) = shipped(name), EXHIBITS[name]
     kept = tuple(e.model_copy(update={"rows": tuple(r for r in e.rows if not r.alternative)})
                  for e in study.exhibits if e.id in exhibits.split())  # fmt: skip
     passes = jobs.passes([study.model_copy(update={"exhibits": kept})], reports.Scope(2), lambda images: "f")
@@ -278,13 +291,13 @@ def test_the_key_is_of_what_a_result_depends_on(study):
 
 def test_shipped_studies_share_their_trainings():
     """Figure 3 is trained once for all reports; tasks come in the order of their data, pass by pass."""
-    (tasks,) = jobs.passes(read_studies(), reports.Scope(1), lambda images: "f")
+    (tasks,) = jobs.passes(every(), reports.Scope(1), lambda images: "f")
     users = next(task.users for task in tasks if "chou-2019/figure-3/one-cycle" in task.users)
     assert {f"{name}/figure-3/one-cycle" for name in ("garcia-sanz-2020", "yadava")} < set(users)
     assert len({task.key for task in tasks}) == len(tasks)
     sizes = [task.settings.data.n_train for task in tasks]
     assert sizes == sorted(sizes)
-    first, second = jobs.passes(read_studies(), reports.Scope(2), lambda images: "f")
+    first, second = jobs.passes(every(), reports.Scope(2), lambda images: "f")
     assert {task.key for task in tasks} < {task.key for task in first}  # other readings are left out of a single pass
     assert not {task.key for task in first} & {task.key for task in second}
 
@@ -349,13 +362,12 @@ def test_passes_of_an_old_plan_are_kept(trained):
 @pytest.mark.slow
 def test_a_kill_and_another_call_give_the_same_numbers(trained, tmp_path):
     """SIGKILL in the middle: what was finished is kept, what was not is trained again."""
-    command = [sys.executable, "-c", REPRODUCE, str(trained / "seventh.yaml"), str(tmp_path / "again")]
-    process = subprocess.Popen(command)
+    process = started("-c", REPRODUCE, trained / "seventh.yaml", tmp_path / "again")
     deadline = time.monotonic() + 120
     while not list((tmp_path / "again").glob("trainings/*/metrics.csv")) and time.monotonic() < deadline:
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.communicate()
     kept = len(jobs.recorded(tmp_path / "again"))
     reproduce(tmp_path / "again")
     assert (tmp_path / "again" / "numbers.csv").read_bytes() == (trained / "numbers.csv").read_bytes()
@@ -437,15 +449,10 @@ def test_the_deviation_is_pooled_over_an_exhibit_where_levene_allows(study):
 def test_levene_decides_at_five_per_cent():
     """Deviations that differ by chance with probability .06 are pooled, with .04 not."""
     base = [-3.0, -1, 0, 1, 3, -2, 2, 0.5, -0.5]
-
-    def p(factor):
-        return stats.levene(base, [factor * v for v in base]).pvalue
-
-    close = next(f / 100 for f in range(100, 500) if p(f / 100) < 0.06)
-    far = next(f / 100 for f in range(100, 500) if p(f / 100) < 0.04)
-    assert p(close) > 0.05 and p(far) < 0.05
-    assert statistics.spread([base, [close * v for v in base]]).pooled
-    assert not statistics.spread([base, [far * v for v in base]]).pooled
+    for factor, p in (2.29, 0.06), (2.57, 0.04):
+        other = [factor * value for value in base]
+        assert stats.levene(base, other).pvalue == pytest.approx(p, abs=0.002)
+        assert statistics.spread([base, other]).pooled == (p > 0.05)
 
 
 def held_out(study, n, seed=None, known="unknown"):
@@ -724,7 +731,7 @@ def test_what_is_wrong_in_a_table_of_points_is_said_with_its_line(tmp_path, old,
 
 
 def test_all_points_of_the_figures_are_in():
-    found = [c for name in ("assignment", "chou-2019") for c in read_study(SHIPPED[name])._curves]
+    found = [c for name in ("assignment", "chou-2019") for c in shipped(name)._curves]
     assert (len(found), sum(len(c.x) for c in found)) == (32, 829)
 
 
@@ -818,14 +825,14 @@ def test_explanations_are_filled_from_what_was_measured(study):
 
 def test_shipped_explanations_hold_no_measured_numbers():
     """What was measured is filled in; numbers that stand there are settings, or are in the report."""
-    for path in SHIPPED.values():
-        for text in read_study(path).texts:
+    for name in SHIPPED:
+        for text in shipped(name).texts:
             assert not re.search(r"\d\d\.\d|\d (points?|%)", re.sub(r"\{.*?\}", "", text)), text
 
 
 @pytest.mark.parametrize("name", [name for name in SHIPPED if name != "bonus"])
 def test_every_assumption_says_what_it_rests_on(name):
-    assert not [assumption.says for assumption in read_study(SHIPPED[name]).assumptions if not assumption.source]
+    assert not [assumption.says for assumption in shipped(name).assumptions if not assumption.source]
 
 
 def test_a_cause_stands_beside_the_number_that_it_explains(trained):
@@ -1092,7 +1099,7 @@ TIMES = [
 
 
 def entries(name):
-    return list(compare.entries(read_study(SHIPPED[name]), lambda row: []))
+    return list(compare.entries(shipped(name), lambda row: []))
 
 
 @pytest.mark.parametrize("name", PRINTED)
@@ -1113,7 +1120,7 @@ def test_every_result_is_there_as_often_as_it_is_printed(name):
     """By report, place, quantity and number, with multiplicity; tables by their name, without the row."""
     lines = [line.strip().split(": ") for line in RESULTS[name].strip().splitlines()]
     typed = Counter((place, what, text) for place, what, texts in lines for text in texts.split())
-    other = {row.id for exhibit in read_study(SHIPPED[name]).exhibits for row in exhibit.rows if row.alternative}
+    other = {row.id for exhibit in shipped(name).exhibits for row in exhibit.rows if row.alternative}
     found = [e for e in entries(name) if e.row and e.is_result and e.quantity != "seconds" and e.row not in other]
     places = [re.sub(r"^(Table \d|Answer 2.v, second table), row \d+$", r"\1", e.place) for e in found]
     have = zip(places, found, strict=True)

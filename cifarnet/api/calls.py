@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cifarnet import config, runs
-from cifarnet.api.run import Run, load, path_of
+from cifarnet.api.run import Run, formats_of, load, path_of
 from cifarnet.config import Settings
 from cifarnet.experiments import gradients, pool, range_test
 from cifarnet.experiments import train as experiment
@@ -58,10 +58,12 @@ def start(
     ------
     ConfigError, DataError, RunError
         Something is wrong with the config, the images or the folder of runs.
+    ValueError
+        There is no such format.
     """
     settings = _settings(source, overrides, flags)
     where: dict[str, Any] = {"runs_dir": Path(runs_dir), "data_dir": path_of(data_dir), "run_class": Run}
-    return experiment.start(settings, threads=threads, formats=formats, **where)
+    return experiment.start(settings, threads=threads, formats=formats_of(formats), **where)
 
 
 def train(source: Config = None, overrides: Sequence[str] = (), *, progress: bool | None = None, **options: Any) -> Run:
@@ -120,6 +122,8 @@ def search(
     ConfigError, DataError, RunError
         A setting, the images, the cluster, a run folder or the earlier search is wrong. Trials that fail or diverge
         are in ``results``.
+    ValueError
+        There is no such stage or format, or a search that goes on is given settings.
 
     >>> import cifarnet
     >>> small = ["data.limit=1000", "data.validation=[2]", "search.coarse={trials: 2, n_s: 5}"]
@@ -127,15 +131,17 @@ def search(
     >>> len(run.trials), sorted(run.trials[0])[:3]
     (2, ['best_validation_accuracy', 'index', 'lambda'])
     """
+    if stage not in ("coarse", "fine"):
+        raise ValueError(f"no stage {stage}; there are coarse and fine")
     if resume and (source is not None or overrides or earlier or flags):
         raise ValueError("a search is resumed as it is: give neither settings nor an earlier search")
     with pool.executor(scheduler, jobs, threads, path_of(data_dir)) as executor:
         if resume:
             run: runs.Run = load(resume, runs_dir)
-            study = studies.resume(run, executor, retry_failed=retry_failed, formats=formats)
+            study = studies.resume(run, executor, retry_failed=retry_failed, formats=formats_of(formats))
         else:
             study = _design(source, overrides, stage, load(earlier, runs_dir) if earlier else None, flags)
-            run = studies.start(study, executor, Path(runs_dir), formats=formats)
+            run = studies.start(study, executor, Path(runs_dir), formats=formats_of(formats))
         trials = studies.execute(study, run, executor)
         with _bar(study.total, "trial", progress, len(study.rows)) as shown, contextlib.closing(trials):
             for end in trials:
@@ -214,7 +220,7 @@ def find_eta(
     source: Config = None,
     overrides: Sequence[str] = (),
     *,
-    hidden: Sequence[Sequence[int]] = (),
+    hidden: Sequence[Sequence[int] | int] = (),
     lambdas: Sequence[float] = (),
     epochs: int = 4,
     low: float = 1e-5,
@@ -234,7 +240,7 @@ def find_eta(
     source, overrides, threads, formats, flags
         As of `start`.
     hidden, lambdas
-        Hidden layers, such as ``[[50], [200]]``, and lambdas; all combinations are tested. By default the settings'.
+        Hidden layers, such as ``[50, [50, 30]]``, and lambdas; all combinations are tested. By default the settings'.
     epochs, low, high, log
         How long eta rises, from where to where, and whether in equal factors instead of equal steps.
 
@@ -247,12 +253,13 @@ def find_eta(
     >>> sorted(cifarnet.find_eta("quick", ["data.limit=1000"], epochs=4).results["found"])
     ['hidden-50-lambda-0.01']
     """
-    if not 0 < low < high:
-        raise ValueError(f"low {low:g} must be above 0 and below high {high:g}")
+    if not (0 < low < high and epochs >= 1):
+        raise ValueError(f"low {low:g} must be above 0 and below high {high:g}, and epochs {epochs} at least 1")
     settings, ramp = _settings(source, overrides, flags), Ramp(eta_min=low, eta_max=high, epochs=epochs, log=log)
-    layers = [tuple(nodes) for nodes in hidden]
+    layers = [(nodes,) if isinstance(nodes, int) else tuple(nodes) for nodes in hidden]
     where: dict[str, Any] = {"runs_dir": Path(runs_dir), "data_dir": path_of(data_dir)}
-    test = range_test.start(settings, ramp, hidden=layers, lambdas=lambdas, threads=threads, formats=formats, **where)
+    how: dict[str, Any] = {"threads": threads, "formats": formats_of(formats)} | where
+    test = range_test.start(settings, ramp, hidden=layers, lambdas=lambdas, **how)
     total = sum(ramp.updates(settings.steps_per_epoch) for settings in test.tests.values())
     with _bar(total, "update", progress) as shown, contextlib.closing(iter(test)) as updates:
         for name, step, _ in updates:

@@ -86,10 +86,12 @@ class Run(runs.Run):
         ------
         DataError, RunError
             If a living process has it, it cannot be read, it is no training, or it would become another one.
+        ValueError
+            If there is no such format.
         """
         if self.kind == "search":
             raise RunError(f"{self.path}: a search goes on with cifarnet.search(resume={self.name!r})")
-        return experiment.resume(self, data_dir=path_of(data_dir), threads=threads, formats=formats)
+        return experiment.resume(self, data_dir=path_of(data_dir), threads=threads, formats=formats_of(formats))
 
     def draw(self, name: str | None = None, axes: Any = None) -> Figure:
         """Draw one of `figures`, by default the first, on given axes or as a figure that a notebook shows.
@@ -112,6 +114,14 @@ def load(name: runs.Run | str | Path = "latest", runs_dir: str | Path = "runs") 
         If there is none, or more than one.
     """
     return Run(name.path if isinstance(name, runs.Run) else runs.Run.find(str(name), Path(runs_dir)).path)
+
+
+def formats_of(formats: Sequence[str]) -> tuple[str, ...]:
+    """Return the formats of figures, of which one may be a text by itself."""
+    found = (formats,) if isinstance(formats, str) else tuple(formats)
+    if wrong := [name for name in found if name not in ("png", "svg", "pdf")]:
+        raise ValueError(f"no format {', '.join(wrong)}; there are png, svg and pdf")
+    return found
 
 
 def path_of(folder: str | Path | None) -> Path | None:

@@ -43,7 +43,7 @@ class Evaluate(Drawing):
             raise click.UsageError("--ensemble cycles takes the ends of all cycles: leave out --checkpoint")
         self.say("Evaluating ...")
         need = "checkpoint" if self.checkpoint or self.ensemble else "network"
-        runs = [self.find(name, need) for name in self.names or ("latest",)]
+        runs = [*{(run := self.find(name, need)).path.resolve(): run for name in self.names or ("latest",)}.values()]
         how: dict[str, Any] = {"checkpoint": self.checkpoint, "cycles": self.ensemble == "cycles", "flips": self.flips}
         how |= {"shifts": self.shifts, "formats": self.formats}
         found = evaluate(runs, self.split, self.data_dir, self.threads or training.cores(), **how)

@@ -41,7 +41,7 @@ class Selecting(WithRuns):
         everything = catalog.list_runs(self.runs_dir)
         found = catalog.select(everything, self.conditions)
         if not found:
-            why = catalog.unmet(everything, self.conditions) if everything else f"no runs in {self.runs_dir}"
+            why = f"no run meets {' and '.join(self.conditions)}" if everything else f"no runs in {self.runs_dir}"
             click.echo(why, err=True)
         return found
 
@@ -65,9 +65,7 @@ class List(Selecting):
     latex: bool = flag("--latex", help="Print a table in LaTeX.")
 
     def run(self) -> None:
-        found = self.select()
-        if self.sort:
-            found = catalog.arrange(found, self.sort)
+        found = catalog.arrange(self.select(), self.sort) if self.sort else self.select()
         groups = catalog.fold(found, catalog.full_key(self.by, found, "--by")) if self.by else [[run] for run in found]
         columns = catalog.columns(found, "csv")
         rows = [catalog.folded(group, columns) for group in groups]

@@ -82,7 +82,9 @@ def in_colour(image: Image.Image) -> Image.Image:
     """Return the image in red, green and blue, 8 bits each, on white."""
     from PIL import Image
 
-    if image.mode.startswith(("I", "F")):  # 16 bits of grey
+    if image.mode == "F":
+        raise ValueError("it is not known which of its numbers is white; save it with 8 or 16 bits a colour")
+    if image.mode.startswith("I"):  # 16 bits of grey
         image = Image.fromarray((np.asarray(image, np.float64) / 257).clip(0, 255).astype(np.uint8))
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         over = image.convert("RGBA")

@@ -73,7 +73,7 @@ def problem(
     Dropout has the masks of the first update; augmentation is left out. ConfigError if there are too few images.
     """
     n = len(split.y)
-    if samples > n:
+    if not 1 <= samples <= n:
         raise ConfigError(f"--samples {samples}: there are {n} training images")
     chosen = np.arange(samples)
     if random_samples:

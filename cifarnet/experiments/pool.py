@@ -256,6 +256,7 @@ def train_group(group: Group, dataset: Dataset, threads: int, stop: threading.Ev
         more: dict[str, Any] = {}
         if scored != "validation" and end.status == "completed":
             last = end.records[-1]
-            more = final(settings, dataset, state, last.train, last.validation, threads)[0]._asdict()
+            results, network, confusion, _ = final(settings, dataset, state, last.train, last.validation, threads)
+            more = {"results": results, "model": network, "confusion": confusion}
         found[i] = replace(end, updates=state.step, **more)
     return found

@@ -11,8 +11,9 @@ import weakref
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from inspect import GEN_CLOSED, getgeneratorstate
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -153,7 +154,10 @@ class Training:
         return f"Training({self.run.path}: {self.state.step:,} of {self.settings.updates:,} updates)"
 
     def __iter__(self) -> Generator[Record, None, None]:
-        """Train; raise Diverged when a cost is not finite, RunError when the folder cannot be written."""
+        """Train, or go on in an open iterator; raise Diverged when a cost is not finite, RunError without a folder."""
+        known = [records for iterator in self._records if (records := iterator())]
+        if going := [records for records in known if getgeneratorstate(records) != GEN_CLOSED]:
+            return going[0]
         records, self._thread = self._train(), threading.current_thread()
         self._records.append(weakref.ref(records))
         return records
@@ -229,11 +233,11 @@ class Training:
         def last(split: str) -> Scores:
             return Scores(*(float(columns[f"{split}_{name}"][-1]) for name in Scores._fields))
 
-        end, P = final(self.settings, dataset, state, last("train"), last("validation"), self.threads)
-        write_confusion(run, "test", end.confusion, dataset.classes)
+        results, _, confusion, P = final(self.settings, dataset, state, last("train"), last("validation"), self.threads)
+        write_confusion(run, "test", confusion, dataset.classes)
         with warned(self.warnings, "the mistakes could not be drawn"):
             plots.save(run, mistakes(dataset, dataset.test, P))
-        run.finish("completed", results=end.results)
+        run.finish("completed", results=results)
 
 
 OPEN: weakref.WeakValueDictionary[Path, Training] = weakref.WeakValueDictionary()  # the trainings of this process
@@ -250,18 +254,13 @@ def abandon(run: Run, state: State, iterators: Sequence[weakref.ref[Generator[Re
             run.finish("interrupted", updates=state.step)
 
 
-class Final(NamedTuple):
-    """What a finished training comes to: what run.json has, the network, and its confusions on the test images."""
-
-    results: dict[str, Any]
-    model: Model
-    confusion: NDArray[np.int64]
-
-
 def final(
     settings: Settings, dataset: Dataset, state: State, train: Scores | None, validation: Scores | None, threads: int
-) -> tuple[Final, Floats]:
-    """Score a finished training, with its last scores, on the test images; also their probabilities (n, K)."""
+) -> tuple[dict[str, Any], Model, NDArray[np.int64], Floats]:
+    """Score a finished training, with its last scores, on the test images.
+
+    Returns what run.json has, the network, and of the test images the confusions and the probabilities (n, K).
+    """
     theta, sizes, l2, loss = state.scored, state.sizes, settings.training.l2, settings.training.loss_function.measured
     practice = settings.deviations.practice
     P, losses = training.outcomes(theta, sizes, dataset.test, loss, threads)
@@ -275,7 +274,7 @@ def final(
         f"{split}_{name}": value for split, s in scores.items() if s for name, value in s._asdict().items()
     }
     confusion = training.confusion(P.argmax(axis=1), dataset.test.y, len(dataset.classes))
-    return Final(practice.results(results), model(dataset, state, theta), confusion), P
+    return practice.results(results), model(dataset, state, theta), confusion, P
 
 
 def mistakes(dataset: Dataset, images: Split, P: NDArray[Any], name: str = "test", most: int = 10) -> dict[str, Any]:

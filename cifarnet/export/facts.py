@@ -153,7 +153,9 @@ def results(runs: Mapping[str, Run]) -> Table:
     for names in groups.values():
         if len(names) > 1:
             columns = [[scores[name][key] for name in names] for key in SCORES.values()]
-            label = f"{runs[names[0]].label}: mean of {len(names)} seeds"
+            label = runs[names[0]].label
+            alone = names == [name for name, run in runs.items() if run.label == label]
+            label = f"{label}: mean of {len(names)} seeds" if alone else f"mean of {', '.join(names)}"
             rows.append([label, *(over_seeds(key, c) for key, c in zip(SCORES.values(), columns, strict=True))])
     return Table("Results", ["", *SCORES], rows)
 

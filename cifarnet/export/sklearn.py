@@ -110,15 +110,16 @@ class CifarnetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         schedule = {name: getattr(self, name) for name in ("n_s", "cycles", "eta_min", "eta_max")}
         values = {"network.hidden": self.hidden, "network.init": init, "training.lambda": self.lam}
         values |= {f"training.schedule.{name}": value for name, value in schedule.items()}
-        values |= {"training.batch_size": self.batch_size, "evaluation.per_cycle": 1}
+        size = as_plain(self.batch_size)  # is checked as a config's, whose images are others
+        values["training.batch_size"] = min(size, n, 100) if isinstance(size, int) else size
+        values["evaluation.per_cycle"] = 1
         seed = int(check_random_state(self.random_state).randint(2**31))
         try:
             plain = {name: as_plain(value) for name, value in values.items()}
             settings = config.override(config.Settings(), plain, "CifarnetClassifier")
         except ConfigError as error:
             raise ValueError(str(error)) from error
-        fitting = settings.training.model_copy(update={"batch_size": min(settings.training.batch_size, n)})
-        return settings.model_copy(update={"training": fitting, "seed": seed})
+        return settings.changed(training={"batch_size": min(size, n)}).model_copy(update={"seed": seed})
 
 
 def as_plain(value: Any) -> Any:

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from cifarnet.setting import Count, Factor, Growth, Rate, Setting, Steps, in_steps, message
 
-N_S = message("must be a whole number of steps, at least 1, or text such as 2 epochs")
+N_S = message("must be a whole number of steps, from 1 to 1e9, or text such as 2 epochs")
 CYCLES: Any = Field(1, description="How many cycles there are.")
 ETA_MIN: Any = Field(1e-5, description="The lowest learning rate.")
 ETA_MAX: Any = Field(1e-1, description="The highest learning rate.")

@@ -133,12 +133,6 @@ def select(runs: Sequence[Run], conditions: Iterable[str]) -> list[Run]:
     return [run for run in runs if all(test(run) for test in tests)]
 
 
-def unmet(runs: Sequence[Run], conditions: Sequence[str]) -> str:
-    """Say which of some conditions that no run meets together no run meets alone."""
-    alone = [condition for condition in conditions if not select(runs, [condition])]
-    return f"no run meets {' or '.join(alone) or ' and '.join(conditions)}"
-
-
 def parse(condition: str, runs: Sequence[Run]) -> Callable[[Run], bool]:
     """Return the test that a condition is: of numbers where a run's value is one, else of text."""
     match = CONDITION.fullmatch(condition.strip())
@@ -147,11 +141,13 @@ def parse(condition: str, runs: Sequence[Run]) -> Callable[[Run], bool]:
     key, compare, text = full_key(match[1], runs, "--filter"), COMPARISONS[match[2]], match[3]
     text += " %" if key.endswith("accuracy") and (number(text) or 0) > 1 else ""
     known = [value for run in runs if (value := run.values.get(key)) is not None]
+    if any(isinstance(value, list) for value in known):  # 50 is [50], and 0 is []
+        text = text.strip("[] ").replace(" ", "") or "0"
     if (wanted := number(text)) is None and text != "null" and known and all(map(is_number, known)):
         raise ConfigError(f"--filter {condition!r}: {key} is a number such as {shown(known[0])}, and {text!r} is none")
 
     def test(run: Run) -> bool:
-        value = run.values.get(key)
+        value = plain(run.values.get(key))
         if value is None or text == "null":
             same = (value is None) == (text == "null")
             return same if compare is eq else compare is ne and not same
@@ -160,6 +156,13 @@ def parse(condition: str, runs: Sequence[Run]) -> Callable[[Run], bool]:
         return bool(compare(shown(value), text))
 
     return test
+
+
+def plain(value: Any) -> Any:
+    """Return a list as conditions have it: layers [50] as 50, [50, 30] as 50,30, none as 0."""
+    if not isinstance(value, list):
+        return value
+    return value[0] if len(value) == 1 else ",".join(map(shown, value)) or 0
 
 
 def number(text: str) -> float | None:
@@ -187,6 +190,7 @@ def full_key(name: str, runs: Sequence[Run], option: str) -> str:
     name = COLUMNS[name].key if name in COLUMNS else name
     known = {key for run in runs for key in run.values} | {column.key for column in COLUMNS.values()}
     ends = [key for key in known if key.endswith(f".{name}")]
+    ends = [key for key in ends if key in FIRST] or ends  # those that lists show under this name
     if not runs or name in known or len(ends) == 1:
         return name if name in known or not ends else ends[0]
     by_end = {key.rpartition(".")[2]: key for key in known} | {key: key for key in known}
