@@ -18,7 +18,7 @@ from cifarnet.statistics.likelihood import Array, quantity
 
 EQUAL = 3.0  # ratio of two likelihoods, up to which they count as equal if each were known exactly
 CLEAR, TINY = 3.0, 1e-3  # deviations of a difference that tell two means from each other; the least deviation
-ALIKE = math.log(100)  # two sets of images give the same digits in one of a hundred trainings
+SAME_DIGITS = math.log(100)  # two sets of images give the same digits in one of a hundred trainings
 FEW = 5  # names in a sentence, and candidates that a next number is looked for
 
 
@@ -63,9 +63,9 @@ def judge(stages: Stages, candidate: Candidate) -> Judged:
     for row in problem.rows:
         at |= zip(problem.numbers_of(row), stages.numbers(candidate, row), strict=True)
     p, n = stages.probability(candidate, problem.rows), min(len(stages.sample(candidate, r, [])) for r in problem.rows)
-    fits, likelihood = stages.fits(candidate), stages.likelihood(candidate) + ALIKE * (candidate.kind == "same digits")
+    likelihood = stages.likelihood(candidate) + SAME_DIGITS * (candidate.kind == "same digits")
     found = [at[number] for number in problem.numbers]
-    return Judged(candidate, fits, likelihood, 0.0, p, n, found, sum(number["compatible"] for number in found))
+    return Judged(candidate, stages.fits(candidate), likelihood, 0.0, p, n, found, sum(f["compatible"] for f in found))
 
 
 def answer(stages: Stages) -> dict[str, Any]:

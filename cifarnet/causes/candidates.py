@@ -22,7 +22,7 @@ STDS = (0.001, 0.01, 0.1, 1.0)  # of initial weights
 SIZES = {0.5: "half", 2: "twice"}  # as many images in a batch
 POWERS = (-2, -1, 1, 2)  # places that the point of a lambda is shifted by; that of eta by one
 PRIORS = {STATED: 0.5, "reading": 0.25, "deviation": 0.3, "misprint": 0.1, "pair": 0.1}  # of each kind as a whole
-PRIORS["same digits"] = 0.3 / len(DEVIATIONS)  # a deviation, and one that numbers which are alike speak for
+PRIORS["same digits"] = 0.3 / len(DEVIATIONS)  # that of one deviation: what the digits say is in the likelihood
 
 
 @dataclass(frozen=True)

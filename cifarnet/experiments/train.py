@@ -154,7 +154,7 @@ class Training:
         return f"Training({self.run.path}: {self.state.step:,} of {self.settings.updates:,} updates)"
 
     def __iter__(self) -> Generator[Record, None, None]:
-        """Train, or go on in an open iterator; raise Diverged when a cost is not finite, RunError without a folder."""
+        """Train, or go on in an iterator that is open; Diverged, or RunError where the folder cannot be written."""
         known = [records for iterator in self._records if (records := iterator())]
         if going := [records for records in known if getgeneratorstate(records) != GEN_CLOSED]:
             return going[0]

@@ -204,7 +204,7 @@ class FirstLayer:
         self.Z: Array = np.empty_like(self.Zs[0])
         self.coming, self.networks = batches, len(thetas)
         self.batches = [next(batches, None), next(batches, None), None]  # batch k in place k modulo 3
-        self.turn = self.pending = 0  # products and updates of a worker that are asked for and not waited for
+        self.turn = self.pending = 0  # pending: products and updates of each worker, not waited for yet
         *others, self.mine = [Shard(thetas, gradient, self.Zs, tiles, sizes, count) for tiles in shards]
         self.workers = [Worker(shard, self.batches) for shard in others]
 
@@ -250,7 +250,7 @@ class FirstLayer:
         self.pending += 1
 
     def wait(self) -> None:
-        """Wait until every theta is updated, or multiplied."""
+        """Wait until every product and update that was asked for is there."""
         for worker in self.workers:
             worker.wait(self.pending)
         self.pending = 0
