@@ -36,8 +36,8 @@ class Judged(NamedTuple):
 
 
 def show(value: float, measure: str) -> str:
-    """Return a number as people read it."""
-    return percent(value) if quantity(measure) == "accuracy" else f"{value:.4g}"
+    """Return a number, or the end of an interval, as people read it."""
+    return percent(min(max(value, 0.0), 1.0)) if quantity(measure) == "accuracy" else f"{value:.4g}"
 
 
 def prior(stages: Stages, candidate: Candidate) -> float:

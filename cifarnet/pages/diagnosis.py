@@ -67,7 +67,7 @@ def number(found: Found, reported: Found) -> Cell:
 
 
 def shown(value: float, reported: Found) -> str:
-    return percent(value) if "accuracy" in reported["measure"] else f"{value:.4g}"
+    return percent(min(max(value, 0.0), 1.0)) if "accuracy" in reported["measure"] else f"{value:.4g}"
 
 
 def excluded(found: Mapping[str, str]) -> Table:
