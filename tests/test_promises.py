@@ -52,6 +52,7 @@ def refused(read):
 @example("x" * 300)
 @example("a\nb\x1b[2J")
 @example("..")
+@example("~0")
 def test_any_text_is_the_name_of_a_run_or_refused(run, name):
     assert refused(lambda: cifarnet.load(name, run.path.parent)) or run.path.name.startswith(name) or "/" in name
 

@@ -281,6 +281,8 @@ def test_a_tilde_is_the_home_folder(make, run, tmp_path, monkeypatch):
     made = Run.create(Path("~/runs"), "train", run.settings, environment={})
     made.release()
     assert made.path.parent == tmp_path / "runs"
+    with pytest.raises(RunError, match=r"~nobody/x: no run in .* begins like this"):
+        Run.find("~nobody/x", tmp_path / "runs")
 
 
 @pytest.mark.parametrize("kind", ["copy", "dangling", "missing", "nonsense"])

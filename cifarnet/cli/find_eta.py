@@ -63,5 +63,4 @@ class FindEta(WithConfig, Drawing):
         flags = {name: " ".join(f"--set {k}={v:g}" for k, v in pair.items()) for name, pair in results["found"].items()}
         text = [str(path), *(f"{name}: {words}" for name, words in flags.items()), wrapped(results["rule"])]
         again = shlex.join(["cifarnet", "train", "--config", f"{path}/{next(iter(flags))}.yaml", *self.folders])
-        steps = self.next_steps(test.run, again)
-        self.answer({"run": str(path)} | results, *text, *steps)
+        self.answer({"run": str(path)} | results, *text, *self.next_steps(test.run, again))

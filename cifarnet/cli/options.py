@@ -6,7 +6,6 @@ import inspect
 import json
 import logging
 import math
-import os
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -93,10 +92,13 @@ def argument(**look: Any) -> Any:
 
 
 class Folder(click.Path):
-    """A path, in which ~ is the home folder; where there is none, ~ stays."""
+    """A path, in which ~ is the home folder."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
-        return Path(os.path.expanduser(value))  # noqa: PTH111
+        try:
+            return Path(value).expanduser()
+        except RuntimeError:
+            self.fail(f"{value}: there is no such home folder; name a folder without ~", param, ctx)
 
 
 class Command:

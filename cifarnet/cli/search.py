@@ -134,8 +134,7 @@ class Searching(WithConfig, Pooled, Drawing):
     def report(self, study: Study, run: Run) -> None:
         """Show the best trials, or the best of each value of one setting, and what to call next."""
         ranked = study.standings()
-        command = self.next_command(study, run.path) if ranked else None
-        chosen = ranked[: self.top]
+        command, chosen = self.next_command(study, run.path) if ranked else None, ranked[: self.top]
         if self.by:
             best_of = {trial[study.names[self.by]]: trial for trial in reversed(ranked)}
             chosen = [best_of[value] for value in sorted(best_of)]

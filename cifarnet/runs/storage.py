@@ -136,7 +136,7 @@ def folders(runs_dir: Path) -> list[Path]:
 def named(name: str, runs_dir: Path) -> Path:
     """Return the run of a path, or of a beginning that one name alone has; RunError if there is none, or more."""
     known: list[Path] = []
-    with contextlib.suppress(OSError, ValueError):  # a name that no file system takes
+    with contextlib.suppress(OSError, ValueError, RuntimeError):  # a name that no file system takes, the home of nobody
         for path in (Path(name).expanduser(), runs_dir / name) if name else ():
             if (path / "run.json").is_file():
                 return path.parent / path.readlink() if path.is_symlink() else path  # such as another folder's latest
