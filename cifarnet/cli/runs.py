@@ -220,7 +220,7 @@ class Draw(WithRuns):
         from cifarnet import plots
 
         known, run = plots.FIGURES | (plots.PANELS if self.panels else {}), Run.find(self.name, self.runs_dir)
-        every = catalog.list_runs(self.runs_dir) if self.name == "latest" else [run]
+        every = [run, *(catalog.list_runs(self.runs_dir) if self.name == "latest" else [])]
         run = next((one for one in every if any(spec.available(one) for spec in known.values())), run)
         run.formats, found = self.kinds, {name: spec for name, spec in known.items() if spec.available(run)}
         warn(*plots.draw(run, found))
