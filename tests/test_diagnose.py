@@ -12,7 +12,7 @@ from scipy.linalg import block_diag
 
 from cifarnet import causes, config, data, reports, training
 from cifarnet.causes import Number, Problem
-from cifarnet.causes.answer import answer
+from cifarnet.causes.answer import answer, judged
 from cifarnet.causes.candidates import STATED, candidates, pair
 from cifarnet.causes.numbers import first_step, measured, shortened
 from cifarnet.causes.stages import MOST, Stages
@@ -43,12 +43,20 @@ def test_what_is_tried_changes_something_and_contradicts_nothing():
     assert not {"relu_unmasked", "l2_missing", "same_order", "one_statistic", "validation_as_test"} & set(one_layer)
 
 
-@pytest.mark.parametrize(("validation", "kind"), [(None, "deviation"), (0.4612, "same digits"), (0.4613, None)])
+@pytest.mark.parametrize(("validation", "kind"), [(None, "deviation"), (0.4612, "digits"), (0.4613, None)])
 def test_a_test_value_may_be_that_of_the_validation_images_if_their_digits_are_the_same(validation, kind):
     numbers = [Number("row", "test_accuracy", 0.4612, 2e-5)]
     numbers += [Number("row", "validation_accuracy", validation, 2e-5)] if validation else []
     found = {c.name: c.kind for c in candidates({"row": config.load("figure-3")}, numbers)}
     assert found.get("validation_as_test") == kind
+
+
+@pytest.mark.parametrize(("half", "first"), [(5e-5, "validation_as_test"), (5e-3, STATED)])
+def test_only_digits_that_chance_does_not_give_speak_for_one_set_of_images(half, first):
+    rows = {"": config.load("figure-3")}
+    numbers = [Number("", f"{split}_accuracy", 0.5, half) for split in ("test", "validation")]
+    stages = made_up(rows, numbers, lambda settings: 0.0)
+    assert judged(stages)[0].candidate.name == first
 
 
 def test_a_candidate_changes_the_rows_that_it_can_change():

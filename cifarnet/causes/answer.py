@@ -18,7 +18,7 @@ from cifarnet.statistics.likelihood import Array, quantity
 
 EQUAL = 3.0  # ratio of two likelihoods, up to which they count as equal if each were known exactly
 CLEAR, TINY = 3.0, 1e-3  # deviations of a difference that tell two means from each other; the least deviation
-SAME_DIGITS = math.log(100)  # two sets of images give the same digits in one of a hundred trainings
+SAME = 0.0125  # numbers of two sets of images have the same digits in (half a digit / this) of all trainings
 FEW = 5  # names in a sentence, and candidates that a next number is looked for
 
 
@@ -63,7 +63,8 @@ def judge(stages: Stages, candidate: Candidate) -> Judged:
     for row in problem.rows:
         at |= zip(problem.numbers_of(row), stages.numbers(candidate, row), strict=True)
     p, n = stages.probability(candidate, problem.rows), min(len(stages.sample(candidate, r, [])) for r in problem.rows)
-    likelihood = stages.likelihood(candidate) + SAME_DIGITS * (candidate.kind == "same digits")
+    half = max([5e-5, *(number.half for number in problem.numbers if number.measure.startswith("test_"))])
+    likelihood = stages.likelihood(candidate) + max(0.0, math.log(SAME / half)) * (candidate.kind == "digits")
     found = [at[number] for number in problem.numbers]
     return Judged(candidate, stages.fits(candidate), likelihood, 0.0, p, n, found, sum(f["compatible"] for f in found))
 

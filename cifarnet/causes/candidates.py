@@ -21,8 +21,7 @@ STATED = "as stated"
 STDS = (0.001, 0.01, 0.1, 1.0)  # of initial weights
 SIZES = {0.5: "half", 2: "twice"}  # as many images in a batch
 POWERS = (-2, -1, 1, 2)  # places that the point of a lambda is shifted by; that of eta by one
-PRIORS = {STATED: 0.5, "reading": 0.25, "deviation": 0.3, "misprint": 0.1, "pair": 0.1}  # of each kind as a whole
-PRIORS["same digits"] = 0.3 / len(DEVIATIONS)  # that of one deviation: what the digits say is in the likelihood
+PRIORS = {STATED: 0.5, "reading": 0.25, "deviation": 0.3, "misprint": 0.1, "pair": 0.1, "digits": 0.01}  # of a kind
 
 
 @dataclass(frozen=True)
@@ -83,7 +82,7 @@ def alternatives(stated: Settings, numbers: Sequence[Number]) -> Iterator[Altern
     as_test = bool(tests) and all(abs(a.value - b.value) <= a.half + b.half for a, b in pairs)
     for key, deviation in DEVIATIONS.items():
         if shows(key, stated) and (as_test or key != "validation_as_test"):
-            kind = "same digits" if key == "validation_as_test" and pairs else "deviation"
+            kind = "digits" if key == "validation_as_test" and pairs else "deviation"
             yield key, kind, str(deviation.__doc__), {f"deviations.{key}": True}
     names = {"centre": "only centred", "scale": "in [0, 1], not normalised", "standardize": "standardised"}
     for value, name in names.items():
