@@ -37,7 +37,8 @@ def test_what_is_tried_changes_something_and_contradicts_nothing():
     assert names[0] == STATED
     assert {"l2_per_batch", "inputs only centred", "images not shuffled", "initial weights of 1"} < set(names)
     assert {"initial W2 of 0.1", "lambda times 0.1", "eta times 10", "cycles_as_epochs"} < set(names)
-    assert not {"last_batch", "best_cycle", "statistics_of_file", "images shuffled"} & set(names)
+    assert {"n_s times 0.5", "n_s times 2", "one cycle more"} < set(names)
+    assert not {"last_batch", "best_cycle", "statistics_of_file", "images shuffled", "one cycle fewer"} & set(names)
     numbers = [Number("row", "validation_accuracy", 0.37, 5e-5)]
     one_layer = [c.name for c in candidates({"row": config.load("assignment-1")}, numbers)]
     assert not {"relu_unmasked", "l2_missing", "same_order", "one_statistic", "validation_as_test"} & set(one_layer)

@@ -13,14 +13,13 @@ from cifarnet.deviations import DEVIATIONS
 from cifarnet.errors import ConfigError
 from cifarnet.nn.network import stds_of
 from cifarnet.nn.schedules import Constant, Cyclic, Decay
+from cifarnet.setting import in_steps
 
 Changes = Mapping[str, Any]  # dotted keys and their values
 Rows = Mapping[str, Settings]
 Alternative = tuple[str, str, str, Changes]  # name, kind and sentence of what one row may have instead
 STATED = "as stated"
 STDS = (0.001, 0.01, 0.1, 1.0)  # of initial weights
-SIZES = {0.5: "half", 2: "twice"}  # as many images in a batch
-POWERS = (-2, -1, 1, 2)  # places that the point of a lambda is shifted by; that of eta by one
 PRIORS = {STATED: 0.5, "reading": 0.25, "deviation": 0.3, "misprint": 0.1, "pair": 0.1, "digits": 0.01}  # of a kind
 
 
@@ -90,8 +89,7 @@ def alternatives(stated: Settings, numbers: Sequence[Number]) -> Iterator[Altern
             yield f"inputs {name}", "deviation", f"The inputs are {name}.", {"data.normalize": value}
     shuffle = not stated.training.shuffle
     name, often = ("shuffled", "every") if shuffle else ("not shuffled", "in any")
-    text = f"The images are {name} {often} epoch."
-    yield f"images {name}", "deviation", text, {"training.shuffle": shuffle}
+    yield f"images {name}", "deviation", f"The images are {name} {often} epoch.", {"training.shuffle": shuffle}
     yield from initial(stated)
     yield from misprints(stated)
 
@@ -136,19 +134,20 @@ def initial(stated: Settings) -> Iterator[Alternative]:
 
 
 def misprints(stated: Settings) -> Iterator[Alternative]:
-    """Yield the neighbours of what is printed: lambda and the highest eta with shifted points, other batch sizes."""
-    schedule = stated.training.schedule
-    name, eta = ("eta", schedule.eta0) if isinstance(schedule, Decay) else ("eta_max", schedule.eta_max)
-    of_lambda = ("lambda", "training.lambda", stated.training.lam, POWERS)
-    of_eta = ("eta", f"training.schedule.{name}", eta, (-1, 1))
-    for name, key, value, powers in (of_lambda, of_eta):
-        for places in powers if value else ():
-            factor = f"{10.0**places:g}"
-            says = f"{name.capitalize()} is {factor} times the stated one, as if its point were misprinted."
-            changes = {key: float(f"{10.0**places * value:.12g}")}
-            yield f"{name} times {factor}", "misprint", says, changes
-    for times, word in SIZES.items():
-        size = int(times * stated.training.batch_size)
-        if 1 <= size <= stated.data.n_train and size != stated.training.batch_size:
-            says = f"Each batch has {word} as many images as stated."
-            yield f"batch size times {times:g}", "misprint", says, {"training.batch_size": size}
+    """Yield the neighbours of what is printed: shifted points of lambda and eta, other batch sizes and cycles."""
+    training, schedule = stated.training, stated.training.schedule
+    highest, eta = ("eta0", schedule.eta0) if isinstance(schedule, Decay) else ("eta_max", schedule.eta_max)
+    printed: dict[str, tuple[str, float, Sequence[float]]] = {
+        "lambda": ("training.lambda", training.lam, (0.01, 0.1, 10, 100)),
+        "eta": (f"training.schedule.{highest}", eta, (0.1, 10)),
+        "batch size": ("training.batch_size", training.batch_size, (0.5, 2)),
+    }
+    if isinstance(schedule, Cyclic):
+        printed["n_s"] = ("training.schedule.n_s", in_steps(schedule.n_s, stated.steps_per_epoch), (0.5, 2))
+        for more, word in {-1: "fewer", 1: "more"}.items():
+            changes = {"training.schedule.cycles": schedule.cycles + more}
+            yield f"one cycle {word}", "misprint", f"There is one cycle {word} than stated.", changes
+    for name, (key, value, factors) in printed.items():
+        for factor in factors if value else ():
+            other = float(f"{factor * value:.12g}") if isinstance(value, float) else round(factor * value)
+            yield f"{name} times {factor:g}", "misprint", f"The stated {name}, times {factor:g}.", {key: other}

@@ -27,6 +27,7 @@ from cifarnet.causes.evidence import SEEDS, SHORT, Evidence, Task
 from cifarnet.causes.numbers import MEASURES
 from cifarnet.statistics.likelihood import Array, Prediction, distance, predict, quantity
 
+LENGTHS = ("_as_epochs", "_as_cycles", ".n_s", ".cycles")  # the ends of keys that change how long a training is
 LONG = 5  # times the work as stated: what takes longer is tried where nothing else explains the numbers
 # The effect on a full training is between these times that on a short one; high weights may leave no cost in the end.
 SHRINKS, GROWS = {"accuracy": 0.25, "cost": 0.0, "loss": 0.25}, 1.5
@@ -134,7 +135,7 @@ class Stages(Evidence):
 
     def is_screened(self, candidate: Candidate) -> bool:
         """Return whether a short training says anything of a candidate: not of one that changes the length."""
-        return not any(key.endswith(("_as_epochs", "_as_cycles")) for key in candidate.rows.get(self.hardest, {}))
+        return not any(key.endswith(LENGTHS) for key in candidate.rows.get(self.hardest, {}))
 
     @cached_property
     def expected(self) -> float:
