@@ -23,6 +23,7 @@ from PIL import Image
 import cifarnet
 from cifarnet import config, plots, training
 from cifarnet.cli import COMMANDS, cli, main
+from cifarnet.cli.progress import Stops
 from cifarnet.data.places import Finding
 from cifarnet.runs import Run
 from tests.common import files, python
@@ -109,6 +110,9 @@ def test_help_imports_little():
         (["runs", "lsit"], 2, "Did you mean 'list'?"),
         (["evaluate", "nowhere"], 1, "nowhere: no run in runs"),
         (["gradcheck", "quick", "--hidden", "many"], 2, "network.hidden"),
+        (["search", "coarse", "--set", "search.over.training.schedule.cycles.values=[1]", "--cycles", "5"], 2,
+         "--cycles: training.schedule.cycles is what this searches"),
+        (["runs", "list", "--csv", "--latex"], 2, "take one of --json, --csv, --markdown and --latex"),
         (["find-eta", "quick", "--from", "1", "--to", "0.5"], 2, "--from 1 must be below --to 0.5"),
         (["search-lambda", "fine", "quick"], 2, "give --from RUN"),
         (["search", "coarse", "--resume", "latest", "--seed", "1"], 2, "--resume goes on with a search as it is"),
@@ -228,6 +232,11 @@ def test_several_seeds_end_with_mean_and_deviation(answer, call):
     assert re.search(r"^\d{8}-\d{6} +42 .*\nmean ± std ", text, re.MULTILINE)
 
 
+def test_a_stop_while_figures_are_drawn_begins_no_other_seed(call, monkeypatch):
+    monkeypatch.setattr(plots, "draw", lambda run: monkeypatch.setattr(Stops, "code", 130) or [])
+    assert "completed after 20 updates; not begun: seed 43" in call("train", *FAST, "--seeds", "2", code=130).err
+
+
 def test_a_seed_that_diverges_is_named_and_the_others_are_trained(call, monkeypatch):
     train = training.train
 
@@ -270,6 +279,9 @@ def test_gradcheck_leaves_its_table(answer, call, tmp_path):
     assert [p["name"] for p in found["parameters"] if p["hidden"] == [4, 3]] == ["W1", "b1", "W2", "b2", "W3", "b3"]
     assert found["max_relative_error"] == max(p["max_relative_error"] for p in found["parameters"])
     assert files(tmp_path / found["run"]) == RUN
+    init = ["--set", "network.init={std: [0.1, 0.2]}", "--set", "training.augmentation.flip=true"]
+    for more, n in (init, 60), (["--set", "data.dims=4"], 12):
+        assert answer(*words[:5], *more, "--hidden", "3")["parameters"][0]["n"] == n
     both = call(*words, "--method", "forward", "--method", "complex-step", "--hidden", "0").out
     assert re.search(r"forward +\[\] +.* W1 (.|\n)*complex-step +\[\] +.* W1 ", both)
 

@@ -281,10 +281,12 @@ def test_a_pair_is_found_and_the_pattern_over_rows_decides(tmp_path, small, few)
     assert found["explanations"][1:] in ([], ["l2_per_image and gradient_summed"])
 
 
-def test_a_stopped_diagnosis_goes_on_and_ends_with_the_same_answer(tmp_path, small, few):
+def test_a_stopped_diagnosis_goes_on_and_ends_with_the_same_answer(tmp_path, small, few, monkeypatch):
+    monkeypatch.setenv("CIFARNET_SET", "training.lambda=0.5")  # which the settings have beside them, or have not
     numbers = reported(changed(small, "relu_unmasked", seed=3))
     with pool.executor(jobs=1) as executor:
         first = causes.start(Problem({"": small}, numbers), executor, tmp_path)
+        assert first.stages.problem.rows == {"": small}
         steps = causes.execute(first, executor)
         while len(first.stages.done) < 12:
             next(steps)

@@ -266,7 +266,7 @@ def probabilities(run, X):
     return network.predict(run.model.theta, run.model.sizes, X)
 
 
-def test_every_member_sees_its_own_normalisation(pair):
+def test_every_member_sees_its_own_normalisation(pair, monkeypatch):
     """Each network's accuracy is that of its run; together they count by mean probability, with its cross-entropy."""
     found = evaluate.evaluate(pair, "test")
     P = np.mean([probabilities(run, data.load(run.settings.data).test.X) for run in pair], axis=0)
@@ -275,7 +275,9 @@ def test_every_member_sees_its_own_normalisation(pair):
     assert found.summary["accuracy"] == (P.argmax(axis=1) == y).mean()
     assert found.summary["loss"] == pytest.approx(-np.log(P[np.arange(70), y]).mean())
     assert found.summary["by_members"][-1]["mean_probability"] == found.summary["accuracy"]
-    assert (found.figures[0], found.same_data) == ("confusion-ensemble-test", False)
+    assert (found.figures[0], found.same_data) == ("confusion-ensemble-test", True)
+    monkeypatch.setattr(Run, "environment", {"data": {"fingerprint": "of others"}})
+    assert not evaluate.evaluate(pair, "test").same_data
     expected = {f"figures/{kind}-ensemble-test.png" for kind in ("confusion", "mistakes", "members")}
     assert expected | {"confusion-ensemble-test.csv"} <= files(pair[0].path)
     with pytest.raises(RunError, match=r"has other validation images than .* take --split test"):

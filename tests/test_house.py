@@ -130,7 +130,7 @@ def test_every_module_is_in_a_room():
 
 
 LARGE = {  # rooms that have outgrown the 1,000 lines that one should have: these numbers only go down
-    "causes": 1136, "cli": 2038, "experiments": 1016, "pages": 1057,
+    "causes": 1136, "cli": 2038, "pages": 1057,
 }  # fmt: skip
 
 

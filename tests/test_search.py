@@ -13,17 +13,20 @@ from functools import partial
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from cifarnet import config, plots
+from cifarnet.cli import cli
 from cifarnet.config.search import Axis, Fine, Stage
 from cifarnet.errors import ConfigError, DataError, RunError
 from cifarnet.experiments import pool
 from cifarnet.experiments import train as experiment
-from cifarnet.experiments.gradients import Check
 from cifarnet.experiments.pool import Job
 from cifarnet.runs import Run
 from cifarnet.search import space, tpe
 from cifarnet.search.design import design
+from cifarnet.search.study import MEASURES
+from cifarnet.studies.check import Check
 from tests.common import alike
 
 search = sys.modules["cifarnet.search"]  # the room; cifarnet.search is the function
@@ -189,6 +192,8 @@ LOG, RANKED = {LAMBDA: Axis(log10=(-5, -1))}, [{LAMBDA: 10.0**exponent} for expo
         (LOG, "best 1", RANKED, 8, [(-2.75, -2.25)]),
         (LOG, "between best two", RANKED, 8, [(-3, -2.5)]),
         (LOG, "best 9", RANKED, 8, [(-5, -1)]),
+        (LOG, "best 2", [{LAMBDA: 0.0}, {LAMBDA: 1e-3}], 8, [(-5, -2.75)]),  # of lambdas that a coarse search listed
+        ({"a": Axis(values=(1, 2, 3))}, "best 1", [{"a": 5}], 3, [(1, 2, 3)]),
         ({"a": Axis(values=(1, 2, 3))}, "best 2", [{"a": 3}, {"a": 1}, {"a": 2}], 3, [(1, 3)]),
         # 16 trials on two axes are 4 on each: half of a quarter of the axis, to each side
         (LOG | {ETA: Axis(linear=(0, 1))}, "best 1", [{LAMBDA: 1e-3, ETA: 0.5}], 16, [(-3.5, -2.5), (0.375, 0.625)]),
@@ -263,6 +268,21 @@ def test_a_fine_search_from_a_folder_has_the_schedule_that_the_coarse_one_resolv
         assert (fine.part.cycles, fine.part.n_s) == expected
 
 
+def test_a_trial_that_diverged_with_some_seeds_is_behind_the_others():
+    study = laid_out("search.coarse={trials: 2, seeds: 2}")
+    ends = [(0, 42, "diverged", 0.0), (0, 43, "completed", 0.5), (1, 42, "completed", 0.4), (1, 43, "completed", 0.4)]
+    study.rows.extend(
+        {"index": i, "seed": seed, "status": status, **dict.fromkeys(MEASURES, accuracy)}
+        for i, seed, status, accuracy in ends
+    )
+    assert [trial["index"] for trial in study.standings()] == [1, 0]
+
+
+def test_a_schedule_that_is_set_beside_the_earlier_search_is_kept(complete):
+    words = ["search-lambda", "fine", "--from", str(complete[0].path), "--set", "training.schedule.cycles=7"]
+    assert "cycles 7" in CliRunner().invoke(cli, [*words, "--dry-run"]).output
+
+
 @pytest.mark.parametrize(
     ("source", "overrides", "split"),
     [
@@ -300,7 +320,7 @@ def test_trainings_that_differ_in_more_than_eta_and_lambda_are_not_in_lockstep()
     groups = pool.lockstep(jobs(*changes), 1, 1)
     assert [sorted({job.key % 6 for job in group}) for group in groups] == [[k] for k in range(6) for _ in range(2)]
     assert {len(group) for group in groups} == {2}
-    check = jobs("seed=1", "seed=1", check=Check(methods=("forward",), samples=1, step=1e-6))
+    check = jobs("seed=1", "seed=1", check=Check(methods=("forward",), samples=1, step=1e-6).results)
     assert len(pool.lockstep([*jobs("seed=1"), *jobs("seed=1", scored="validation"), *check], 1, 1)) == 4
 
 
@@ -349,7 +369,7 @@ def test_an_error_fails_its_group_alone(monkeypatch):
 
 def test_a_gradient_check_is_a_job():
     """Errors by method, parameter and measure, and those of the worst parameter."""
-    (outcome,) = outcomes(jobs("seed=1", check=Check(methods=["centred", "forward"], samples=3, step=1e-5)))
+    (outcome,) = outcomes(jobs("seed=1", check=Check(methods=["centred", "forward"], samples=3, step=1e-5).results))
     found = outcome.results
     assert outcome.status == "completed"
     assert found["centred.W1.norm_relative_error"] < 1e-8
@@ -358,7 +378,7 @@ def test_a_gradient_check_is_a_job():
         assert found[f"{method}.all.max_absolute_error"] == max(each)
 
 
-@pytest.mark.parametrize("kind", [{}, {"check": Check(methods=("centred",), samples=60, step=1e-5)}])
+@pytest.mark.parametrize("kind", [{}, {"check": Check(methods=("centred",), samples=60, step=1e-5).results}])
 def test_a_stop_ends_what_runs_and_begins_nothing(kind):
     """Two trainings or checks that would take minutes, and one that waits."""
     stop = threading.Event()

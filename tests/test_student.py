@@ -46,6 +46,10 @@ RIGHT = {
     "a class": CLASS, "a class of layers": LAYERS, "any number of layers": DEEP, "separate arguments": SEPARATE,
     "a global variable": GLOBALS, "rows and columns mixed": MIXED,
     "arguments before a slash": changed(LISTS, ("gradients(X, Y, W, b, lam)", "gradients(X, Y, W, b, /, lam)")),
+    "a function in a lambda": changed(LISTS, ("    P = P / P.sum(axis=0)", "    P = norm(P)")) + (
+        "\ndef over(P): return P / P.sum(axis=0)\nnorm = lambda P: over(P)\n"),
+    "a cost of two layers": changed(DEEP, ("sum((W**2).sum() for W in Ws)", "((Ws[0]**2).sum() + (Ws[1]**2).sum())"),
+        ("def compute_cost(X, Y, Ws, bs, lam):", "def compute_cost(X, Y, Ws, bs, lam):\n    assert len(Ws) == 2")),
     "a constant": changed(LISTS, ("W, b, lam)", "W, b)")) + "\nlam = 0.01", "sizes in the code": changed(
         LISTS, ("return [gW1", "assert gW1.shape == (50, 7)\n    return [gW1")),
 }  # fmt: skip
@@ -99,7 +103,8 @@ WRONG = [  # file, what is replaced by what, and the mistake
      "H and the ReLU mask are those of an earlier batch"),
     (LISTS, [(KEPT, KEPT.replace(")", ", kept=[])")), ("    G = P - Y", "    kept.append(P)\n    G = kept[0] - Y")],
      "P is that of an earlier batch"),
-    (LISTS, [("    G = P - Y", "    P = P.astype(np.float32)\n    G = P - Y")], "Something is float32"),
+    (LISTS, [("    G = P - Y", "    P = P.astype(np.float32)\n    G = P - Y")],
+     "Something is float32 on the way, or has a small number added, such as 1e-8"),
     (ONE_LAYER, [("np.zeros(W.shape)", "np.zeros(W.shape, np.float32)")], "Something is float32"),
     (DEEP, [("G.sum(axis=1) / n", "(G.sum(axis=1) / n).astype(int)"), ("@ H[i].T / n + 2 * lam * Ws[i]",
      "@ H[i].T / n + 2 * lam * Ws[i]\n        grad_W[i] = grad_W[i].astype(int)")], "The gradient is cut to integers"),

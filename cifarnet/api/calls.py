@@ -97,7 +97,7 @@ def search(
     data_dir: str | Path | None = None,
     jobs: int | None = None,
     scheduler: str | None = None,
-    threads: int = 1,
+    threads: int | None = None,
     formats: Sequence[str] = FORMATS,
     progress: bool | None = None,
     **flags: Any,
@@ -115,7 +115,8 @@ def search(
     resume, retry_failed
         A search that was left, which goes on as it is; whether its failed trials are tried again.
     jobs, scheduler, threads
-        Trainings at a time, by default one a core; or the address of a Dask cluster; threads of each training.
+        Trainings at a time, by default one a core; or the address of a Dask cluster; threads of each training, by
+        default one, or as many as a search that goes on began with.
 
     Raises
     ------
@@ -133,11 +134,16 @@ def search(
     """
     if stage not in ("coarse", "fine"):
         raise ValueError(f"no stage {stage}; there are coarse and fine")
+    if earlier and stage == "coarse":
+        raise ValueError('an earlier search goes with stage="fine"')
     if resume and (source is not None or overrides or earlier or flags):
         raise ValueError("a search is resumed as it is: give neither settings nor an earlier search")
+    latest = runs.Run.find("latest", Path(runs_dir), "search") if resume == "latest" else None
+    old: runs.Run | None = latest or (load(resume, runs_dir) if resume else None)
+    threads = threads or (old and old.environment.get("threads")) or 1
     with pool.executor(scheduler, jobs, threads, path_of(data_dir)) as executor:
-        if resume:
-            run: runs.Run = load(resume, runs_dir)
+        if old:
+            run = old
             study = studies.resume(run, executor, retry_failed=retry_failed, formats=formats_of(formats))
         else:
             study = _design(source, overrides, stage, load(earlier, runs_dir) if earlier else None, flags)
@@ -154,11 +160,7 @@ def _design(
 ) -> studies.Study:
     """Lay out a search; without a source it has the settings of the earlier one."""
     found = studies.read(earlier) if earlier else None
-    source = earlier.settings if earlier and source is None else source
-    if isinstance(source, Settings):
-        settings, origins = _settings(source, overrides, flags), None
-    else:
-        settings, origins = config.resolve(source, overrides, **flags)
+    settings, origins = _resolved(earlier.settings if earlier and source is None else source, overrides, flags)
     general = found.general if found else bool(settings.search and settings.search.over)
     return design(settings, stage, general=general, earlier=found, origins=origins)
 
@@ -167,7 +169,7 @@ def gradcheck(
     source: Config = None,
     overrides: Sequence[str] = (),
     *,
-    dims: int | None = 20,
+    dims: int | None = None,
     samples: int = 20,
     lambdas: Sequence[float] | None = None,
     methods: Sequence[str] = ("centred",),
@@ -187,7 +189,7 @@ def gradcheck(
     source, overrides, flags
         As of `start`.
     dims, samples
-        Inputs, None for those of the settings, and images.
+        Inputs, by default as many as ``data.dims`` says, or else 20; and images.
     lambdas
         By default that of the settings, or where that is 0, 0 and 0.1.
     methods, step
@@ -206,9 +208,7 @@ def gradcheck(
     if wrong := [method for method in methods if method not in STEPS]:
         raise ValueError(f"no method {', '.join(wrong)}; there are {', '.join(STEPS)}")
     settings = _settings(source, overrides, flags)
-    if dims is not None:
-        settings = config.override(settings, {"data.dims": dims}, "gradcheck")
-    how: dict[str, Any] = {"methods": methods, "samples": samples, "lambdas": lambdas, "step": step}
+    how: dict[str, Any] = {"dims": dims, "methods": methods, "samples": samples, "lambdas": lambdas, "step": step}
     check = gradients.check(settings, **how, runs_dir=Path(runs_dir), data_dir=path_of(data_dir))
     with _bar(len(check), "derivative", progress) as shown, contextlib.closing(iter(check)) as derivatives:
         for _ in derivatives:
@@ -269,9 +269,17 @@ def find_eta(
 
 
 def _settings(source: Config, overrides: Sequence[str], flags: Mapping[str, Any]) -> Settings:
-    if isinstance(source, Settings) and not (overrides or flags):
-        return source
-    return config.load(config.plain(source) if isinstance(source, Settings) else source, overrides, **flags)
+    return _resolved(source, overrides, flags)[0]
+
+
+def _resolved(source: Config, overrides: Sequence[str], flags: Mapping[str, Any]) -> tuple[Settings, Mapping[str, str]]:
+    """Return settings, and where they come from but for those of a `Settings`, which states everything."""
+    if not isinstance(source, Settings):
+        return config.resolve(source, overrides, **flags)
+    if not (overrides or flags):
+        return source, {}
+    settings, origins = config.resolve(config.plain(source), overrides, **flags)
+    return settings, {key: origin for key, origin in origins.items() if origin != "dict"}
 
 
 def _bar(total: int, unit: str, progress: bool | None, initial: int = 0) -> tqdm[Any]:

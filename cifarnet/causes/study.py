@@ -70,7 +70,7 @@ def read(run: Run) -> Diagnosis:
         raise RunError(f"{run.path}: this is no diagnosis but a run of kind {run.kind}")
     plan, table = run.read_json(PLAN), run.read_rows(TABLE)
     try:
-        rows = {row: config.load(stated) for row, stated in plan["rows"].items()}
+        rows = {row: config.Settings.model_validate(stated) for row, stated in plan["rows"].items()}
         problem = Problem(rows, [Number(**number) for number in plan["numbers"]])
         tried = [Candidate(**{**c, "parts": tuple(c["parts"])}) for c in plan["candidates"]]
         done = {row["key"]: {name: float(row[name] or "nan") for name in problem.columns} for row in table}

@@ -46,8 +46,7 @@ class Download(WithData):
         with bar(None, "B", unit_scale=True, desc="cifar-10") as shown:
             say, mirrors = partial(click.echo, err=True), self.mirrors or MIRRORS
             release = download(self.data_dir, mirrors, force=self.force, progress=progress, say=say)
-        answer = {"folder": str(release.path), "format": release.format}
-        self.answer(answer, f"CIFAR-10 is in {release.path}")
+        self.answer({"folder": str(release.path), "format": release.format}, f"CIFAR-10 is in {release.path}")
 
 
 @command("verify", data)

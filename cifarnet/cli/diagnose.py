@@ -60,14 +60,15 @@ class Diagnose(WithConfig, Pooled, Experiment):
 
         if self.resume and (self.configured or self.study or self.curve or any(vars(self)[name] for name in PRINTED)):
             raise click.UsageError("--resume goes on with the settings and numbers of a diagnosis: name no others")
-        old = Run.find(self.resume, self.runs_dir) if self.resume else None
-        with pool.executor(self.scheduler, self.jobs, self.threads or 1, self.data_dir) as executor, Stops() as stops:
+        old = self.find(self.resume, "diagnosis") if self.resume else None
+        threads = self.threads or (old and old.environment.get("threads")) or 1
+        with pool.executor(self.scheduler, self.jobs, threads, self.data_dir) as executor, Stops() as stops:
             found = causes.resume(old, executor) if old else causes.start(self.problem(), executor, self.runs_dir)
             warn_synthetic(found.run.settings.data.source)
             steps = filter(None, stops.until(causes.execute(found, executor, self.data_dir)))
             show_steps(((s.fraction, f"{s.done} trainings, {s.what} ") for s in steps), quiet=self.quiet)
         if found.run.status != "completed":
-            click.echo(f"interrupted; to go on: cifarnet diagnose --resume {found.run.path}", err=True)
+            click.echo(f"interrupted; to go on: {self.command_line('diagnose', '--resume', found.run.path)}", err=True)
             sys.exit(stops.code)
         self.show(found.run)
 
@@ -107,7 +108,7 @@ class Diagnose(WithConfig, Pooled, Experiment):
         more = len(rows) - SHOWN
         rest = [f"and {more} more; " * (more > 0) + f"excluded earlier: {len(results['excluded'])}"]
         cure = [c[key] for c in results["candidates"][:1] if c["fits"] for key in ("origin", "cure") if c[key]]
-        next_ = f"cifarnet train --config {run.path / 'best.yaml'}"
+        next_ = self.command_line("train", "--config", run.path / "best.yaml")
         page = f"{run.path / 'run.html'} shows all; to repeat the first: {next_}"
         self.answer({"run": str(run.path), "status": run.status, "next": next_} | results,
                     text, *rest, "", *results["says"], *cure, page)  # fmt: skip

@@ -49,7 +49,7 @@ class Evaluate(Drawing):
         found = evaluate(runs, self.split, self.data_dir, self.threads or training.cores(), **how)
         warn_synthetic(found.source)
         if not found.same_data and not self.quiet:
-            warn(f"these are not the images that {' and '.join(run.name for run in runs)} was trained with")
+            warn(f"these are not the images that {' and '.join(run.name for run in runs)} had in training")
         path, figures = runs[0].path, ", ".join(f"{name}.{self.formats[0]}" for name in found.figures)
         last = [] if found.warnings else [f"\nFigures: {path}/figures/{figures}"]
         what = f"{path}, {self.checkpoint}" if self.checkpoint else str(path)

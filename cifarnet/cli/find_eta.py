@@ -1,6 +1,5 @@
 """``cifarnet find-eta``: the learning rate range test."""
 
-import shlex
 from collections.abc import Sequence
 
 import click
@@ -62,5 +61,5 @@ class FindEta(WithConfig, Drawing):
         path, results = test.run.path, test.run.results
         flags = {name: " ".join(f"--set {k}={v:g}" for k, v in pair.items()) for name, pair in results["found"].items()}
         text = [str(path), *(f"{name}: {words}" for name, words in flags.items()), wrapped(results["rule"])]
-        again = shlex.join(["cifarnet", "train", "--config", f"{path}/{next(iter(flags))}.yaml", *self.folders])
+        again = self.command_line("train", "--config", f"{path}/{next(iter(flags))}.yaml")
         self.answer({"run": str(path)} | results, *text, *self.next_steps(test.run, again))

@@ -44,12 +44,11 @@ class Gradcheck(WithConfig, Experiment):
         "--method", type=METHODS, multiple=True, default=("centred",), metavar="METHOD",
         help="forward, centred or complex-step; repeatable.", show_default=False,
     )  # fmt: skip
-    dims: int = option("--dims", type=DIMS, metavar="N", default=20, help="Inputs.")
+    dims: int | None = option("--dims", type=DIMS, metavar="N", help="Inputs; by default data.dims, or else 20.")
     samples: int = option("--samples", type=SAMPLES, metavar="N", default=20, help="Images.")
     random_samples: bool = flag("--random-samples", help="Images at random, not the first ones.")
     lam: float | None = option("--lambda", type=FROM_0, metavar="X", help="Over what the config says.")
     step: float | None = option("--step", help="h; else 1e-6, 1e-5 and 1e-20.", **POSITIVE)
-    all_inputs: bool = flag("--all", help="All 3072 inputs.")
     code: Path | None = option("--code", type=CODE, metavar="FILE", help="Check the gradient of a Python file.")
     function: str | None = option("--function", metavar="NAME", help="The function in FILE, or CLASS.METHOD.")
     template: bool = flag("--template", help="Print a file that --code passes.")
@@ -82,11 +81,11 @@ class Gradcheck(WithConfig, Experiment):
     def check_ours(self) -> None:
         from cifarnet.experiments import gradients
 
-        settings = self.resolve({"--dims": f"data.dims={3072 if self.all_inputs else self.dims}"}).settings
+        settings = self.resolve().settings
         warn_synthetic(settings.data.source)
         methods = [method.replace("centered", "centred") for method in self.methods]
-        how: dict[str, Any] = {"samples": self.samples, "random_samples": self.random_samples, "step": self.step}
-        how |= {"runs_dir": self.runs_dir, "data_dir": self.data_dir}
+        how: dict[str, Any] = {"dims": self.dims, "samples": self.samples, "random_samples": self.random_samples}
+        how |= {"step": self.step, "runs_dir": self.runs_dir, "data_dir": self.data_dir}
         lambdas, threads = None if self.lam is None else [self.lam], self.threads or 1  # the products are small
         check = gradients.check(settings, lambdas=lambdas, methods=methods, threads=threads, **how)
         self.follow(check, "derivative")

@@ -135,7 +135,8 @@ class Answering(Command):
 
     def answer(self, value: Any, *text: str) -> None:
         """Print what was found: one JSON object, or the lines of a text."""
-        click.echo(json.dumps(value) if self.json else "\n".join(text))
+        finite = json.loads(json.dumps(value), parse_constant=lambda name: None)  # JSON has no NaN
+        click.echo(json.dumps(finite) if self.json else "\n".join(text))
 
 
 class WithConfig(Command):
@@ -209,11 +210,11 @@ class Experiment(WithRuns, WithData):
         if not any(vars(self).get(name) for name in ("dry_run", "template", "code")):
             self.say("Reading settings and images ...")
 
-    @property
-    def folders(self) -> list[str]:
-        """The options that name the folders, where they are not those by default."""
-        runs_dir = ["--runs-dir", str(self.runs_dir)] if str(self.runs_dir) != "runs" else []
-        return [*runs_dir, *(["--data-dir", str(self.data_dir)] if self.data_dir else [])]
+    def command_line(self, *words: str | Path) -> str:
+        """Return a command, quoted for a shell, with the folders of this one where they are not those by default."""
+        runs_dir = ["--runs-dir", self.runs_dir] if str(self.runs_dir) != "runs" else []
+        data_dir = ["--data-dir", self.data_dir] if self.data_dir else []
+        return shlex.join(["cifarnet", *map(str, [*words, *runs_dir, *data_dir])])
 
     def next_steps(self, run: Run, command: str | None = None) -> list[str]:
         """Return what to open after a run, and what to call next, if anything."""

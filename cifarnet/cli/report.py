@@ -32,8 +32,7 @@ class Report(WithRuns):
         from cifarnet.export import handin
 
         runs = [Run.find(name, self.runs_dir) for name in self.names]
-        files = handin.write(runs, self.to, self.output)
-        missing = handin.missing(runs)
+        files, missing = handin.write(runs, self.to, self.output), handin.missing(runs)
         hints = [f"No run of: {title.lower()} ({way})" for title, way in missing.items()]
         folder = shlex.quote(str(self.output))
         compiled = [f"Compile it: cd {folder} && pdflatex report.tex"] if self.to == "tex" else []

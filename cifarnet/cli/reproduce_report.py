@@ -32,7 +32,7 @@ class ReproduceReport(Pooled, WithRuns, WithData):
     scale: float | None = option("--scale", type=SCALE, metavar="X", help="Shorten every training, for a first look.")
     dry_run: bool = flag("--dry-run", help="List what would run and why; train and write nothing.")
     redraw: bool = flag("--redraw", help="Write the page from the records, without training.")
-    causes: bool = flag("--causes", help="Afterwards try what incompatible numbers may come from.")
+    causes: bool = flag("--causes", help="Afterwards try what incompatible numbers, of all that is there, come from.")
     studies: Path | None = option("--studies", type=Folder(), help="A study, shipped or a file, or a folder of them.")
     quiet: bool = flag("--quiet", "-q", help="No progress on standard error.")
 
@@ -44,7 +44,7 @@ class ReproduceReport(Pooled, WithRuns, WithData):
         studies, folder, work = read_studies(self.studies), self.runs_dir / "reports", dict[str, Any]()
         if self.redraw and not folder.is_dir():
             raise click.UsageError(f"--redraw: nothing is recorded in {folder}; leave it out to train")
-        if not self.redraw:
+        if self.dry_run or not self.redraw:
             scope = reports.scope(studies, self.seeds, self.only, self.scale, self.data_dir)
             click.echo(f"{SYNTHETIC}\n" if scope.synthetic else "", err=True, nl=False)
             if self.dry_run:

@@ -14,6 +14,7 @@ from cifarnet.cli.output import aligned, fits, table, warn, wrapped
 from cifarnet.errors import RunError
 from cifarnet.readable import duration, is_number, measured, shown
 from cifarnet.runs import Folder, Run, catalog
+from cifarnet.runs.storage import make_folder
 
 KEY: dict[str, Any] = {"metavar": "KEY", "shell_complete": value_names}
 CONDITION = KEY | {"metavar": "CONDITION"}
@@ -65,6 +66,8 @@ class List(Selecting):
     latex: bool = flag("--latex", help="Print a table in LaTeX.")
 
     def run(self) -> None:
+        if sum((self.json, self.csv, self.markdown, self.latex)) > 1:
+            raise click.UsageError("take one of --json, --csv, --markdown and --latex")
         found = catalog.arrange(self.select(), self.sort) if self.sort else self.select()
         groups = catalog.fold(found, catalog.full_key(self.by, found, "--by")) if self.by else [[run] for run in found]
         columns = catalog.columns(found, "csv")
@@ -187,6 +190,7 @@ class Compare(WithRuns):
 
         try:
             if figure := curves(runs):
+                make_folder(self.runs_dir, parents=True)  # of runs elsewhere
                 Folder(self.runs_dir).write(f"comparison.{self.kind}", plots.render(figure, self.kind))
                 return self.runs_dir / f"comparison.{self.kind}"
         except Exception as error:  # matplotlib has a hundred

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -56,7 +55,7 @@ class Searching(WithConfig, Pooled, Drawing):
         run = self.find(self.resume, "search") if self.resume else None
         study = read(run) if run else self.design()
         if run and (study.general != self.general or self.stage not in (None, study.stage)):
-            raise click.UsageError(f"{run.path} goes on with: cifarnet {study.command} --resume {run.path}")
+            raise click.UsageError(f"{run.path} goes on with: {self.command_line(study.command, '--resume', run.path)}")
         if self.by is not None and self.by not in study.names:
             raise click.UsageError(f"--by {self.by}: searched are {', '.join(study.names)}")
         if self.dry_run:
@@ -82,7 +81,7 @@ class Searching(WithConfig, Pooled, Drawing):
                     if not study.left:
                         shown.close()
                         self.say("Drawing the figure ...")
-        again = f"cifarnet {study.command} --resume {run.path}"
+        again = self.command_line(study.command, "--resume", run.path)
         if run.status == "interrupted":
             click.echo(f"interrupted with {study.left} trainings to go; to go on: {again}", err=True)
             sys.exit(stops.code)
@@ -116,20 +115,19 @@ class Searching(WithConfig, Pooled, Drawing):
             if run.status != "completed" and not self.force:
                 raise click.UsageError(
                     f"--from {run.path}: it is {run.status}, with {earlier.left} trainings to go; finish it: "
-                    f"cifarnet {earlier.command} --resume {run.path}; or take what it has with --force"
+                    f"{self.command_line(earlier.command, '--resume', run.path)}; or take what it has with --force"
                 )
         settings, origins = self.resolve(default=default)
-        stated = None if earlier and not self.argument and not self.config else origins
+        stated = {key: origin for key, origin in origins.items() if origin != "dict"}  # not by the earlier search
         study = design(settings, str(self.stage), general=self.general, earlier=earlier, origins=stated)
-        if searched := [name for name in self.given if self.knobs[name] in study.space]:
-            raise click.UsageError(f"{searched[0]}: {self.knobs[searched[0]]} is what this searches; leave it out")
+        if searched := [name for name in self.given if KNOBS[name] in study.space]:
+            raise click.UsageError(f"{searched[0]}: {KNOBS[searched[0]]} is what this searches; leave it out")
         return study
 
     def next_command(self, study: Study, path: Path) -> str:
         """Return what to call next."""
-        finer = [study.command, "fine", "--from", str(path)]
-        words = ["train", "--config", str(path / "best.yaml")] if study.stage == "fine" else finer
-        return shlex.join(["cifarnet", *words, *self.folders])
+        final, finer = ("train", "--config", path / "best.yaml"), (study.command, "fine", "--from", path)
+        return self.command_line(*(final if study.stage == "fine" else finer))
 
     def report(self, study: Study, run: Run) -> None:
         """Show the best trials, or the best of each value of one setting, and what to call next."""

@@ -89,11 +89,11 @@ class Train(WithConfig, Drawing):
             drawing = partial(self.say, "Scoring the test images, drawing the figures ...")
             follow(stops.until(iter(training)), settings.updates, quiet=self.quiet, last=drawing)
         warn(*training.warnings)
-        path, info = training.run.path, training.run.info
-        if info["status"] != "completed":
+        path, status = training.run.path, training.run.status
+        if status != "completed" or (stops.code and later):
             left = f"; not begun: seed {', '.join(map(str, later))}" if later else ""
-            done = f"interrupted after {info['updates']:,} updates{left}"
-            click.echo(f"{done}; to go on: cifarnet train --resume {path}", err=True)
+            again = "" if status == "completed" else f"; to go on: {self.command_line('train', '--resume', path)}"
+            click.echo(f"{status} after {training.state.step:,} updates{left}{again}", err=True)
             sys.exit(stops.code)
         return training.run
 

@@ -250,6 +250,12 @@ AT_ZERO = Mistake(
     {"mask": lambda v, p: p.S[p.layer - 1] >= 0},
 )
 FLOAT32 = Mistake("Something is float32", "in the seventh digit of everything", TYPES, {})
+INEXACT = Mistake(
+    "Something is float32 on the way, or has a small number added, such as 1e-8",
+    "in the last digits of everything",
+    "float64 throughout, and sums as the formulas have them",
+    {},
+)
 IN_PLACE = Mistake(
     "Arguments are changed in place", "in all that uses them afterwards", "W <- W - eta dJ/dW, in the training loop", {}
 )

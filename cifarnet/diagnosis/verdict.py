@@ -125,11 +125,12 @@ def where(wrong: Sequence[Row], rows: Sequence[Row]) -> str:
 
 def diagnose(cases: Sequence[Case]) -> list[Mistake]:
     """Return the known mistake, or the two, that give the student's numbers in every case; nothing if none does."""
+    short = any(t.kind == "f" and t.itemsize < 8 for t in cases[0].answer.types)
     if max(each.answer.farthest(each.right) for each in cases) <= ROUNDING:
-        return [mistakes.FLOAT32]
+        return [mistakes.FLOAT32 if short else mistakes.INEXACT]
     answers = [(passes(each.problem), each.answer) for each in cases]
     found = next((found for count in (1, 2) for found in explain(answers, count)), [])
-    return [*found, mistakes.FLOAT32] if any(t.kind == "f" and t.itemsize < 8 for t in cases[0].answer.types) else found
+    return [*found, mistakes.FLOAT32] if short else found
 
 
 def known(problem: Problem, answer: Answer, count: int) -> bool:

@@ -103,8 +103,9 @@ def evaluate(
         plots.save(run, drawn := figures(name, dataset, images, P, summary))
         if run.status != "running":
             pages.write(run)
-    known = {run.environment.get("data", {}).get("fingerprint") for run in runs}
-    return Evaluated(summary, dataset.source, known == {dataset.fingerprint}, list(drawn), warnings)
+    trained = ((run.environment.get("data", {}).get("fingerprint"), run.settings.data) for run in runs)
+    same = all(fingerprint == load(own).fingerprint for fingerprint, own in trained)
+    return Evaluated(summary, dataset.source, same, list(drawn), warnings)
 
 
 def networks(runs: Sequence[Run], checkpoint: str | None, cycles: bool) -> Iterator[Member]:

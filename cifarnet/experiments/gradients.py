@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import numpy as np
-from pydantic import Field
 
 from cifarnet import config, data, pages, training
 from cifarnet.config import Settings
 from cifarnet.data import Split
 from cifarnet.errors import ConfigError
 from cifarnet.experiments.train import create
+from cifarnet.nn.augmentation import Augmentation
 from cifarnet.nn.gradcheck import STEPS, TOLERANCES, Derivative, Errors, compare, derivatives
 from cifarnet.nn.network import Array, forward, named_views, weight_count
 from cifarnet.nn.random import generator
 from cifarnet.runs import Run
-from cifarnet.setting import LIST, Setting
 from cifarnet.training import State
 
-Method = Literal["forward", "centred", "complex-step"]
 LAMBDAS = (0.0, 0.1)  # a wrong L2 term shows at the second only
 SQUARE = (10, 10)  # hidden layers with square weight matrices, in which a missing transpose has no wrong shape
 BIAS = 0.1  # standard deviation; at biases of 0 an L2 term on them does not show
@@ -93,6 +90,7 @@ def problem(
 def check(
     settings: Settings,
     *,
+    dims: int | None = None,
     lambdas: Sequence[float] | None = None,
     methods: Sequence[str] = ("centred",),
     samples: int = 20,
@@ -104,14 +102,19 @@ def check(
 ) -> GradientCheck:
     """Make the run folder of a gradient check: with each lambda, of the settings' network and of one of square layers.
 
-    Without lambdas it is the settings', or where that is 0, 0 and 0.1. ``step`` is h; None takes each method's own.
+    ``dims`` inputs are taken, by default those of data.dims, or else 20. Without lambdas it is the settings', or where
+    that is 0, 0 and 0.1. ``step`` is h; None takes each method's own. Augmentation is left out.
     """
-    dataset, own = data.load(settings.data, data_dir, dtype=np.float64), settings.training.lam
-    settings = config.override(settings, {"training.lambda": (lambdas or [own])[0]}, "gradcheck")
+    own = settings.training.lam
+    always = {"data.dims": dims or settings.data.dims or 20, "training.augmentation": Augmentation().model_dump()}
+    settings = config.override(settings, {"training.lambda": (lambdas or [own])[0]} | always, "gradcheck")
+    dataset = data.load(settings.data, data_dir, dtype=np.float64)
     how, problems = {"random_samples": random_samples, "random_biases": True}, []
     for lam in lambdas or ([own] if own else LAMBDAS):
         for hidden in dict.fromkeys((settings.network.hidden, SQUARE)):
             changes = {"training.lambda": lam, "network.hidden": list(hidden)}
+            if hidden != settings.network.hidden:
+                changes["network.init"] = "xavier"  # where the settings have a deviation for each of their layers
             changed = config.override(settings, changes, "gradcheck")
             problems.append(problem(changed, dataset.train, samples, **how))
     return GradientCheck(problems, methods, step, threads, create(settings, dataset, runs_dir, "gradcheck"))
@@ -148,30 +151,6 @@ class GradientCheck:
                 "parameters": rows,
             }
             self.run.finish("completed", results=results)
-
-
-class Check(Setting):
-    """A gradient check of a report: by which methods and step, on how many images, the first or random ones."""
-
-    methods: Annotated[tuple[Method, ...], LIST]
-    samples: Annotated[int, Field(ge=1)]
-    random: bool = False
-    step: Annotated[float, Field(gt=0)]
-
-    def results(self, settings: Settings, split: Split, stop: threading.Event) -> dict[str, float] | None:
-        """Return the errors by method.parameter.measure, ``all`` for the worst parameter; None when it is stopped."""
-        found, compared = dict[str, float](), problem(settings, split, self.samples, random_samples=self.random)
-        for method in self.methods:
-            numerical = []
-            for derivative in compared.derivatives(method, self.step):
-                numerical.append(derivative)
-                if stop.is_set():
-                    return None
-            table = [errors._asdict() for errors in compared.errors(numerical)]
-            measures = [name for name in table[0] if name != "name"]
-            found |= {f"{method}.{row['name']}.{measure}": row[measure] for row in table for measure in measures}
-            found |= {f"{method}.all.{measure}": max(row[measure] for row in table) for measure in measures}
-        return found
 
 
 def row(settings: Settings, method: str, errors: Errors) -> dict[str, Any]:

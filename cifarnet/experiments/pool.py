@@ -21,9 +21,8 @@ from numpy.typing import NDArray
 
 from cifarnet import data, training
 from cifarnet.config import Data, Settings
-from cifarnet.data import Dataset, Datasets
+from cifarnet.data import Dataset, Datasets, Split
 from cifarnet.errors import CifarnetError, ConfigError, DataError, Diverged, RunError
-from cifarnet.experiments.gradients import Check
 from cifarnet.experiments.train import final
 from cifarnet.nn.model import Model
 from cifarnet.training import NUMERICS, Record, State
@@ -33,6 +32,7 @@ LOCKSTEP = 4  # trainings in a group: eight take as long
 PATIENCE = 0.1  # seconds after which a caller may stop
 TIMEOUT = 10  # seconds for a scheduler to answer and for a first worker to be there
 
+Checking = Callable[[Settings, Split, threading.Event], dict[str, float] | None]  # None where it was stopped
 Scored = Literal["all", "held-out", "validation"]  # "held-out": validation and test
 
 
@@ -47,7 +47,7 @@ class Job:
     key: Any
     settings: Settings
     fingerprint: str
-    check: Check | None = None
+    check: Checking | None = None
     scored: Scored = "all"
 
 
@@ -230,7 +230,7 @@ def do_group(group: Group, datasets: Datasets, threads: int, stop: threading.Eve
     dataset = datasets.load(first.settings.data, first.fingerprint, test=tests)
     began = time.perf_counter()
     with training.blas_threads(1):
-        results = first.check.results(first.settings, dataset.train, stop) if first.check else None
+        results = first.check(first.settings, dataset.train, stop) if first.check else None
         checked = Outcome("left") if results is None else Outcome("completed", results=results)
         found = [checked] if first.check else train_group(group, dataset, threads, stop)
     seconds = round((time.perf_counter() - began) / len(group), 3)

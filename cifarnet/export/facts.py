@@ -122,7 +122,10 @@ def described(settings: Settings, without: Sequence[str] = ()) -> dict[str, str]
 def searched(found: study.Study) -> dict[str, str]:
     """Return by name the settings that all trials of a search have, and where the others were looked for."""
     space = {NAMES.get(key, key): interval(axis) for key, axis in found.space.items()}
-    return described(found.trial_settings(found.trials[0]), [*found.space]) | space | {"sampling": found.part.sampling}
+    fixed = described(found.trial_settings(found.trials[0]), [*found.space])
+    if any(key.startswith(("data.", "training.batch_size", "training.schedule")) for key in found.space):
+        del fixed["updates"]  # they differ
+    return fixed | space | {"sampling": found.part.sampling}
 
 
 def interval(axis: Axis) -> str:

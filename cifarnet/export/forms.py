@@ -36,8 +36,8 @@ def tex(value: Any) -> str:
     known = "".join(letter if ord(letter) <= LATIN or letter in "…" or letter in MATH else "?" for letter in words)
     found = known.translate(TEX)
     found = re.sub(r"\$\\eta\$\\_(min|max)", r"$\\eta_{\\\1}$", found).replace(r"n\_s", "$n_s$")
-    found = re.sub(r"\b1e\+?(-?)0*(\d+)\b", r"$10^{\1\2}$", found)
-    found = re.sub(r"\b(\d\.?\d*)e\+?(-?)0*(\d+)\b", r"$\1 \\cdot 10^{\2\3}$", found)
+    found = re.sub(r"\b1e\+?(-?)0*(\d{1,2})\b", r"$10^{\1\2}$", found)  # a commit has more digits
+    found = re.sub(r"\b(\d(?:\.\d+)?)e\+?(-?)0*(\d{1,2})\b", r"$\1 \\cdot 10^{\2\3}$", found)
     return re.sub(r"10\\textasciicircum\{\}(\w+)", r"$10^{\1}$", found)
 
 

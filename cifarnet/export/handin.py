@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import count
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from cifarnet import plots
 from cifarnet.errors import RunError
@@ -180,8 +180,7 @@ def part_of(run: Run) -> str:
     if run.status != "completed" and (run.kind, run.status) != ("train", "diverged"):
         raise RunError(f"{run.path}: has no result to report: it {run.describe()}")
     if run.kind != "train":
-        kinds = {"gradcheck": "gradients", "find-eta": "range"}
-        return kinds[run.kind] if run.kind in kinds else study.read(run).stage
+        return {"gradcheck": "gradients", "find-eta": "range"}.get(run.kind) or study.read(run).stage
     settings = run.settings
     if settings.label.endswith("-best"):
         return "final"
@@ -226,8 +225,7 @@ def picture(run: Run, name: str, kinds: Sequence[str]) -> tuple[str, bytes] | No
 
 def origin(run: Run) -> Iterator[str]:
     """Yield the folder of a run, the cifarnet that it was made with, and its images."""
-    known = run.environment
-    images: Mapping[str, Any] = known.get("data", {})
+    known, images = run.environment, run.environment.get("data", {})
     yield run.name
     yield f"{known.get('cifarnet', '')} {str(known.get('git_commit') or '')[:9]}".strip()
     official = "official" if images.get("official") else "not the official bytes"

@@ -16,11 +16,11 @@ from cifarnet.causes import work
 from cifarnet.config import BATCH_IMAGES, IMAGE_VALUES, Data, Settings
 from cifarnet.errors import ConfigError, RunError
 from cifarnet.experiments import pool
-from cifarnet.experiments.gradients import Check
 from cifarnet.experiments.pool import Executor, Outcome
 from cifarnet.experiments.train import write_confusion
 from cifarnet.nn.network import weight_count
 from cifarnet.runs import Folder, Run, folders, this_machine
+from cifarnet.studies.check import Check
 from cifarnet.studies.spec import Row, Study
 from cifarnet.training import NUMERICS, blas_threads, cores
 
@@ -171,7 +171,7 @@ def carry_out(tasks: Sequence[Task], folder: Path, executor: Executor) -> Genera
     """
     with blas_threads(1):  # as the trainings have it
         machine = this_machine() | {"threads": 1, "numerics": NUMERICS}
-    queue = [pool.Job(task, task.settings, task.fingerprint, task.check) for task in tasks]
+    queue = [pool.Job(t, t.settings, t.fingerprint, t.check.results if t.check else None) for t in tasks]
     with closing(pool.run(queue, executor)) as outcomes:
         for ended in outcomes:
             if ended:

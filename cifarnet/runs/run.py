@@ -64,8 +64,8 @@ class Run(Folder):
     def find(cls, name: str, runs_dir: Path, need: str | None = None) -> Run:
         """Find a run by its path, by a unique beginning of its name, or by ``latest``.
 
-        With ``need`` it has a ``network`` or a ``checkpoint``, or is a ``search`` or a ``training``, and ``latest`` is
-        the newest of those; of trainings, the newest that was stopped.
+        With ``need`` it has a ``network`` or a ``checkpoint``, or is a ``training``, ``search`` or ``diagnosis``, and
+        ``latest`` is the newest of those; of trainings, the newest that was stopped.
         """
         runs_dir = Path(runs_dir).expanduser()
         found = cls._latest(runs_dir, need) if name == "latest" else cls(storage.named(name, runs_dir))
@@ -217,10 +217,8 @@ class Run(Folder):
         return bool(self.choices.get("data.source") == "synthetic")
 
     def has(self, need: str) -> bool:
-        """Return whether it has a ``network`` or a ``checkpoint``, or is a ``search`` or a ``training``."""
-        if need in HOLDS:
-            return any(self.path.glob(HOLDS[need]))
-        return self.kind == {"search": "search", "training": "train"}[need]
+        """Return whether it has, or is, what `find` needs."""
+        return any(self.path.glob(HOLDS[need])) if need in HOLDS else need == KINDS.get(self.kind, self.kind)
 
     def describe(self) -> str:
         """Say what it is and how to go on with it: the rest of a sentence that begins with "it"."""

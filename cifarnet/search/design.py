@@ -37,6 +37,8 @@ def design(
         kind = settings.training.schedule.kind
         raise ConfigError(f"training.schedule.kind = {kind}: a search trains in cycles; take cyclic")
     settings, sources = kept(settings, stage, origins) if origins else (settings, {})
+    if earlier:
+        sources = {key: source for key, source in sources.items() if source != DEFAULT}  # which is the earlier one's
     before = {"stage": earlier.stage, "trials": earlier.points()} if earlier else None
     draft = Study(settings=settings, stage=stage, general=general, earlier=before, sources=sources)
     space, first = space_of(draft, earlier)
@@ -53,7 +55,7 @@ def design(
             values = spaces.values_at(space, [end] * len(space), settings)
             study.trial_settings(Trial(index=0, seed=settings.seed, values=values))
         most = tpe.round_size(study.part.trials)
-    study.add(islice(chain(first, sampled), most))
+    study.add(islice(chain(first, (values for values in sampled if values not in first)), most))
     study.final_settings(study.trials[0].values)
     return study
 
@@ -93,6 +95,8 @@ def space_of(draft: Study, earlier: Study | None) -> tuple[Space, list[Values]]:
     if not draft.general and part.l_min is not None and part.l_max is not None:
         return {LAMBDA: Axis(log10=(part.l_min, part.l_max))}, first
     if earlier:
+        if draft.general and search.over not in ({}, earlier.search.over):
+            raise ConfigError("search.over: a fine search is of what the earlier one searched; leave it out")
         return spaces.narrow(earlier.space, search.fine, ranked, len(earlier.values)), first
     without = "" if draft.general else ", or l_min and l_max"
     raise ConfigError(f"search.fine.l_min = null: no range; give --from RUN{without}")

@@ -65,7 +65,7 @@ def current(settings: Settings, key: str) -> Any:
 def values_at(space: Space, point: Point, settings: Settings) -> Values:
     """Return the values at a point, rounded where a setting is a count, as such, as text ("2 epochs") or in a list."""
     found = {key: at(axis, u) for (key, axis), u in zip(space.items(), point, strict=True)}
-    counts = {key for key in space if isinstance(current(settings, key), int | str | list)}
+    counts = {key for key in space if isinstance(current(settings, key), int | str | list | None)}
     return {key: round(value) if key in counts else value for key, value in found.items()}
 
 
@@ -147,9 +147,9 @@ def narrow(space: Space, fine: Fine, ranked: Sequence[Values], trials: int) -> S
 def around(axis: Axis, best: Sequence[Number], margin: float) -> Axis:
     """Return the part of an axis that the best values span, with a margin, a fraction of the axis' length."""
     if axis.values:
-        return Axis(values=tuple(value for value in axis.values if value in best))
+        return Axis(values=tuple(value for value in axis.values if value in best) or axis.values)
     low, high = interval(axis)
-    places = [math.log10(value) if axis.log10 else value for value in best]
+    places = [(math.log10(value) if value > 0 else low) if axis.log10 else value for value in best]
     wide = margin * (high - low)
     part = max(low, min(places) - wide), min(high, max(places) + wide)
     return Axis(log10=part) if axis.log10 else Axis(linear=part)

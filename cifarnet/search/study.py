@@ -139,12 +139,13 @@ class Study(BaseModel, frozen=True):
         return [{"index": i, **self.named(values), **measures(rows[i])} for i, values in self.values.items()]
 
     def standings(self) -> list[dict[str, Any]]:
-        """Return the completed trials, the best first: by mean final validation accuracy, then by index.
+        """Return the trials that have an accuracy, the best first: by mean final validation accuracy, then by index.
 
-        The final accuracy, not the best on the way: it is the one that the trained network has.
+        The final accuracy, not the best on the way: it is the one that the trained network has. Trials that diverged or
+        failed with some of their seeds come after the others.
         """
         found = [trial for trial in self.summaries() if trial["validation_accuracy"] is not None]
-        return sorted(found, key=lambda trial: (-trial["validation_accuracy"], trial["index"]))
+        return sorted(found, key=lambda t: (t["status"] != "completed", -t["validation_accuracy"], t["index"]))
 
     def points(self) -> list[dict[str, Any]]:
         """Return the completed trials as a figure shows them, the best first."""

@@ -65,11 +65,19 @@ def defines(node: ast.stmt, own: set[str]) -> bool:
         return True
     if isinstance(node, ast.If | ast.Try):
         return all(defines(part, own) for part in ast.iter_child_nodes(node) if isinstance(part, ast.stmt))
-    calls = [ast.unparse(part.func) for part in ast.walk(node) if isinstance(part, ast.Call)]
+    calls = [ast.unparse(part.func) for part in evaluated(node) if isinstance(part, ast.Call)]
     if isinstance(node, ast.Expr):
         return bool(calls) and calls[0].startswith("sys.path.")
     own = own | {"open", "input"}
     return isinstance(node, ast.Assign | ast.AnnAssign) and not any(call.split(".")[0] in own for call in calls)
+
+
+def evaluated(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield a node and all below it but what is in a lambda, which is called later, if ever."""
+    yield node
+    for child in ast.iter_child_nodes(node):
+        if not isinstance(child, ast.Lambda):
+            yield from evaluated(child)
 
 
 def names_of(node: ast.stmt) -> set[str]:

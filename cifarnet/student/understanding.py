@@ -45,7 +45,7 @@ def understand(path: Path, name: str | None = None, known: Known = lambda proble
         student = noted(student, f"With matrices that are not square it fails: {code.explain(far, module)}")
     if borrows(student) and (why := failing(student, module, "forward")):
         student = noted(student, f"Your forward pass cannot be used, and ours is in its place: {why}")
-    return with_cost(deeper(student))
+    return deeper(with_cost(student))
 
 
 def noted(student: Student, note: str) -> Student:
@@ -163,6 +163,8 @@ def deeper(student: Student) -> Student:
         session = Session(student)
         with contextlib.suppress(*Raised, Unfit):
             session.gradient(point(more))
+            if student.cost:
+                session.cost(point(more))
             student = replace(session.student, sizes=[*student.sizes, more])
     return student
 

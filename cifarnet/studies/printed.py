@@ -8,8 +8,8 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from cifarnet.experiments.gradients import Method
 from cifarnet.setting import Setting, as_tuple
+from cifarnet.studies.check import Method
 
 T = TypeVar("T")
 Several = Annotated[tuple[T, ...], BeforeValidator(as_tuple)]

@@ -20,9 +20,9 @@ from pydantic import (
 from cifarnet import config
 from cifarnet.config import Settings
 from cifarnet.errors import ConfigError
-from cifarnet.experiments.gradients import Check
 from cifarnet.nn.random import generator
 from cifarnet.setting import Setting, as_tuple
+from cifarnet.studies.check import Check
 from cifarnet.studies.figures import Curve, Floats, read_curves, read_templates
 from cifarnet.studies.printed import Measure, Name, Printed, Remark, Reported, Several, Text
 
