@@ -27,6 +27,11 @@ def measured(key: str, value: float) -> str:
     return percent(value) if key.endswith("accuracy") else f"{value:,.6g}"
 
 
+def predicted(measure: str, value: float) -> str:
+    """Return a number, or the end of an interval, of a measure such as train_accuracy@100 as people read it."""
+    return percent(min(max(value, 0.0), 1.0)) if "accuracy" in measure else f"{value:.4g}"
+
+
 def shown(value: Any) -> str:
     """Return a setting as it is written in a config."""
     return value if isinstance(value, str) else f"{value:g}" if isinstance(value, float) else json.dumps(value)

@@ -13,8 +13,8 @@ from cifarnet.causes.candidates import PRIORS, STATED, Candidate
 from cifarnet.causes.numbers import EARLY, MEASURES, Number, first_step, words
 from cifarnet.causes.stages import Stages
 from cifarnet.deviations import DEVIATIONS
-from cifarnet.readable import percent
-from cifarnet.statistics.likelihood import Array, quantity
+from cifarnet.readable import predicted
+from cifarnet.statistics.likelihood import Array
 
 EQUAL = 3.0  # ratio of two likelihoods, up to which they count as equal if each were known exactly
 CLEAR, TINY = 3.0, 1e-3  # deviations of a difference that tell two means from each other; the least deviation
@@ -33,11 +33,6 @@ class Judged(NamedTuple):
     n: int  # trainings of each row
     found: list[dict[str, Any]]
     compatible: int  # how many of them are
-
-
-def show(value: float, measure: str) -> str:
-    """Return a number, or the end of an interval, as people read it."""
-    return percent(min(max(value, 0.0), 1.0)) if quantity(measure) == "accuracy" else f"{value:.4g}"
 
 
 def prior(stages: Stages, candidate: Candidate) -> float:
@@ -158,8 +153,8 @@ def compared(stages: Stages, j: Judged) -> str:
     (number,), (found,) = stages.problem.numbers, j.found
     if math.isnan(found["mean"]):
         return "its cost is not finite."
-    mean, low, high = (show(found[key], number.measure) for key in ("mean", "low", "high"))
-    reported = show(number.value, number.measure)
+    mean, low, high = (predicted(number.measure, found[key]) for key in ("mean", "low", "high"))
+    reported = predicted(number.measure, number.value)
     return f"{reported} was reported, and it gives {mean} ({low} to {high}) as {words(number.measure)}."
 
 
@@ -189,7 +184,9 @@ def clarity(samples: Sequence[Array]) -> tuple[float, float]:
 def next_number(decides: Mapping[str, Any] | None, equal: Sequence[Judged]) -> Iterator[str]:
     """Say which number to print next, where several candidates explain those that there are."""
     if decides:
-        means = ", ".join(f"{show(mean, decides['measure'])} with {name}" for name, mean in decides["means"].items())
+        means = ", ".join(
+            f"{predicted(decides['measure'], mean)} with {name}" for name, mean in decides["means"].items()
+        )
         place = f" of {decides['row']}" if decides["row"] else ""
         yield f"What would tell them from each other is the {decides['words']}{place}: {means}."
     elif len(equal) > 1:

@@ -12,6 +12,7 @@ import click
 from cifarnet.cli.options import RUN, Experiment, Folder, Pooled, WithConfig, command, option
 from cifarnet.cli.output import table, warn_synthetic
 from cifarnet.cli.progress import Stops, show_steps
+from cifarnet.readable import predicted
 from cifarnet.runs import Run
 
 if TYPE_CHECKING:
@@ -116,12 +117,10 @@ class Diagnose(WithConfig, Pooled, Experiment):
 
 def given(candidate: dict[str, Any], results: dict[str, Any]) -> list[str]:
     """Return what a candidate gives: of one number mean and interval, of several how many are compatible."""
-    from cifarnet.causes.answer import show
-
     if len(results["reported"]) > 1:
         return [f"{candidate['compatible']} of {len(results['reported'])}"]
     measure, (found,) = results["reported"][0]["measure"], candidate["numbers"]
-    return [show(found[key], measure) for key in ("mean", "low", "high")]
+    return [predicted(measure, found[key]) for key in ("mean", "low", "high")]
 
 
 def number(measure: str, text: str) -> Number:

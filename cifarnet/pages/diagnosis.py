@@ -9,7 +9,7 @@ import numpy as np
 
 from cifarnet import plots
 from cifarnet.pages.kinds import Cell, Table, View
-from cifarnet.readable import percent
+from cifarnet.readable import predicted
 from cifarnet.runs import Run
 
 BEST = 2  # candidates whose numbers are shown
@@ -53,7 +53,7 @@ def ranking(candidates: Sequence[Found]) -> Table:
 def numbers(reported: Sequence[Found], chosen: Sequence[Found]) -> Table:
     """Return every reported number beside the mean of each chosen candidate, marked where it is compatible."""
     rows = [
-        [Cell(" ".join(filter(None, [n["row"], n["words"]]))), Cell(shown(n["value"], n))]
+        [Cell(" ".join(filter(None, [n["row"], n["words"]]))), Cell(predicted(n["measure"], n["value"]))]
         + [number(c["numbers"][i], n) for c in chosen]
         for i, n in enumerate(reported)
     ]
@@ -62,12 +62,8 @@ def numbers(reported: Sequence[Found], chosen: Sequence[Found]) -> Table:
 
 
 def number(found: Found, reported: Found) -> Cell:
-    mean, low, high = (shown(found[key], reported) for key in ("mean", "low", "high"))
+    mean, low, high = (predicted(reported["measure"], found[key]) for key in ("mean", "low", "high"))
     return Cell(f"{mean} ({low.removesuffix(' %')} to {high})", found["mean"], "good" if found["compatible"] else "bad")
-
-
-def shown(value: float, reported: Found) -> str:
-    return percent(min(max(value, 0.0), 1.0)) if "accuracy" in reported["measure"] else f"{value:.4g}"
 
 
 def excluded(found: Mapping[str, str]) -> Table:
