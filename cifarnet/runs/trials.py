@@ -11,11 +11,13 @@ from cifarnet.runs.run import Run
 
 
 def standings(run: Run) -> list[dict[str, Any]]:
-    """Return the completed trials of a search with means over their seeds, the best first."""
+    """Return the trials of a search with means over their completed seeds, best first; last where one was not."""
     values = {trial["index"]: trial["values"] for trial in run.read_json("plan.json")["trials"]}
-    groups: dict[int, list[Mapping[str, str]]] = {}
+    groups, ended_badly = dict[int, list[Mapping[str, str]]](), set[int]()
     for row in run.read_rows("trials.csv"):
-        if row["status"] == "completed":
+        if row["status"] != "completed":
+            ended_badly.add(int(row["index"]))
+        else:
             groups.setdefault(int(row["index"]), []).append(row)
     found = []
     for index, rows in groups.items():
@@ -23,7 +25,7 @@ def standings(run: Run) -> list[dict[str, Any]]:
         means = {key: fmean(float(row[key]) for row in rows) for key in ("best_validation_accuracy", "validation_loss")}
         trial = {"index": index, "values": values[index], "accuracy": accuracy, "spread": spread}
         found.append(trial | means | {"seconds": sum(float(row["seconds"]) for row in rows)})
-    return sorted(found, key=lambda trial: (-trial["accuracy"], trial["index"]))
+    return sorted(found, key=lambda trial: (trial["index"] in ended_badly, -trial["accuracy"], trial["index"]))
 
 
 def stages(run: Run) -> dict[str, list[dict[str, Any]]]:
