@@ -15,7 +15,9 @@ from cifarnet.config import Settings
 from cifarnet.data import Dataset, Split
 from cifarnet.data.cifar10 import Batch, Cifar10, digest
 from cifarnet.plots import style
+from cifarnet.studies import read_study
 from tests.common import alike
+from tests.seventh import STUDY
 
 QUIET_CHROMIUM = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
@@ -124,3 +126,10 @@ def real_data_dir() -> Path:
     if "CIFARNET_DATA_DIR" not in os.environ or not (folder / "cifar-10-batches-py" / "data_batch_1").is_file():
         pytest.skip("no real CIFAR-10: CIFARNET_DATA_DIR names no folder with cifar-10-batches-py")
     return folder
+
+
+@pytest.fixture
+def study(tmp_path):
+    """That of a seventh report."""
+    (tmp_path / "seventh.yaml").write_text(STUDY)
+    return read_study(tmp_path / "seventh.yaml")
