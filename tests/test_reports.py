@@ -16,7 +16,7 @@ import pytest
 
 from cifarnet import config, reports
 from cifarnet.experiments import pool
-from cifarnet.reports import jobs, page
+from cifarnet.reports import jobs, page, reasons
 from cifarnet.runs import Folder
 from cifarnet.studies import read_study
 from cifarnet.verdicts import curves
@@ -230,6 +230,17 @@ def test_a_cause_stands_beside_the_number_that_it_explains(trained):
     assert report.explained(report.studies[0], entry).reason == "None of 43 deviations tried explains it."
     compatible = known._replace(verdict="compatible")
     assert report.explained(report.studies[0], compatible) == compatible
+
+
+def test_what_explains_an_exhibit_is_tried_first_on_the_next(monkeypatch, tmp_path, study):
+    asked, cause = [], {"fits": True, "changes": {"runs/small": {"deviations.l2_missing": True}}}
+    done = SimpleNamespace(status="completed", results={"candidates": [cause]})
+    diagnosis = SimpleNamespace(run=done, stages=SimpleNamespace(done={}))
+    monkeypatch.setattr(reasons.causes, "start", lambda problem, *_: asked.append(problem.readings) or diagnosis)
+    monkeypatch.setattr(reasons, "causes_of", lambda *_: {})
+    exhibits = [(study, study.exhibits[1], 42)] * 2
+    deque(reasons.diagnosed(SimpleNamespace(folder=tmp_path), exhibits, {}, 2, None, None, None))
+    assert [list(readings) for readings in asked] == [[], [{"deviations.l2_missing": True}]]
 
 
 def test_an_error_of_a_gradient_may_come_from_another_step(tmp_path):

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from cifarnet.causes.candidates import PRIORS, STATED, Candidate
+from cifarnet.causes.candidates import STATED, Candidate
 from cifarnet.causes.numbers import EARLY, MEASURES, Number, first_step, words
 from cifarnet.causes.stages import Stages
 from cifarnet.deviations import DEVIATIONS
@@ -35,17 +35,10 @@ class Judged(NamedTuple):
     compatible: int  # how many of them are
 
 
-def prior(stages: Stages, candidate: Candidate) -> float:
-    """Return the probability before any number is known: that of a kind, divided among all that could be tried."""
-    singles = len(stages.candidates) - 1
-    count = sum(other.kind == candidate.kind for other in stages.candidates)
-    return PRIORS[candidate.kind] / (singles * (singles - 1) / 2 if candidate.kind == "pair" else count)
-
-
 def judged(stages: Stages) -> list[Judged]:
     """Return the candidates that are trained in all rows: those that explain the numbers, then the most probable."""
     found = [judge(stages, candidate) for candidate in stages.finished]
-    logs = [j.likelihood + math.log(prior(stages, j.candidate)) for j in found]
+    logs = [j.likelihood + math.log(stages.prior(j.candidate)) for j in found]
     top = max(logs)
     weights = [math.exp(value - top) if math.isfinite(top) else 1.0 for value in logs]
     ranked = [j._replace(probability=w / sum(weights)) for j, w in zip(found, weights, strict=True)]
@@ -123,8 +116,9 @@ def why(stages: Stages, candidate: Candidate) -> str:
         return f"less likely than others in {stages.hardest}"
     if candidate not in stages.quick:
         return f"not tried: it takes {stages.work(candidate) / stages.work(stages.stated):.0f} times as long"
-    near = candidate in stages.screened
-    return "left out, as the effort is limited" if near else "a short training leads too far away"
+    return (
+        "left out, as the effort is limited" if candidate in stages.screened else "a short training leads too far away"
+    )
 
 
 def sentences(stages: Stages, ranked: Sequence[Judged], equal: Sequence[Judged]) -> Iterator[str]:

@@ -144,8 +144,7 @@ def read_curve(path: Path, settings: Settings) -> list[Number]:
 
     ConfigError if it has neither, or a line of it cannot be of a training with these settings.
     """
-    text = Folder(path.parent).read_bytes(path.name).decode("utf-8-sig", errors="replace")
-    table = csv.DictReader(text.splitlines())
+    table = csv.DictReader(Folder(path.parent).read_bytes(path.name).decode("utf-8-sig", errors="replace").splitlines())
     header = table.fieldnames or ()
     names = [name for name in header if name in MEASURES and not name.startswith("test_")]
     if not names or not {"step", "epoch"} & set(header) or len(set(header)) < len(header):

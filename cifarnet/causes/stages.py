@@ -7,7 +7,7 @@
 4. More seeds for the most likely.
 5. Where nothing explains the numbers: stages 3 and 4 for candidates that take much longer, and for pairs.
 
-A limited effort leaves out stage 5, and all but other readings where the settings as stated explain the numbers.
+A limited effort has no stage 5 and begins with other readings; where one, or what is stated, explains all, it ends.
 
 `Stages.todo` finds the next trainings from those that are done, so that a stopped diagnosis goes on.
 """
@@ -22,7 +22,7 @@ from itertools import combinations, islice
 
 import numpy as np
 
-from cifarnet.causes.candidates import Candidate, pair
+from cifarnet.causes.candidates import PRIORS, Candidate, pair
 from cifarnet.causes.evidence import SEEDS, SHORT, Evidence, Task
 from cifarnet.causes.numbers import MEASURES
 from cifarnet.statistics.likelihood import Array, Prediction, distance, predict, quantity
@@ -62,9 +62,11 @@ class Stages(Evidence):
         unlimited = math.isinf(self.effort)
         together = unlimited and len(self.problem.rows) == 1  # so that no core waits in between
         yield self.tasks([self.stated], self.problem.rows, self.seeds) + (self.screening if together else [])
-        if not unlimited and self.fits(self.stated):
-            yield from self.full([c for c in self.quick if c.kind == "reading"])
-            return
+        readings = [c for c in self.quick if c.kind == "reading"]
+        if not unlimited:
+            yield from self.full(readings)
+            if self.explained(readings):
+                return
         yield self.screening
         yield from self.full(self.screened)
         if unlimited and not self.explained(self.quick):
@@ -87,10 +89,7 @@ class Stages(Evidence):
         return [self.task(c, row, number) for row in rows for number in range(seeds) for c in candidates]
 
     def full(self, candidates: Sequence[Candidate]) -> Iterator[list[Task]]:
-        """Yield full trainings of candidates: in one row, in all rows, and with more seeds, of fewer each time.
-
-        Where the settings as stated explain the numbers, few need more seeds.
-        """
+        """Yield full trainings of candidates: in one row, in all rows, and with more seeds, of fewer each time."""
         every, as_stated = list(self.problem.rows), self.fits(self.stated)
         is_table, ends = len(every) >= TABLE, [self.hardest, self.by_strangeness[-1]]  # numbers that differ, and do not
         for rows in ([self.hardest], *([ends] if is_table else []), every):
@@ -189,11 +188,21 @@ class Stages(Evidence):
         return np.array([own[m] - stated[m] if m in MEASURES else 0.0 for m in measures])
 
     def likely(self, candidates: Sequence[Candidate], rows: Sequence[str], most: int | None = None) -> list[Candidate]:
-        """Return the candidates whose likelihood in these rows is not far below the highest, the highest first."""
+        """Return the candidates whose likelihood in these rows is near the highest, the most probable first."""
         known = {c.name: self.likelihood(c, rows) for c in candidates}
         close = CLOSE * sum(len(self.problem.measures(row)) for row in rows)
-        ranked = sorted(candidates, key=lambda c: -known[c.name])[:most]
-        return [c for c in ranked if known[c.name] >= known[ranked[0].name] - close]
+        ranked = sorted(candidates, key=lambda c: -known[c.name] - math.log(self.prior(c)))[:most]
+        return [c for c in ranked if known[c.name] >= max(known.values()) - close]
+
+    def prior(self, candidate: Candidate) -> float:
+        """Return the probability before any number is known: that of a kind, divided among all that could be tried.
+
+        A misprint is of one number: where a candidate takes several values for misprinted, it is a tenth of that.
+        """
+        singles, kind = len(self.candidates) - 1, candidate.kind
+        count = singles * (singles - 1) / 2 if kind == "pair" else sum(c.kind == kind for c in self.candidates)
+        several = kind == "misprint" and len(set(map(str, candidate.rows.values()))) > 1
+        return PRIORS[kind] / count * (0.1 if several else 1)
 
     @cached_property
     def paired(self) -> list[Candidate]:
@@ -216,5 +225,4 @@ class Stages(Evidence):
         sample = self.sample(candidate, self.hardest, measures)
         if not len(sample):
             return self.effect_of_short(candidate, measures)
-        mean: Array = sample.mean(axis=0) - stated
-        return mean
+        return np.asarray(sample.mean(axis=0) - stated)

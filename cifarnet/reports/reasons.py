@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -84,14 +85,17 @@ def diagnosed(
 ) -> Generator[Progress, None, None]:  # fmt: skip
     """Diagnose exhibits, and add what explains their numbers to ``found``.
 
-    Trainings of the reports, of other diagnoses, and of one that was stopped are not done again.
+    What explains one exhibit of a report is tried first on the next ones, as one program made all. Trainings of the
+    reports, of other diagnoses, and of one that was stopped are not done again.
     """
     runs, known = list(earlier(report.folder / FOLDER, executor)), dict[str, Mapping[str, float]]()
     for run in runs:
         known |= causes.read(run).stages.done
     todo = [(study, exhibit, problem(study, [exhibit.id], seed)) for study, exhibit, seed in exhibits]
     works = [math.sqrt(sum(map(causes.work, asked.rows.values()))) for _, _, asked in todo]
+    others: dict[str, list[Mapping[str, Any]]] = {study.id: [] for study, _, _ in exhibits}
     for number, (study, exhibit, asked) in enumerate(todo):
+        asked = replace(asked, readings=[*asked.readings, *others[study.id]])
         name, plan = f"{study.id}/{exhibit.id}", causes.plan_of(asked, EFFORT * works[number] / sum(works))
         same = next((run for run in runs if run.read_json("plan.json") == json.loads(json.dumps(plan))), None)
         if not same:
@@ -103,6 +107,9 @@ def diagnosed(
                 if step:
                     yield Progress(number, total, (number + step.fraction) / total, f"{name}, {step.what}")
         known |= diagnosis.stages.done
+        first = diagnosis.run.results["candidates"][0]
+        if first["fits"] and len(set(map(str, first["changes"].values()))) == 1:  # no misprints, which differ by row
+            others[study.id] += [*first["changes"].values()][:1]
         path = source / f"{study.id}.yaml" if source and source.is_dir() else source or study.id
         found |= causes_of(diagnosis, study, f"cifarnet diagnose --study {path} --exhibit {exhibit.id}")
         Folder(report.folder).write_json(CAUSES, found)
