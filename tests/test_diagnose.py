@@ -219,7 +219,7 @@ def reported(settings, measures=PRINTED, row="", half=0.0):
 
 def diagnose(tmp_path, rows, numbers, readings=(), effort=None):
     with pool.executor(jobs=2) as executor:
-        found = causes.start(Problem(rows, numbers, readings), executor, tmp_path, effort)
+        found = causes.start(Problem(rows, numbers, {"reading": readings}), executor, tmp_path, effort)
         for _ in causes.execute(found, executor):
             pass
     return found

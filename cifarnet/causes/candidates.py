@@ -20,7 +20,8 @@ Rows = Mapping[str, Settings]
 Alternative = tuple[str, str, str, Changes]  # name, kind and sentence of what one row may have instead
 STATED = "as stated"
 STDS = (0.001, 0.01, 0.1, 1.0)  # of initial weights
-PRIORS = {STATED: 0.5, "reading": 0.25, "deviation": 0.3, "misprint": 0.1, "pair": 0.1, "digits": 0.01}  # of a kind
+# Of a kind; what is "known" explains other numbers of the same program.
+PRIORS = {STATED: 0.5, "reading": 0.25, "known": 0.25, "deviation": 0.3, "misprint": 0.1, "pair": 0.1, "digits": 0.01}
 
 
 @dataclass(frozen=True)
@@ -38,15 +39,16 @@ class Candidate:
         return config.override(stated, {**self.rows.get(row, {}), "seed": seed}, "diagnose")
 
 
-def candidates(rows: Rows, numbers: Sequence[Number], readings: Sequence[Changes] = ()) -> list[Candidate]:
+def candidates(rows: Rows, numbers: Sequence[Number], likelier: Mapping[str, Any] = {}) -> list[Candidate]:
     """Return what can be tried on these rows and their numbers: as stated first, then other readings.
 
-    What contradicts the settings of a row is left out, and what trains the same as something before it.
+    What contradicts the settings of a row is left out, and what trains the same as something before it. ``likelier`` is
+    that of a `Problem`.
     """
     every = {STATED: Candidate(STATED, STATED, "The settings as they are stated.", {})}
     for row, stated in rows.items():
         for name, kind, says, changes in alternatives(stated, [number for number in numbers if number.row == row]):
-            own = "reading" if changes in readings else kind
+            own = next((of for of, others in likelier.items() if changes in others), kind)
             every.setdefault(name, Candidate(name, own, says, {})).rows[row] = changes
     found, known = list[Candidate](), list[dict[str, Settings]]()
     for candidate in every.values():

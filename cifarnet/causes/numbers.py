@@ -6,7 +6,7 @@ import csv
 import hashlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -54,11 +54,11 @@ def words(measure: str, first: int | None = None) -> str:
 
 @dataclass(frozen=True)
 class Problem:
-    """Rows and their numbers; ``readings`` are changes by dotted key that the settings may be read with, too."""
+    """Rows and their numbers; ``likelier`` than others are some changes by dotted key, by their kind of candidate."""
 
     rows: Mapping[str, Settings]
     numbers: Sequence[Number]
-    readings: Sequence[Mapping[str, Any]] = ()
+    likelier: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
 
     def numbers_of(self, row: str) -> list[Number]:
         """Return the numbers of a row."""

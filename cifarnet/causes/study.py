@@ -45,7 +45,7 @@ def plan_of(problem: Problem, effort: float | None = None) -> dict[str, Any]:
     """Return plan.json: the rows, their numbers, and what is tried; ``effort`` limits the work (see `Stages`)."""
     finest = {(n.row, n.measure): n for n in sorted(problem.numbers[::-1], key=lambda n: -n.half)}
     numbers = [n for n in problem.numbers if finest[n.row, n.measure] is n]  # once, as printed with the most digits
-    tried = candidates(problem.trained, numbers, problem.readings)
+    tried = candidates(problem.trained, numbers, problem.likelier)
     return {
         "rows": {row: config.plain(stated) for row, stated in problem.rows.items()},
         "numbers": [number._asdict() for number in numbers],

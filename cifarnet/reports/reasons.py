@@ -41,7 +41,7 @@ def problem(study: Study, exhibits: Sequence[str], seed: int | None = None) -> P
                 more = {"label": label} if seed is None else {"label": label, "seed": seed}
                 rows[f"{exhibit.id}/{row.id}"] = row.settings.model_copy(update=more)
     readings = [a.other for a in study.assumptions if any(a.concerns(*row.split("/")) for row in rows)]
-    return Problem(rows, numbers, readings)
+    return Problem(rows, numbers, {"reading": readings})
 
 
 def numbers_of(study: Study, exhibit: Exhibit, row: Row) -> Iterator[Number]:
@@ -85,7 +85,7 @@ def diagnosed(
 ) -> Generator[Progress, None, None]:  # fmt: skip
     """Diagnose exhibits, and add what explains their numbers to ``found``.
 
-    What explains one exhibit of a report is tried first on the next ones, as one program made all. Trainings of the
+    What explains one exhibit of a report is likelier in the next ones, as one program made all. Trainings of the
     reports, of other diagnoses, and of one that was stopped are not done again.
     """
     runs, known = list(earlier(report.folder / FOLDER, executor)), dict[str, Mapping[str, float]]()
@@ -95,7 +95,7 @@ def diagnosed(
     works = [math.sqrt(sum(map(causes.work, asked.rows.values()))) for _, _, asked in todo]
     others: dict[str, list[Mapping[str, Any]]] = {study.id: [] for study, _, _ in exhibits}
     for number, (study, exhibit, asked) in enumerate(todo):
-        asked = replace(asked, readings=[*asked.readings, *others[study.id]])
+        asked = replace(asked, likelier={**asked.likelier, "known": others[study.id]})
         name, plan = f"{study.id}/{exhibit.id}", causes.plan_of(asked, EFFORT * works[number] / sum(works))
         same = next((run for run in runs if run.read_json("plan.json") == json.loads(json.dumps(plan))), None)
         if not same:
