@@ -236,8 +236,12 @@ def test_what_explains_an_exhibit_is_likelier_in_the_next(monkeypatch, tmp_path,
     asked, cause = [], {"fits": True, "changes": {"runs/small": {"deviations.l2_missing": True}}}
     done = SimpleNamespace(status="completed", results={"candidates": [cause]})
     diagnosis = SimpleNamespace(run=done, stages=SimpleNamespace(done={}))
-    asks = lambda problem, *_: asked.append(problem.likelier["known"][:]) or diagnosis  # noqa: E731
-    monkeypatch.setattr(reasons.causes, "start", asks)
+
+    def start(problem, *_):
+        asked.append(problem.likelier["known"][:])
+        return diagnosis
+
+    monkeypatch.setattr(reasons.causes, "start", start)
     monkeypatch.setattr(reasons, "causes_of", lambda *_: {})
     exhibits = [(study, study.exhibits[1], 42)] * 2
     deque(reasons.diagnosed(SimpleNamespace(folder=tmp_path), exhibits, {}, 2, None, None, None))
