@@ -7,7 +7,8 @@
 4. More seeds for the most likely.
 5. Where nothing explains the numbers: stages 3 and 4 for candidates that take much longer, and for pairs.
 
-A limited effort has no stage 5 and begins with other readings; where one, or what is stated, explains all, it ends.
+A limited effort has no stage 5 and begins with other readings and, where the settings as stated do not explain the
+numbers, with what explains others of the same program; where one of these explains all, it ends.
 
 `Stages.todo` finds the next trainings from those that are done, so that a stopped diagnosis goes on.
 """
@@ -62,10 +63,10 @@ class Stages(Evidence):
         unlimited = math.isinf(self.effort)
         together = unlimited and len(self.problem.rows) == 1  # so that no core waits in between
         yield self.tasks([self.stated], self.problem.rows, self.seeds) + (self.screening if together else [])
-        readings = [c for c in self.quick if c.kind == "reading"]
         if not unlimited:
-            yield from self.full(readings)
-            if self.explained(readings):
+            first = [c for c in self.quick if c.kind == "reading" or (c.kind == "known" and not self.fits(self.stated))]
+            yield from self.full(first)
+            if self.explained(first):
                 return
         yield self.screening
         yield from self.full(self.screened)
@@ -100,8 +101,8 @@ class Stages(Evidence):
         yield self.tasks(self.affordable(self.likely(candidates, every, most), every, seeds), every, seeds)
 
     def affordable(self, candidates: Sequence[Candidate], rows: Sequence[str], seeds: int) -> list[Candidate]:
-        """Return all readings, then others as long as the share of effort lasts; the first one, if it may be right."""
-        left, found = SHARE * self.effort, [c for c in candidates if c.kind == "reading"]
+        """Return readings, what is known, and others as long as the effort lasts; the first of these if it may be right."""
+        left, found = SHARE * self.effort, [c for c in candidates if c.kind in ("reading", "known")]
         others = [c for c in candidates if c not in found]
         for candidate in others:
             work = sum(task.work for task in self.tasks([candidate], rows, seeds))
