@@ -101,7 +101,7 @@ class Stages(Evidence):
         yield self.tasks(self.affordable(self.likely(candidates, every, most), every, seeds), every, seeds)
 
     def affordable(self, candidates: Sequence[Candidate], rows: Sequence[str], seeds: int) -> list[Candidate]:
-        """Return readings, what is known, and others as long as the effort lasts; the first of these if it may be right."""
+        """Return readings, what is known, and others while the effort lasts; the first of these if it may be right."""
         left, found = SHARE * self.effort, [c for c in candidates if c.kind in ("reading", "known")]
         others = [c for c in candidates if c not in found]
         for candidate in others:
