@@ -547,6 +547,13 @@ def test_letters_that_a_terminal_lacks_are_replaced(trained, tmp_path):
     assert b"??.png" in done.stdout
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no full device")
+def test_full_standard_output_is_one_line():
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([*PROCESS, "config", "show"], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stderr) == (1, "Error: standard output: No space left on device\n")
+
+
 def test_streams_may_be_closed(trained, tmp_path):
     command = [*PROCESS, "runs", "note", "latest", "x", "--runs-dir", str(trained.path.parent)]
     close = f"import os; [os.close(n) for n in (1, 2)]; os.execv({sys.executable!r}, {command!r})"

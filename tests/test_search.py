@@ -25,7 +25,7 @@ from cifarnet.experiments.pool import Job
 from cifarnet.runs import Run
 from cifarnet.search import space, tpe
 from cifarnet.search.design import design
-from cifarnet.search.study import MEASURES
+from cifarnet.search.study import MEASURES, read
 from cifarnet.studies.check import Check
 from tests.common import alike
 
@@ -619,6 +619,7 @@ def test_failed_trials_are_retried_on_request(run_search, complete, monkeypatch)
     assert study.ended("failed") == [0, 1, 2, 3]
     assert not (run.path / "best.yaml").exists()
     assert resumed(run) == []
+    assert [trial.index for trial in read(run, without_failed=True).missing()] == [0, 1, 2, 3]
     assert resumed(run, retry_failed=True) == [0, 1, 2, 3]
     assert rows(run) == rows(complete[0])
 

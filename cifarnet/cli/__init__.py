@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 import click
 
-from cifarnet.errors import CifarnetError
+from cifarnet.errors import CifarnetError, shown
 
 COMMANDS = (
     "train", "gradcheck", "search-lambda", "search", "find-eta", "evaluate", "predict", "reproduce-report", "export",
@@ -97,6 +97,8 @@ def main() -> NoReturn:
     except BrokenPipeError:
         sys.stderr.close()  # who read our output went away; Python would complain at exit
         sys.exit(1)
+    except OSError as error:  # such as a full disk below standard output: files have errors of their own
+        fail(f"{shown(error.filename or 'standard output')}: {error.strerror or error}", 1)
     except CifarnetError as error:
         fail(str(error), error.exit_code)
     except Exception as error:

@@ -53,7 +53,7 @@ class Searching(WithConfig, Pooled, Drawing):
 
         self.check()
         run = self.find(self.resume, "search") if self.resume else None
-        study = read(run) if run else self.design()
+        study = read(run, without_failed=self.retry_failed) if run else self.design()
         if run and (study.general != self.general or self.stage not in (None, study.stage)):
             raise click.UsageError(f"{run.path} goes on with: {self.command_line(study.command, '--resume', run.path)}")
         if self.by is not None and self.by not in study.names:

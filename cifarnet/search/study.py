@@ -179,11 +179,12 @@ def measures(rows: Sequence[Row]) -> dict[str, Any]:
     return {name: fmean(column) for name, column in done.items()} | spread | {"status": status}
 
 
-def read(run: Run) -> Study:
-    """Return the search of a run folder; RunError if it is none, or cannot be read."""
+def read(run: Run, *, without_failed: bool = False) -> Study:
+    """Return the search of a run folder, or that without its failed trials; RunError if it is none, or is broken."""
     if run.kind != "search":
         raise RunError(f"{run.path}: this is no search but a run of kind {run.kind}; name the folder of a search")
-    plan, rows = run.read_json(PLAN), run.read_rows(TABLE)
+    plan, table = run.read_json(PLAN), run.read_rows(TABLE)
+    rows = [row for row in table if not (without_failed and row.get("status") == "failed")]
     earlier = run.read_json(EARLIER) if (run.path / EARLIER).is_file() else None
     try:
         study = Study.model_validate({**plan, "settings": run.settings, "earlier": earlier, "rows": rows})
@@ -208,7 +209,7 @@ def resume(run: Run, executor: Executor, *, retry_failed: bool = False, formats:
     RunError if it is no search, a living process runs it, or it would become another one: what differs is named.
     """
     with run.take():
-        study = read(run)
+        study = read(run, without_failed=retry_failed)
         if study.learns:
             tpe.library()
         dataset = executor.dataset(study.settings.data)
@@ -216,12 +217,11 @@ def resume(run: Run, executor: Executor, *, retry_failed: bool = False, formats:
             raise RunError(f"{run.path}: cannot go on: it began with halving, which is gone; search again")
         if changed := "; ".join(train.contradictions(run, study.settings, dataset)):
             raise RunError(f"{run.path}: cannot go on, as it would become another search: {changed}; undo that")
-        rows = [row for row in study.rows if not (retry_failed and row["status"] == "failed")]
-        run.reopen(len(rows), "trials")
-        if len(rows) < len(study.rows):
-            run.write(TABLE, csv_text([study.rows[0], *(row.values() for row in rows)]))
+        run.reopen(len(study.rows), "trials")
+        if retry_failed:
+            run.write(TABLE, csv_text([*study.rows[:1], *(row.values() for row in study.rows)]))
     run.formats = formats
-    return study.model_copy(update={"rows": rows})
+    return study
 
 
 def execute(
