@@ -29,6 +29,7 @@ from cifarnet.runs import Run
 from tests.common import files, python
 
 FEW = "--set=data={limit: 500, validation: 1000}"
+FULL = Path("/dev/full")
 TINY = ["quick", FEW, "--set=training.schedule={n_s: 5, cycles: 2}", "--set=evaluation.per_cycle=2"]
 SMALL = ["-c", "quick", FEW, "--set=data.dims=20", "--set=network.hidden=[5]"]  # a network of milliseconds
 FAST = [*SMALL, "--format=svg"]
@@ -547,9 +548,9 @@ def test_letters_that_a_terminal_lacks_are_replaced(trained, tmp_path):
     assert b"??.png" in done.stdout
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no full device")
+@pytest.mark.skipif(not FULL.exists(), reason="this system has no full device")
 def test_full_standard_output_is_one_line():
-    with open("/dev/full", "w") as full:
+    with FULL.open("w") as full:
         done = subprocess.run([*PROCESS, "config", "show"], stdout=full, stderr=subprocess.PIPE, text=True)
     assert (done.returncode, done.stderr) == (1, "Error: standard output: No space left on device\n")
 

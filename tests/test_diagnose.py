@@ -75,6 +75,8 @@ def test_a_candidate_changes_the_rows_that_it_can_change():
 def test_trainings_are_measured_as_their_numbers_need_and_can_be_shortened():
     figure_4 = config.load("figure-4")
     assert measured(figure_4, ["train_cost@100", "train_cost@300"]).evaluation.per_cycle == 16
+    assert measured(figure_4, ["train_cost@0", "train_cost@640", "train_cost@1920"]).evaluation.per_cycle == 5
+    assert measured(figure_4, ["train_cost@0", "train_cost@777"]).evaluation.per_cycle == 20
     assert measured(figure_4, ["first.train_cost"]).evaluation == figure_4.evaluation
     assert first_step(measured(figure_4, ["test_accuracy"])) == 1600
     assert shortened(figure_4, 300).updates == 300
@@ -101,6 +103,15 @@ def test_what_trainings_on_the_same_images_have_in_common_is_in_their_density_on
     settled = likelihood.settled(rows, parts)
     assert [*settled[0].mean, *settled[1].mean] == pytest.approx([0.01151, 0.02302, 0.0], abs=0.0004)
     assert not any(found.shared.any() for found in settled)
+
+
+@pytest.mark.parametrize(("correlation", "probability"), [(0.0, 0.0026), (1 - 1e-6, 0.05)])
+def test_numbers_of_one_training_leave_their_intervals_together(correlation, probability):
+    """More than four of twenty: the tail of a binomial where they are independent, and else as if they were one."""
+    scale = correlation * np.ones((20, 20)) + (1 - correlation) * np.eye(20)
+    found = likelihood.Prediction(np.zeros(20), 1e-4 * scale, 1e6, np.zeros(20))
+    assert likelihood.scattered([found], [np.zeros(20)], 5) == pytest.approx(probability, abs=0.01)
+    assert likelihood.scattered([found, found], [np.zeros(20)] * 2, 41) == 0
 
 
 MEASURED = ["test_accuracy", "validation_accuracy"]

@@ -116,9 +116,8 @@ def why(stages: Stages, candidate: Candidate) -> str:
         return f"less likely than others in {stages.hardest}"
     if candidate not in stages.quick:
         return f"not tried: it takes {stages.work(candidate) / stages.work(stages.stated):.0f} times as long"
-    return (
-        "left out, as the effort is limited" if candidate in stages.screened else "a short training leads too far away"
-    )
+    screened = candidate in stages.screened
+    return "left out, as the effort is limited" if screened else "a short training leads too far away"
 
 
 def sentences(stages: Stages, ranked: Sequence[Judged], equal: Sequence[Judged]) -> Iterator[str]:
@@ -130,9 +129,10 @@ def sentences(stages: Stages, ranked: Sequence[Judged], equal: Sequence[Judged])
         yield f"None of {count} candidate{'s' * (count != 1)} explains {what}. {nearest}"
         return
     others = [j.candidate.name for j in equal if j is not first]
-    name = "The settings as stated" if first.candidate.name == STATED else first.candidate.name
-    yield f"{name} {'explain' if first.candidate.name == STATED else 'explains'} {what}: {compared(stages, first)}"
-    if first.candidate.name != STATED:
+    if first.candidate.name == STATED:
+        yield f"The settings as stated explain {what}: {compared(stages, first)}"
+    else:
+        yield f"{first.candidate.name} explains {what}: {compared(stages, first)}"
         yield f"As stated: {compared(stages, next(j for j in ranked if j.candidate.name == STATED))}"
     if others:
         listed = ", ".join(others[:FEW]) + (f" and {len(others) - FEW} more" if len(others) > FEW else "")
@@ -178,9 +178,7 @@ def clarity(samples: Sequence[Array]) -> tuple[float, float]:
 def next_number(decides: Mapping[str, Any] | None, equal: Sequence[Judged]) -> Iterator[str]:
     """Say which number to print next, where several candidates explain those that there are."""
     if decides:
-        means = ", ".join(
-            f"{predicted(decides['measure'], mean)} with {name}" for name, mean in decides["means"].items()
-        )
+        means = ", ".join(f"{predicted(decides['measure'], m)} with {name}" for name, m in decides["means"].items())
         place = f" of {decides['row']}" if decides["row"] else ""
         yield f"What would tell them from each other is the {decides['words']}{place}: {means}."
     elif len(equal) > 1:

@@ -16,7 +16,7 @@ from cifarnet.causes.numbers import Problem, key, shortened, work
 from cifarnet.config import Settings
 from cifarnet.experiments.pool import Scored
 from cifarnet.statistics import likelihood as distributions
-from cifarnet.statistics.inference import FEWEST, IMAGES, LEVEL, held_out
+from cifarnet.statistics.inference import FEWEST, IMAGES, held_out
 from cifarnet.statistics.likelihood import FITS, Array, Prediction, Spread, floors, predict, quantity
 
 SEEDS = 3  # of a candidate that may be right
@@ -191,15 +191,15 @@ class Evidence:
         """
         if not (groups := self.predictions(candidate, self.problem.rows)):
             return False
-        inside = list[bool]()
-        for rows, predictions, reported in groups:
-            for row, found in zip(rows, distributions.settled(predictions, reported), strict=True):
-                inside += [n["compatible"] for n in self.within(found, row)]
-        by_chance = inside.count(False) <= scipy.stats.binom.ppf(1 - FITS, len(inside), 1 - LEVEL)
-        probable = self.probability(candidate, self.problem.rows) >= FITS
         costs = [number.value for number in self.problem.numbers if quantity(number.measure) != "accuracy"]
         ignorance = -sum(math.log(2 * abs(cost) + 1e-9) for cost in costs)
-        return bool(by_chance and probable and self.likelihood(candidate) > ignorance)
+        if self.likelihood(candidate) <= ignorance or self.probability(candidate, self.problem.rows) < FITS:
+            return False
+        parts = [zip(g.rows, distributions.settled(g.predictions, g.reported), strict=True) for g in groups]
+        settled = {row: found for part in parts for row, found in part}
+        halves = [np.array([number.half for number in self.problem.numbers_of(row)]) for row in settled]
+        outside = sum(not n["compatible"] for row, found in settled.items() for n in self.within(found, row))
+        return distributions.scattered([*settled.values()], halves, outside) >= FITS
 
     def numbers(self, candidate: Candidate, row: str) -> list[dict[str, Any]]:
         """Return mean and interval of one more training for each number of a row, and whether it is within."""

@@ -25,7 +25,7 @@ MEASURES = tuple(
 )
 EARLY = ("train_cost@0", *(f"first.{name}_{kind}" for name in ("train", "validation") for kind in ("cost", "accuracy")))
 POINTS = 24  # of all curves together: more are no news, as neighbours go together
-DENSEST = 20  # measurements of a cycle
+DENSEST, NEAR = 20, 0.005  # measurements of a cycle; the part of one that a step may be away from one
 CHANCE = 0.1  # accuracy of a network whose cost is not finite: every image gets the first class
 
 
@@ -81,15 +81,20 @@ class Problem:
 
 def measured(settings: Settings, measures: Sequence[str]) -> Settings:
     """Return settings that are measured as a row's numbers need it."""
-    steps = sorted({float(m.partition("@")[2]) for m in measures if "@" in m})
-    schedule, per_cycle = settings.training.schedule, settings.evaluation.per_cycle
-    if steps:
-        spacing = min(np.diff([0.0, *steps])[np.diff([0.0, *steps]) > 0], default=math.inf)
-        length = schedule.length(settings.steps_per_epoch)
-        per_cycle = max(1, min(DENSEST, round(length / spacing)))
-    elif not any(measure.startswith("first.") for measure in measures):
-        per_cycle = 1
+    steps = [float(measure.partition("@")[2]) for measure in measures if "@" in measure]
+    if any(measure.startswith("first.") for measure in measures):  # when that is, the settings say
+        return settings.model_copy(update={"search": None})
+    per_cycle = often(steps, settings.training.schedule.length(settings.steps_per_epoch))
     return settings.changed(evaluation={"per_cycle": per_cycle}).model_copy(update={"search": None})
+
+
+def often(steps: Sequence[float], length: int) -> int:
+    """Return how many measurements of a cycle of this length, as few as may be, have all steps: up to one part in 200.
+
+    Where none up to `DENSEST` has, that, so that straight lines between the measurements are short.
+    """
+    parts = np.array(steps) / length
+    return next((n for n in range(1, DENSEST) if (np.abs((parts * n).round() / n - parts) <= NEAR).all()), DENSEST)
 
 
 def key(settings: Settings, scored: Scored) -> str:

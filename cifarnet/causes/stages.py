@@ -224,6 +224,4 @@ class Stages(Evidence):
     def effect(self, candidate: Candidate, measures: Sequence[str], stated: Array) -> Array:
         """Return what a candidate changes in the hardest row, in a full training where there is one."""
         sample = self.sample(candidate, self.hardest, measures)
-        if not len(sample):
-            return self.effect_of_short(candidate, measures)
-        return np.asarray(sample.mean(axis=0) - stated)
+        return np.asarray(sample.mean(axis=0) - stated) if len(sample) else self.effect_of_short(candidate, measures)

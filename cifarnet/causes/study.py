@@ -21,7 +21,7 @@ from cifarnet.experiments.pool import Executor, Job
 from cifarnet.runs import Run
 
 TABLE, PLAN = "trainings.csv", "plan.json"
-RULE = 4  # raised by whoever changes what is tried, or how it is judged: no answer is taken over across it
+RULE = 5  # raised by whoever changes what is tried, or how it is judged: no answer is taken over across it
 Known = Mapping[str, Mapping[str, float]]  # what trainings measured, by their keys
 
 
@@ -151,7 +151,6 @@ def trained(
 
 def write(diagnosis: Diagnosis, task: Task, status: str, seconds: float, found: Mapping[str, float]) -> None:
     """Add the row of a training."""
-    head = {"key": task.key, "what": task.what, "status": status, "seconds": seconds}
     own = {name: found[name] for name in diagnosis.stages.problem.columns}
-    diagnosis.run.append({**head, **own}, TABLE)
+    diagnosis.run.append({"key": task.key, "what": task.what, "status": status, "seconds": seconds, **own}, TABLE)
     diagnosis.stages.done[task.key] = own

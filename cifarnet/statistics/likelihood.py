@@ -19,6 +19,7 @@ Array = NDArray[Any]
 STRANGE = 50.0  # times the usual variance, or a part of it: a training that is chaotic, or stuck
 FITS = 0.01  # probability of such numbers, below which they are not explained
 MOST = {"accuracy": 60.0, "cost": 6.0, "loss": 6.0}  # degrees of freedom of a usual variance; a high cost varies more
+DRAWS = 2000
 SHIFTS = np.linspace(-5, 5, 401)  # in deviations of what trainings have in common
 FLOOR = {"accuracy": 0.001, "cost": 0.002, "loss": 0.002}  # the least deviation: that of a run of equal seeds is none
 
@@ -101,6 +102,20 @@ class Prediction(NamedTuple):
         """Return the lower and upper ends (p,) of each number's interval; ``half`` a unit of its last digit."""
         reach = quantile(self.df) * self.deviations + half
         return self.mean - reach, self.mean + reach
+
+
+def scattered(predictions: Sequence[Prediction], halves: Sequence[Array], count: int) -> float:
+    """Return how probable it is that this many of the numbers of trainings, or more, lie outside of their intervals.
+
+    Numbers of one training leave them together, so that the count has no binomial distribution: it is simulated.
+    """
+    rng, outside = np.random.default_rng(0), np.zeros(DRAWS, int)
+    for found, half in zip(predictions, halves, strict=True):
+        scales, (_, high) = np.sqrt(np.diag(found.scale)), found.intervals(half)
+        correlation = found.scale / np.outer(scales, scales)
+        away = scipy.stats.multivariate_t.rvs(0 * scales, correlation, found.df, DRAWS, rng).reshape(DRAWS, -1)
+        outside += (np.abs(away) * scales > high - found.mean).sum(axis=1)
+    return float((outside >= count).mean())
 
 
 def distance(predictions: Sequence[Prediction], reported: Sequence[Array]) -> float:
