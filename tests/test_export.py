@@ -285,6 +285,8 @@ def test_text_means_itself_in_every_form():
     r"""What a folder holds is never a command: \input of LaTeX, a tag of HTML, a picture of Markdown."""
     hostile = r"\input{/etc/passwd} <b> [x](y) & % $1 #_^~ |"
     assert forms.tex(r"\input{a_b}") == r"\textbackslash{}input\{a\_b\}"
+    assert forms.tex("1e-05, 2.1e-05") == r"$10^{-5}$, $2.1 \cdot 10^{-5}$"
+    assert forms.tex("20261127-train-1e-3-curves, n_s") == "20261127-train-1e-3-curves, $n_s$"
     assert forms.tex("η_min, n_s, 10^l, λ ± 日") == r"$\eta_{\min}$, $n_s$, $10^{l}$, $\lambda$ $\pm$ ?"
     assert forms.markdown("<b> [x](y) |") == r"\<b\> \[x\](y) \|"
     assert "<b>" not in forms.marked(hostile)

@@ -105,7 +105,8 @@ WRONG = [  # file, what is replaced by what, and the mistake
      "P is that of an earlier batch"),
     (LISTS, [("    G = P - Y", "    P = P.astype(np.float32)\n    G = P - Y")],
      "Something is float32 on the way, or has a small number added, such as 1e-8"),
-    (ONE_LAYER, [("np.zeros(W.shape)", "np.zeros(W.shape, np.float32)")], "Something is float32"),
+    (ONE_LAYER, [("np.zeros(W.shape)", "np.zeros(W.shape, np.float32)"),
+                 ("2 * lambda_ * W", "np.float32(2 * lambda_ * W)")], "Something is float32"),
     (DEEP, [("G.sum(axis=1) / n", "(G.sum(axis=1) / n).astype(int)"), ("@ H[i].T / n + 2 * lam * Ws[i]",
      "@ H[i].T / n + 2 * lam * Ws[i]\n        grad_W[i] = grad_W[i].astype(int)")], "The gradient is cut to integers"),
     (CLASS, [("        return dW2", "        self.W1 -= 0.1 * dW1\n        return dW2")],
@@ -115,6 +116,12 @@ WRONG = [  # file, what is replaced by what, and the mistake
     (CLASS, [("return dW2, db2, dW1, db1", "self.dW2, self.db2, self.dW1, self.db1 = dW2, db2, dW1, db1"),
      ("self.W2.T @ g", "self.W2 @ g")], "W2 is not transposed on the way back, which a square matrix allows"),
     (ONE_LAYER, [(".sum(axis=0)", ".sum()")], "The softmax is over all scores of the batch together"),
+    (LISTS, [(KEPT, "lam = 0.1\n" + KEPT.replace("lam", "reg"))],
+     "Lambda is that of the script or the object, not the argument"),
+    (LISTS, [("    n = X.shape[1]", "    n = 100")], "The data term is divided by 100, whatever n is"),
+    (LISTS, [("[gW1, gW2], [gb1, gb2]", "[0 * gW1, 0 * gW2], [0 * gb1, 0 * gb2]")], "The gradient is 0"),
+    (DEEP, [("G.sum(axis=1) / n", "3 * G.sum(axis=1) / n")], "The gradient of b is 3 times the right one"),
+    (LISTS, [("    G = P - Y", "    G = (P - Y) / 10")], "The data term is divided by n K, the number of entries of Y"),
 ]  # fmt: skip
 PAIRS = [
     (LISTS, [("    n = X.shape[1]", "    n = 1"), ("2 * lam", "lam")],
@@ -267,8 +274,8 @@ def test_without_mistakes_the_gradient_is_the_one_that_trains(sizes):
 
 
 def test_every_mistake_changes_something():
-    """With a square matrix and d unlike K each has numbers of its own."""
-    problem = points.point((7, 6, 6, 10))
+    """With a square matrix, d unlike K and entries that are not cut to 0 each has numbers of its own."""
+    problem = points.point((7, 6, 6, 10), lam=3.0)
     passed, seen = mistakes.passes(problem), [problem.gradient()]
     for mistake in mistakes.MISTAKES:
         found = mistakes.gradient(passed, [mistake])

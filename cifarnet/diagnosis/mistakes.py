@@ -11,6 +11,7 @@ import numpy as np
 from cifarnet.data import Split
 from cifarnet.experiments.gradients import Problem
 from cifarnet.nn.network import Array, views
+from cifarnet.student.calling import ELSEWHERE
 
 
 @dataclass
@@ -137,6 +138,9 @@ MASK = "G <- (W^T G) * Ind(S > 0), S the values of the same layer and images bef
 SOFTMAX = "G = P - Y, the derivative of -log p_y by the scores, with P = exp(S) / 1^T exp(S): its columns sum to 1"
 LABELS = "G = P - Y, where column i of Y has its 1 in the row of the label of image i, counted from 0"
 BACK = "G <- W2^T G with the W2 of the forward pass: change the weights after all gradients are there"
+OWN = "2 lambda W with the lambda that the function is given, so that a search can change it"
+SHAPE = "dJ/dW = G H^T / n + 2 lambda W, in the shape of W"
+FILLED = "return what is computed: np.zeros(W.shape) is but the place for it, and integers cut it to 0"
 STALE = "G = P - Y, dJ/dW2 = G H^T / n: P, H and Y of the same images; make the forward pass for each batch"
 TYPES = "float64 arrays: np.zeros(W.shape), X.astype(float)"
 LAMBDA, BATCH, LOW, ALL = "where lambda > 0", "where n > 1", "in the layers below the output's", "everywhere"
@@ -148,6 +152,9 @@ GROUPS: list[tuple[str, str, dict[str, dict[str, Change]]]] = [  # the likelier 
         "The L2 term is subtracted": {"l2": lambda v, p: -v},
         "The L2 term is 4 lambda W": {"l2": lambda v, p: 2 * v},
     }),
+    ("in W", OWN, {
+        "Lambda is that of the script or the object, not the argument": {"l2": lambda v, p: 2 * ELSEWHERE},
+    }),
     (f"in b, {LAMBDA}", L2, {
         "The biases have an L2 term": {"b": lambda v, p: v + 2 * p.problem.settings.training.lam * p.b},
     }),
@@ -158,6 +165,9 @@ GROUPS: list[tuple[str, str, dict[str, dict[str, Change]]]] = [  # the likelier 
         "The data term is divided by K, the number of rows of Y": {"G": lambda v, p: v * p.n / v.shape[1]},
         "The gradient is that of the last image alone": {"G": lambda v, p: p.n * last_image(v, p)},
         "The gradient is that of the last image alone, divided by n": {"G": last_image},
+    }),
+    ("in W and b", DATA, {
+        "The data term is divided by n K, the number of entries of Y": {"G": lambda v, p: v / v.shape[1]},
     }),
     (f"in W, {BATCH}", DATA, {
         "The data term of W is not divided by n": {"data": lambda v, p: v * p.n},
@@ -200,8 +210,17 @@ GROUPS: list[tuple[str, str, dict[str, dict[str, Change]]]] = [  # the likelier 
     (LOW, BACK, {
         "W2 is not transposed on the way back, which a square matrix allows": {"W back": lambda v, p: fitting(v, v.T)},
     }),
-    ("in W", BACK, {
+    ("in W", SHAPE, {
         "The gradient of W is transposed": {"W": lambda v, p: v.T},
+    }),
+    (ALL, FILLED, {
+        "The gradient is 0": {"all": lambda v, p: 0 * v},
+    }),
+    ("in W", FILLED, {
+        "The gradient of W is 0": {"W": lambda v, p: 0 * v},
+    }),
+    ("in b", FILLED, {
+        "The gradient of b is 0": {"b": lambda v, p: 0 * v},
     }),
     (ALL, SOFTMAX, {
         "The sign of P - Y is turned": {"G": lambda v, p: -v},
@@ -265,6 +284,20 @@ def updated(step: float) -> Mistake:
     """Return the mistake of taking W2 back after its update, which added ``step`` times its gradient."""
     what = f"W2 is used after its update (by {-step:.3g} times its gradient)"
     return Mistake(what, LOW, BACK, {"step": lambda v, p: step})
+
+
+FACTORS = {"all": "The gradient", "G": "The data term", "W": "The gradient of W", "b": "The gradient of b"}
+
+
+def multiplied(place: str, factor: float, layer: int | None = None) -> Mistake:
+    """Return the mistake of a factor at one of the places in `FACTORS`, the same for every batch."""
+    what, shows = f"{FACTORS[place]} is {factor:.4g} times the right one", f"in {place}" if place in "Wb" else ALL
+    return Mistake(what, shows, DATA, {place: lambda v, p: factor * v}, layer)
+
+
+def divided(n: float) -> Mistake:
+    """Return the mistake of a fixed number in the place of n."""
+    return Mistake(f"The data term is divided by {n:,.6g}, whatever n is", ALL, DATA, {"G": lambda v, p: v * p.n / n})
 
 
 COSTS: dict[str, Callable[[Any, Any, Any, int, int], Any]] = {  # of loss, L2 term, sum of lambda b^2, n and K

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import inspect
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -142,21 +143,33 @@ def explain(answers: Sequence[tuple[Pass, Answer]], count: int) -> Iterator[list
     """Yield the sets of ``count`` known mistakes that give the student's numbers on all problems."""
     every = [*mistakes.MISTAKES, *fitted(*answers[0])]
     layers = range(max(len(p.S) for p, _ in answers))
-    every += [replace(m, layer=layer) for m in every if SCOPED.issuperset(m.changes) for layer in layers]
+    every += [replace(m, layer=layer) for m in mistakes.MISTAKES if SCOPED.issuperset(m.changes) for layer in layers]
     hard = sorted(answers, key=lambda each: (each[0].n > 1) + (each[0].problem.settings.training.lam > 0), reverse=True)
     for chosen in itertools.combinations(every, count):
         if all(answer.is_near(gradient(p, chosen), SAME) for p, answer in hard):
             yield list(chosen)
 
 
-def fitted(p: Pass, answer: Answer) -> list[Mistake]:
-    """Return the mistake of an early update with the step that fits best; the gradient below it is linear in that."""
-    name = f"W{len(p.S) - 1}"
-    none, one = (gradient(p, [mistakes.updated(step)]).get(name, np.zeros(0)) for step in (0.0, 1.0))
-    if none.size == 0 or answer.gradient[name].shape != none.shape:
-        return []
-    change, off = (one - none).ravel(), (answer.gradient[name] - none).ravel()
-    return [mistakes.updated(float(change @ off / (change @ change)))]
+def fitted(p: Pass, answer: Answer) -> Iterator[Mistake]:
+    """Yield the mistakes that have a number, with the one that fits best: the gradient is linear in each of them."""
+
+    def best(name: str, of: Callable[[float], Mistake]) -> float:
+        none, one = (gradient(p, [of(value)])[name] for value in (0.0, 1.0))
+        if answer.gradient[name].shape != none.shape:
+            return 0.0
+        change, off = (one - none).ravel(), (answer.gradient[name] - none).ravel()
+        return float(change @ off / max(change @ change, 1e-30))
+
+    last = len(p.S)
+    if last > 1 and (step := best(f"W{last - 1}", mistakes.updated)):
+        yield mistakes.updated(step)
+    if factor := best(f"W{last}", partial(mistakes.multiplied, "G")):
+        yield from (mistakes.divided(p.n / factor), mistakes.multiplied("G", factor))
+    if factor := best(f"W{last}", partial(mistakes.multiplied, "all")):
+        yield mistakes.multiplied("all", factor)
+    for layer, kind in itertools.product((None, *range(last)), "Wb"):
+        if factor := best(f"{kind}{last if layer is None else layer + 1}", partial(mistakes.multiplied, kind)):
+            yield mistakes.multiplied(kind, factor, layer)
 
 
 def differences(cases: Sequence[Case]) -> list[str]:
@@ -209,7 +222,9 @@ def lines(results: dict[str, Any]) -> Iterator[str]:
     yield from results["comparisons"]
     for each in results["mistakes"]:
         yield f"\n{each['mistake']}.\n  It shows {each['shows']}.\n  Right is: {each['right']}."
-    if results["differences"]:
-        yield "\nNo known mistake, and no two, give your numbers; figures/error_W1 shows where W1 differs."
+    if results["differences"] and not results["mistakes"]:
+        yield "\nNone of the known mistakes, alone or in pairs, explains your numbers."
+    if any(line.startswith("W1:") for line in results["differences"]):
+        yield "figures/error_W1.png shows where your gradient of W1 differs."
     yield from results["differences"] + results["notes"]
     yield ""

@@ -23,6 +23,7 @@ TEX = str.maketrans(
     | {sign: f"${command}$" for sign, command in MATH.items()}
 )
 MARKDOWN = str.maketrans({letter: f"\\{letter}" for letter in "\\`*_{}[]<>#|~$"} | {"&": "&amp;"})
+POWER = re.compile(r"(?<![\w.-])(\d(?:\.\d+)?)e\+?(-?)0*(\d{1,2})(?![\w-])")  # a word of its own: no label, no commit
 LATIN = 0x17F  # letters up to here are in every font of LaTeX
 
 
@@ -35,9 +36,9 @@ def tex(value: Any) -> str:
     words = " ".join(str(value).split())
     known = "".join(letter if ord(letter) <= LATIN or letter in "…" or letter in MATH else "?" for letter in words)
     found = known.translate(TEX)
-    found = re.sub(r"\$\\eta\$\\_(min|max)", r"$\\eta_{\\\1}$", found).replace(r"n\_s", "$n_s$")
-    found = re.sub(r"\b1e\+?(-?)0*(\d{1,2})\b", r"$10^{\1\2}$", found)  # a commit has more digits
-    found = re.sub(r"\b(\d(?:\.\d+)?)e\+?(-?)0*(\d{1,2})\b", r"$\1 \\cdot 10^{\2\3}$", found)
+    found = re.sub(r"\$\\eta\$\\_(min|max)", r"$\\eta_{\\\1}$", found)
+    found = re.sub(r"(?<![\w-])n\\_s(?![\w-])", "$n_s$", found)
+    found = POWER.sub(r"$\1 \\cdot 10^{\2\3}$", found).replace(r"$1 \cdot 10", "$10")
     return re.sub(r"10\\textasciicircum\{\}(\w+)", r"$10^{\1}$", found)
 
 

@@ -20,6 +20,7 @@ from cifarnet.student.forms import Layout, Unfit, Values
 from cifarnet.student.points import distance
 
 INNER = {"P", "H", "cache"}  # what a forward pass gives
+ELSEWHERE = 0.037  # every other lambda, where the function has one as an argument
 
 
 class Call(NamedTuple):
@@ -100,6 +101,8 @@ class Session:
     def gradient(self, problem: Problem) -> Answer:
         """Return the student's gradient at a point."""
         v = self.prepare(problem)
+        if "lam" in self.student.gradient.keys.values():
+            self.set_other_lambdas(ELSEWHERE)
         given = self.arguments(self.student.gradient, v)
         kept, result = copy.deepcopy(given), self.call(self.student.gradient, given)
         now, inner = dict(forms.leaves(given)), [n for n, key in self.student.gradient.keys.items() if key in INNER]
@@ -145,14 +148,24 @@ class Session:
                 self.held = held(self.made, v)
             for key, path in self.held.items():
                 forms.assign(self.made, path, v[key].copy())
-            for path, a in [*forms.leaves(self.made)]:
-                if a.ndim == 0 and a.dtype != bool and (kind := forms.role(path[-1])) in ("lam", "n"):
-                    forms.assign(self.made, path, v[str(kind)])
+            for kind in ("lam", "n"):
+                self.assign_numbers(kind, v[kind])
         if student.forward:
             v["passed"] = self.call(student.forward, self.arguments(student.forward, v))
         elif any(INNER & {*call.keys.values()} for call in (student.gradient, student.cost) if call):
             v["passed"] = forms.our_forward(problem, student.layout)
         return v
+
+    def set_other_lambdas(self, value: float) -> None:
+        """Set the lambda of the script and of the object."""
+        vars(self.module).update({name: value for name, key in self.student.globals.items() if key == "lam"})
+        self.assign_numbers("lam", value)
+
+    def assign_numbers(self, kind: str, value: Any) -> None:
+        """Set the attributes of the object that are called like a number, such as lambda."""
+        for path, a in [*forms.leaves(self.made)] if self.made is not None else ():
+            if a.ndim == 0 and a.dtype != bool and forms.role(path[-1]) == kind:
+                forms.assign(self.made, path, value)
 
     def build(self, owner: type, v: Values) -> Any:
         """Make an object of the student's class with the layer sizes of a point."""
