@@ -21,7 +21,7 @@ from cifarnet.config import Settings
 from cifarnet.errors import ConfigError, RunError
 from cifarnet.nn.model import Model
 from cifarnet.nn.network import parameter_count
-from cifarnet.runs import LATEST, Run, catalog, storage, trials
+from cifarnet.runs import LATEST, Run, catalog, storage
 from tests.common import python, started
 
 CURVES = [f"{split}_{name}" for name in ("cost", "loss", "accuracy") for split in ("train", "validation")]
@@ -501,8 +501,8 @@ def test_a_search_is_listed_with_what_did_best_and_its_kind_stays(make, tmp_path
 
 
 def test_short_names_of_keys_tell_them_apart():
-    names = trials.short(["network.hidden", "training.dropout.hidden", "training.lambda"])
-    assert [*names.values()] == ["network.hidden", "dropout.hidden", "lambda"]
+    names = catalog.short_names(["network.hidden", "training.dropout.hidden", "training.optimizer.kind"])
+    assert [*names.values()] == ["hidden", "dropout.hidden", "optimizer.kind"]
 
 
 def test_a_result_named_like_a_setting_has_a_name_of_its_own(make):

@@ -61,6 +61,7 @@ def explain(a: Run, b: Run) -> str | None:
 def causes(runs: Sequence[Run]) -> Iterator[dict[str, Any]]:
     """Yield each run that differs from the first one of the same settings, and what explains it."""
     for i, b in enumerate(runs):
-        a = next(run for run in runs[: i + 1] if run.choices | {"label": ""} == b.choices | {"label": ""})
+        mine = b.choices | {"label": b.kind}
+        a = next(run for run in runs[: i + 1] if run.choices | {"label": run.kind} == mine)
         if a is not b and (why := explain(a, b)):
             yield {"runs": [a.name, b.name], "why": why}

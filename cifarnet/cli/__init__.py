@@ -101,6 +101,8 @@ def main() -> NoReturn:
         fail(f"{shown(error.filename or 'standard output')}: {error.strerror or error}", 1)
     except CifarnetError as error:
         fail(str(error), error.exit_code)
+    except MemoryError as error:
+        fail(f"it does not fit into memory: {error or 'take a smaller network, or fewer images'}", 1)
     except Exception as error:
         fail(f"unexpected {type(error).__name__}: {error}; run again as `cifarnet --debug ...` to see where", 1)
 

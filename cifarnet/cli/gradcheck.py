@@ -28,7 +28,7 @@ class Gradcheck(WithConfig, Experiment):
     """Compare the gradient with a numerical one.
 
     Passes when ||ga - gn|| / (||ga|| + ||gn||) of every parameter is at most 1e-5 (forward), 1e-8 (centred) or 1e-13
-    (complex-step); else exit code 3. Coordinates across a kink are counted alone.
+    (complex-step); else exit code 3. Values whose step h crosses a kink of a ReLU are left out, and counted beside.
 
     --code checks a file of yours, its cost and gradient; names its mistake where that is known. The file's imports,
     definitions and constants run with your rights.
@@ -47,7 +47,7 @@ class Gradcheck(WithConfig, Experiment):
     dims: int | None = option("--dims", type=DIMS, metavar="N", help="Inputs; by default data.dims, or else 20.")
     samples: int = option("--samples", type=SAMPLES, metavar="N", default=20, help="Images.")
     random_samples: bool = flag("--random-samples", help="Images at random, not the first ones.")
-    lam: float | None = option("--lambda", type=FROM_0, metavar="X", help="Over what the config says.")
+    lam: float | None = option("--lambda", type=FROM_0, metavar="X", help="Instead of the config's.")
     step: float | None = option("--step", help="h; else 1e-6, 1e-5 and 1e-20.", **POSITIVE)
     code: Path | None = option("--code", type=CODE, metavar="FILE", help="Check the gradient of a Python file.")
     function: str | None = option("--function", metavar="NAME", help="The function in FILE, or CLASS.METHOD.")

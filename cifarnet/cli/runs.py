@@ -60,7 +60,7 @@ class List(Selecting):
     """
 
     sort: str | None = option("--sort", help="Smallest first, with -KEY largest; else newest first.", **KEY)
-    by: str | None = option("--by", help="One row for runs that differ in this alone, such as seed.", **KEY)
+    by: str | None = option("--by", help="One row for trainings that differ in this alone, such as seed.", **KEY)
     csv: bool = flag("--csv", help="Print comma-separated values, unrounded.")
     markdown: bool = flag("--markdown", help="Print a table in Markdown.")
     latex: bool = flag("--latex", help="Print a table in LaTeX.")
@@ -69,6 +69,7 @@ class List(Selecting):
         if sum((self.json, self.csv, self.markdown, self.latex)) > 1:
             raise click.UsageError("take one of --json, --csv, --markdown and --latex")
         found = catalog.arrange(self.select(), self.sort) if self.sort else self.select()
+        found = [run for run in found if run.kind == "train"] if self.by else found
         groups = catalog.fold(found, catalog.full_key(self.by, found, "--by")) if self.by else [[run] for run in found]
         columns = catalog.columns(found, "csv")
         rows = [catalog.folded(group, columns) for group in groups]
@@ -231,7 +232,8 @@ class Draw(WithRuns):
         files = [run.path / f"figures/{name}.{kind}" for name in found for kind in self.kinds]
         files = [file for file in files if file.exists()]
         if not files:
-            raise RunError(f"{run.path}: nothing of it can be drawn: it {run.describe()}")
+            why = "no figure could be written" if found else f"nothing of it can be drawn: it {run.describe()}"
+            raise RunError(f"{run.path}: {why}")
         self.answer({"run": str(run.path), "figures": [str(file) for file in files]}, *map(str, files))
 
 
@@ -259,8 +261,8 @@ class Page(Selecting):
 class Remove(Selecting):
     """Remove runs: those named, or all but the best.
 
-    --keep-best removes all trainings but the K best. Asks first, and never removes a running one. --filter narrows what
-    is removed, and --keep-best then keeps the best of those.
+    --keep-best removes all trainings but the K best; with --filter, all that meet it but the K best of these. Asks
+    first, and never removes a running one.
 
     Examples:
       cifarnet runs rm 20261121-083512
@@ -309,4 +311,6 @@ class Note(WithRuns):
     text: str = argument()
 
     def run(self) -> None:
+        if not self.text.strip():
+            raise click.UsageError("the note is empty")
         Run.find(self.name, self.runs_dir).note(self.text)

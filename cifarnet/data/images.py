@@ -61,9 +61,8 @@ def read_image(path: Path) -> Bytes:
     from PIL import Image, ImageOps
 
     try:
-        with warnings.catch_warnings(), Image.open(path, formats=sorted(set(formats().values()))) as image:
-            warnings.simplefilter("ignore")  # on metadata, and on a size that Pillow finds large
-            image.load()
+        silent = warnings.catch_warnings(action="ignore")  # on metadata, and on a size that Pillow finds large
+        with silent, Image.open(path, formats=sorted(set(formats().values()))) as image:
             square = middle(in_colour(ImageOps.exif_transpose(image)))
         return np.asarray(square.resize((SIDE, SIDE), Image.Resampling.LANCZOS))
     except Exception as error:  # a damaged picture raises a dozen kinds

@@ -23,9 +23,9 @@ SAME = 1e-6  # a mistake's numbers are the student's
 ROUNDING = 1e-4  # an error below it may be float32's
 SCOPED = {"l2", "b", "nodes", "data", "mask", "W back", "W", "H"}  # the places of changes that one layer may have
 HOW = (
-    "Checked in float64 at lambda 0 and 0.1, with 20 images and with 1, in the second of two calls with other images; "
-    "weights, biases and images are random, one node of each hidden layer is dead, and no other is near its kink. The "
-    "numerical gradient is by centred differences with h = 1e-5."
+    "Your function is called twice, with different images, and the second answer is checked: in float64, with lambda 0 "
+    "and 0.1, with 20 images and with 1. Weights, biases and images are random; one node of each hidden layer is "
+    "always off, and no other is near 0. The numerical gradient is by centred differences with h = 1e-5."
 )
 
 Row = dict[str, Any]

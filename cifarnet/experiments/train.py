@@ -42,9 +42,10 @@ def start(
 ) -> Training:
     """Read the images and make the run folder of a training on this many threads, by default one a core."""
     dataset, threads = data.load(settings.data, data_dir), threads or training.cores()
+    state = State.initial(settings)  # which may not fit into memory
     run = create(settings, dataset, runs_dir, threads=threads, run_class=run_class)
     run.formats = formats
-    return Training(settings, dataset, run, threads, State.initial(settings))
+    return Training(settings, dataset, run, threads, state)
 
 
 def create(

@@ -9,6 +9,7 @@ from cifarnet import config
 from cifarnet.config import Axis, Settings
 from cifarnet.readable import mean_std, percent, shown, spread
 from cifarnet.runs import Run
+from cifarnet.runs.catalog import fold
 from cifarnet.search import study
 
 COLUMNS = 4  # runs beside each other in a table of settings
@@ -150,10 +151,8 @@ def results(runs: Mapping[str, Run]) -> Table:
     """Lay out how trainings ended, with means over those of one config that differ in the seed alone."""
     scores = {name: run.scores | best_on_the_way(run) for name, run in runs.items()}
     rows = [[name, *(text(key, found.get(key)) for key in SCORES.values())] for name, found in scores.items()]
-    groups: dict[str, list[str]] = {}
-    for name, run in ((name, run) for name, run in runs.items() if run.results):
-        groups.setdefault(repr(sorted((run.choices | {"seed": 0}).items(), key=str)), []).append(name)
-    for names in groups.values():
+    for group in fold([run for run in runs.values() if run.results], "seed"):
+        names = [name for name, run in runs.items() if run in group]
         if len(names) > 1:
             columns = [[scores[name][key] for name in names] for key in SCORES.values()]
             label = runs[names[0]].label
@@ -164,8 +163,8 @@ def results(runs: Mapping[str, Run]) -> Table:
 
 
 def best_on_the_way(run: Run) -> dict[str, float]:
-    accuracies = run.records["validation_accuracy"]
-    return {"best_validation_accuracy": float(accuracies.max())} if len(accuracies) else {}
+    accuracies = run.records["validation_accuracy"] if (run.path / "metrics.csv").is_file() else ()
+    return {"best_validation_accuracy": float(max(accuracies))} if len(accuracies) else {}
 
 
 def classes(name: str, run: Run) -> Table:

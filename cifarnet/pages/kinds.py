@@ -15,8 +15,8 @@ from cifarnet.plots.figures import eta_of, ramps
 from cifarnet.plots.lines import PANELS
 from cifarnet.plots.style import PALETTE, Floats
 from cifarnet.readable import duration, percent
-from cifarnet.runs import Run
-from cifarnet.runs.trials import short, standings
+from cifarnet.runs import Run, catalog
+from cifarnet.runs.trials import standings
 
 POINTS = 400  # of a curve: as many as one sees
 SPLITS = {"train": "training", "validation": "validation"}
@@ -118,7 +118,7 @@ def confusions(run: Run) -> Table:
 def search(run: Run) -> View:
     plan, done = run.read_json("plan.json"), standings(run)
     space: Mapping[str, Any] = plan["space"]
-    names, count = short(space), len({trial["index"] for trial in plan["trials"]})
+    names, count = catalog.short_names(space), len({trial["index"] for trial in plan["trials"]})
     found = View(
         says=[f"{len(done)} of {count} planned trials are completed."],
         commands=next_commands(run, plan),

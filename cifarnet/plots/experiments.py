@@ -10,7 +10,7 @@ import numpy as np
 
 from cifarnet.plots import style
 from cifarnet.plots.style import Floats
-from cifarnet.runs.trials import short
+from cifarnet.runs.catalog import short_names
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -45,7 +45,7 @@ def parallel(stages: Mapping[str, Trials], scales: Mapping[str, bool]) -> Figure
     """Draw each trial as a line through its settings to its accuracy: the better, the darker; the best is marked."""
     import matplotlib
 
-    names = [style.plain(name).replace("lambda", "λ") for name in short(scales).values()]
+    names = [style.plain(name).replace("lambda", "λ") for name in short_names(scales).values()]
     lines_of_names = min(3, math.ceil(max(map(len, names)) * 0.072 * len(names) / (0.83 * style.WIDE)))
     below = (1.4 + max(2, lines_of_names)) * style.LINE
     height = style.HEIGHT + 2 * style.LINE + below

@@ -79,7 +79,7 @@ class Spec(NamedTuple):
     title: str
     alt: str
     draw: Callable[..., Figure]
-    available: Callable[[Run], bool] = lambda run: run.kind == "train"
+    available: Callable[[Run], bool] = lambda run: run.kind == "train" and (run.path / "metrics.csv").is_file()
 
 
 FIGURES = {

@@ -60,10 +60,11 @@ def overlay(tables: Mapping[str, Table]) -> Figure:
     for panel, (name, label) in zip(panels, PANELS.items(), strict=True):
         for index, (shown, table) in enumerate(zip(names, tables.values(), strict=False)):
             below = (len(tables) - 1 - index) * min(0.5, 2.5 / len(tables))
-            look = {"color": style.COLOURS[index % len(style.COLOURS)], "linewidth": 0.9 + below}
-            marker = style.MARKERS[index // len(style.COLOURS) % len(style.MARKERS)]
+            look: dict[str, Any] = {"color": style.COLOURS[index % len(style.COLOURS)], "linewidth": 0.9 + below}
+            marked = {"linestyle": "--", "marker": style.MARKERS[index // len(style.COLOURS) % len(style.MARKERS)]}
             _line(panel, table, f"train_{name}", alpha=0.5, **look)
-            _line(panel, table, f"validation_{name}", linestyle="--", marker=marker, label=shown, **look)
+            _line(panel, table, f"validation_{name}", **look, **marked)
+            panel.plot([], [], label=shown, **look | marked | {"linewidth": 0.9})
         for split, line in style.SPLITS.items():
             panel.plot([], [], color="0.4", linestyle=line, label=split)
         panel.set(xlabel="update step", ylabel=label)
@@ -87,7 +88,8 @@ def _scales(panel: Axes, label: str, steps_per_epoch: int) -> None:
     last = max(panel.dataLim.xmax, 1) if panel.has_data() else 1
     panel.set(xlabel="update step", ylabel=label, xlim=(-0.03 * last, 1.03 * last))  # also with one point, or none
     _steps(panel)
-    epochs = np.array(MaxNLocator(6, steps=[1, 2, 5, 10]).tick_values(0, last / steps_per_epoch))
+    most = 6 if last >= 4 * steps_per_epoch else 4  # parts of an epoch are longer texts
+    epochs = np.array(MaxNLocator(most, steps=[1, 2, 5, 10]).tick_values(0, last / steps_per_epoch))
     epochs = epochs[epochs * steps_per_epoch <= 1.03 * last]
     panel.set_xticks(epochs * steps_per_epoch, [f"{epoch:g}" for epoch in epochs], minor=True)
     panel.xaxis.remove_overlapping_locs = False

@@ -162,7 +162,9 @@ def _tiles(tiles: Pixels, title: str, captions: Sequence[str], axes: Axes | None
     if picture.size:
         axes.imshow(picture, interpolation="none")  # not smoothed, in the SVG neither
     for index, caption in enumerate(captions):
-        axes.text(*_place(index, columns, captions), caption, ha="center", va="top", fontsize="small", linespacing=1.1)
+        x, y = _place(index, columns, captions)
+        for line, text in enumerate(caption.splitlines(), 1):
+            axes.text(x, y + CAPTIONED.line * line - 1.4, text, ha="center", va="baseline", fontsize="small")
     return style.figure_of(axes)
 
 

@@ -25,6 +25,7 @@ FIRST = [  # settings as lists show them, before all others; where there is no r
     *("training.schedule.eta_min", "training.schedule.eta", "data.limit", "seed", "data.source", "split"),
 ]
 SPLIT = ("data.train", "data.validation")  # one column
+LEGEND = 3  # settings of a run in a legend
 CONDITION = re.compile(r"([^<>=!~]+?)\s*(<=|>=|!=|==|=|<|>)\s*([^<>=!~\s].*)")
 
 
@@ -76,24 +77,28 @@ COLUMNS = {  # by heading
 
 
 def columns(runs: Sequence[Run], output: str) -> dict[str, Column]:
-    """Return what an output shows of runs, by heading (in CSV by key): of the settings those that differ.
-
-    A setting's heading is the last part of its key, unless another column has that.
-    """
+    """Return what an output shows of runs, by heading (in CSV by key): of the settings those that differ."""
     found = [key for key in differing_settings(runs) if key != "label" and not key.startswith("search")]
     keys = found if output == "csv" else [*dict.fromkeys("split" if key in SPLIT else key for key in found)]
     keys.sort(key=lambda key: FIRST.index(key) if key in FIRST else len(FIRST))
-    ends = [key.rpartition(".")[2] for key in keys]
-    names = [end if (key in FIRST or ends.count(end) == 1) and end not in COLUMNS else key
-             for key, end in zip(keys, ends, strict=True)]  # fmt: skip
     keep = {key: 6 + len(FIRST) - i for i, key in enumerate(FIRST)}
     settings = {
         name: Column(key, brief, number=True, keep=keep.get(key, 0), value=split if key == "split" else None)
-        for key, name in zip(keys, names, strict=True)
+        for key, name in short_names(keys).items()
     }
     here = {heading: column for heading, column in COLUMNS.items() if output in column.outputs}
     every = {heading: column for heading, column in here.items() if not column.number} | settings | here
     return {column.key: column for column in every.values()} if output == "csv" else every
+
+
+def short_names(keys: Iterable[str]) -> dict[str, str]:
+    """Return the names that lists and figures have for settings: the last part of the key, or the last two parts.
+
+    The last part of some is that of a column, or of a setting that is shown more often: dropout.hidden, optimizer.kind.
+    """
+    parts = {key: key.split(".") for key in keys}
+    ends = Counter(key.rpartition(".")[2] for key in {*FIRST, *COLUMNS, *parts})
+    return {k: ".".join(p[-1:] if k in FIRST or ends[p[-1]] == 1 else p[-2:]) for k, p in parts.items()}
 
 
 def fold(runs: Sequence[Run], key: str) -> list[list[Run]]:
@@ -217,20 +222,24 @@ def handles(runs: Sequence[Run]) -> dict[Path, str]:
 
 
 def legends(runs: Sequence[Run]) -> list[str]:
-    """Return names of runs for a figure: as much of what differs as tells them apart, or their short names before."""
+    """Return names of runs for a figure: what differs, of many settings a few or as many as tell the runs apart.
+
+    Before those that this leaves alike are their short names.
+    """
     differ = [key for key in differing_settings(runs) if not key.startswith(("label", "search.", "evaluation."))]
     differ.sort(key=lambda key: FIRST.index(key) if key in FIRST else len(FIRST) - 2)  # the seed comes late
-    texts = [[", ".join(named(run, differ[:count])) for run in runs] for count in range(len(differ) + 1)]
-    names = next((names for names in texts if len(set(names)) == len(runs)), texts[:5][-1])
+    counts = range(min(len(differ), LEGEND), len(differ) + 1)
+    texts = [[", ".join(named(run, differ[:count])) for run in runs] for count in counts]
+    names = next((names for names in texts if len(set(names)) == len(runs)), texts[0])
     alone, short = [bool(name) and names.count(name) == 1 for name in names], handles(runs)
     return [n if one else f"{short[run.path]} {n}".strip() for run, n, one in zip(runs, names, alone, strict=True)]
 
 
 def named(run: Run, keys: Iterable[str]) -> Iterator[str]:
     """Yield settings that a run has as a legend has them, such as λ = 0.01."""
-    for key in keys:
+    for key, name in short_names(keys).items():
         if (value := run.values.get(key)) is not None:
-            yield f"{SYMBOLS.get(end := key.rpartition('.')[2], end)} = {brief(value)}"
+            yield f"{SYMBOLS.get(name, name)} = {brief(value)}"
 
 
 def recorded_facts(run: Run) -> dict[str, Any]:

@@ -26,9 +26,9 @@ FLAGS = getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
 CURE = "take it from a copy, or run it again"
 PATIENCE = 0.5  # seconds: whoever asks whether a run is alive holds its lock for a moment
 CURES = {
-    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "free some space, or choose another --runs-dir"),
-    **dict.fromkeys((errno.EROFS, errno.EACCES, errno.EPERM), "make it writable, or choose another --runs-dir"),
-    **dict.fromkeys((errno.EEXIST, errno.ENOTDIR), "choose another --runs-dir"),
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "free some space, or choose another folder"),
+    **dict.fromkeys((errno.EROFS, errno.EACCES, errno.EPERM), "make it writable, or choose another folder"),
+    **dict.fromkeys((errno.EEXIST, errno.ENOTDIR), "choose another folder"),
     errno.ENOENT: "its folder was moved or deleted; start again",
     errno.EIO: "the disk fails; copy the run folder to another one and go on there",
     errno.ELOOP: "a link stands where a file belongs; remove it",
@@ -37,7 +37,7 @@ CURES = {
 
 def failed(path: Path, error: OSError, what: str = "cannot be written") -> RunError:
     """Return the error that a user sees, with the cure for its cause."""
-    cure = CURES.get(error.errno or 0, "check that it is there and can be written, or choose another --runs-dir")
+    cure = CURES.get(error.errno or 0, "check that it is there and can be written, or choose another folder")
     return RunError(f"{shown(path)}: {what}: {error.strerror or error}; {cure}")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from statistics import fmean
 from typing import Any
 
@@ -35,10 +35,3 @@ def stages(run: Run) -> dict[str, list[dict[str, Any]]]:
         before = run.read_json("earlier.json")
         found["earlier search" if before["stage"] == stage else before["stage"]] = before["trials"]
     return found | {stage: standings(run)}
-
-
-def short(keys: Iterable[str]) -> dict[str, str]:
-    """Return names of keys: their last parts, of those that have one in common the last two."""
-    parts = {key: key.split(".") for key in keys}
-    ends = [part[-1] for part in parts.values()]
-    return {key: ".".join(part[-1:] if ends.count(part[-1]) == 1 else part[-2:]) for key, part in parts.items()}

@@ -20,6 +20,7 @@ from cifarnet.errors import RunError
 from cifarnet.experiments import pool, train
 from cifarnet.experiments.pool import Executor, Job, Outcome
 from cifarnet.runs import FORMATS, Run, csv_text
+from cifarnet.runs.catalog import short_names
 from cifarnet.search import tpe
 from cifarnet.search.space import Values, is_list, listed, values_at
 
@@ -72,10 +73,8 @@ class Study(BaseModel, frozen=True):
 
     @cached_property
     def names(self) -> dict[str, str]:
-        """Short names of the searched keys: their last parts, where those differ and are no other column's."""
-        last = [key.rpartition(".")[2] for key in self.space]
-        clear = len(set(last) - {"cycles"}) == len(last)
-        return dict(zip(self.space, last if clear else self.space, strict=True))
+        """Short names of the searched keys; the column cycles of trials.csv is another one."""
+        return {key: key if name == "cycles" else name for key, name in short_names(self.space).items()}
 
     @property
     def learns(self) -> bool:

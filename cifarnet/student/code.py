@@ -107,6 +107,8 @@ class Code:
 
     def __init__(self, path: Path) -> None:
         self.path = path.resolve()
+        if path.suffix == ".ipynb":
+            raise CodeError(f"{path}: a notebook; make a Python file of it: jupyter nbconvert --to script {path}")
 
     def load(self) -> types.ModuleType:
         """Run the file's definitions in a new module: nothing stays of earlier calls. CodeError says what is wrong."""
