@@ -101,14 +101,12 @@ class Diagnose(WithConfig, Pooled, Experiment):
         results = run.results
         single = len(results["reported"]) == 1
         headers = ["candidate", "probability", *(["gives", "from", "to"] if single else ["compatible"]), "trainings"]
-        rows = [
-            [c["name"], f"{100 * c['probability']:.1f} %", *given(c, results), c["seeds"]]
-            for c in results["candidates"]
-        ]
+        tried = results["candidates"]
+        rows = [[c["name"], f"{100 * c['probability']:.1f} %", *given(c, results), c["seeds"]] for c in tried]
         text = table(rows[:SHOWN], headers, disable_numparse=True, colalign=["left"] + ["right"] * (len(headers) - 1))
         more = len(rows) - SHOWN
         rest = [f"and {more} more; " * (more > 0) + f"excluded earlier: {len(results['excluded'])}"]
-        cure = [c[key] for c in results["candidates"][:1] if c["fits"] for key in ("origin", "cure") if c[key]]
+        cure = [c[key] for c in tried[:1] if c["fits"] for key in ("origin", "cure") if c[key]]
         next_ = self.command_line("train", "--config", run.path / "best.yaml")
         page = f"{run.path / 'run.html'} shows all; to repeat the first: {next_}"
         self.answer({"run": str(run.path), "status": run.status, "next": next_} | results,

@@ -57,7 +57,7 @@ class Predict(WithRuns):
         if not seen and not unread:
             raise click.UsageError(f"{', '.join(map(str, self.paths))}: no pictures in there")
         if self.json:
-            images = [{"image": str(file), "class": best(p), "probabilities": p} for file, _, p in seen]
+            images = [{"image": str(file), "class": max(p, key=p.__getitem__), "probabilities": p} for file, _, p in seen]
             self.answer({"run": str(run.path), "images": images, "skipped": left_out})
         for one in left_out:
             click.echo(f"skipped: {one['why']}", err=True)
@@ -69,7 +69,7 @@ class Predict(WithRuns):
     def show(self, file: Path, p: dict[str, float], first: bool) -> None:
         """Print a picture: as a row of CSV, or its classes by falling probability, with bars."""
         if self.csv or any(path.is_dir() for path in self.paths):
-            row = [file, best(p), *(f"{value:.6g}" for value in p.values())]
+            row = [file, max(p, key=p.__getitem__), *(f"{value:.6g}" for value in p.values())]
             csv.writer(sys.stdout, lineterminator="\n").writerows([["image", "class", *p], row] if first else [row])
             return
         click.echo(file)
@@ -86,7 +86,3 @@ class Predict(WithRuns):
         figure = plots.predictions(images, P, run.model.classes, [file.name for file, _, _ in seen])
         run.formats = (self.kind,)
         plots.save(run, {"predictions": figure})
-
-
-def best(p: dict[str, float]) -> str:
-    return max(p, key=p.__getitem__)

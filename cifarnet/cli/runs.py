@@ -232,8 +232,7 @@ class Draw(WithRuns):
         files = [run.path / f"figures/{name}.{kind}" for name in found for kind in self.kinds]
         files = [file for file in files if file.exists()]
         if not files:
-            why = "no figure could be written" if found else f"nothing of it can be drawn: it {run.describe()}"
-            raise RunError(f"{run.path}: {why}")
+            raise RunError(f"{run.path}: nothing of it {'was' if found else 'can be'} drawn: it {run.describe()}")
         self.answer({"run": str(run.path), "figures": [str(file) for file in files]}, *map(str, files))
 
 
@@ -311,6 +310,4 @@ class Note(WithRuns):
     text: str = argument()
 
     def run(self) -> None:
-        if not self.text.strip():
-            raise click.UsageError("the note is empty")
         Run.find(self.name, self.runs_dir).note(self.text)

@@ -91,8 +91,7 @@ class Train(WithConfig, Drawing):
         warn(*training.warnings)
         path, status = training.run.path, training.run.status
         if status != "completed" or (stops.code and later):
-            begin = f"--seed {later[0]} --seeds {len(later)}" if later else ""
-            left = f"; not begun: seed {', '.join(map(str, later))} (the same command with {begin})" if later else ""
+            left = f"; not begun, the same command with --seed {later[0]} --seeds {len(later)}" if later else ""
             again = "" if status == "completed" else f"; to go on: {self.command_line('train', '--resume', path)}"
             click.echo(f"{status} after {training.state.step:,} updates{left}{again}", err=True)
             sys.exit(stops.code)

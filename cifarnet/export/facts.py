@@ -11,6 +11,7 @@ from cifarnet.readable import mean_std, percent, shown, spread
 from cifarnet.runs import Run
 from cifarnet.runs.catalog import fold
 from cifarnet.search import study
+from cifarnet.setting import in_steps
 
 COLUMNS = 4  # runs beside each other in a table of settings
 BEST = 3  # trials of a search, as the assignment asks
@@ -23,6 +24,7 @@ NAMES = {  # of the settings that are always stated
     "training.schedule.n_s": "n_s", "training.schedule.cycles": "cycles", "training.schedule.epochs": "epochs",
     "seed": "seed",
 }  # fmt: skip
+N_S = "training.schedule.n_s"
 UNSTATED = ("label", "search", "evaluation.", "data.source", "data.limit")
 SCORES = {
     "training cost": "train_cost", "validation cost": "validation_cost", "training accuracy": "train_accuracy",
@@ -32,10 +34,12 @@ SCORES = {
 CHECKED = {
     "method": "method", "hidden": "hidden nodes", "lambda": "λ", "name": "parameter", "n": "values",
     "norm_relative_error": "relative error", "tolerance": "tolerance", "max_absolute_error": "largest difference",
+    "passed": "verdict",
 }  # fmt: skip
 CODE = {  # of a student's code
     "hidden": "hidden nodes", "lambda": "λ", "images": "images", "name": "parameter",
     "norm_relative_error": "relative error", "numerical_error": "against the numerical one", "tolerance": "tolerance",
+    "passed": "verdict",
 }  # fmt: skip
 
 
@@ -67,7 +71,8 @@ def checks(runs: Mapping[str, Run]) -> Said:
 
 def trainings(runs: Mapping[str, Run]) -> Said:
     says = [f"{name} {run.info['error']}." for name, run in runs.items() if run.status == "diverged"]
-    return says, [*stated({name: described(run.settings) for name, run in runs.items()}), results(runs)]
+    keys = [key for run in runs.values() for key in chosen(run.settings)]
+    return says, [*stated({name: described(run.settings, keys) for name, run in runs.items()}), results(runs)]
 
 
 def final(runs: Mapping[str, Run]) -> Said:
@@ -111,19 +116,28 @@ def searches(runs: Mapping[str, Run]) -> Said:
     return says, [*stated({name: searched(found) for name, found in studies.items()}), *tables]
 
 
-def described(settings: Settings, without: Sequence[str] = ()) -> dict[str, str]:
-    """Return by name the settings that are always stated, and those that are not as by default."""
+def chosen(settings: Settings) -> list[str]:
+    """Return the settings that are always stated, and those that are not as by default."""
     own, default = (config.flatten(config.plain(s)) for s in (settings, config.Settings()))
-    keys = [key for key in own if not key.startswith(UNSTATED) and key not in without]
-    chosen = {NAMES.get(key, key): text(key, own[key]) for key in keys if key in NAMES or own[key] != default.get(key)}
+    keys = [key for key in own if not key.startswith(UNSTATED)]
+    return [key for key in keys if key in NAMES or own[key] != default.get(key)]
+
+
+def described(settings: Settings, keys: Sequence[str]) -> dict[str, str]:
+    """Return by name those of some settings that there are, with n_s in updates."""
+    own = config.flatten(config.plain(settings))
+    if isinstance(n_s := own.get(N_S), str):
+        own[N_S] = f"{in_steps(n_s, settings.steps_per_epoch):,} ({n_s})"
     images = {"training images": settings.data.n_train, "validation images": settings.data.n_validation}
-    return {name: f"{n:,}" for name, n in images.items()} | chosen | {"updates": f"{settings.updates:,}"}
+    stated = {NAMES.get(key, key): text(key, own[key]) for key in own if key in keys}
+    return {name: f"{n:,}" for name, n in images.items()} | stated | {"updates": f"{settings.updates:,}"}
 
 
 def searched(found: study.Study) -> dict[str, str]:
     """Return by name the settings that all trials of a search have, and where the others were looked for."""
     space = {NAMES.get(key, key): interval(axis) for key, axis in found.space.items()}
-    fixed = described(found.trial_settings(found.trials[0]), [*found.space])
+    settings = found.trial_settings(found.trials[0])
+    fixed = described(settings, [key for key in chosen(settings) if key not in found.space])
     if any(key.startswith(("data.", "training.batch_size", "training.schedule")) for key in found.space):
         del fixed["updates"]  # they differ
     return fixed | space | {"sampling": found.part.sampling}
@@ -193,6 +207,8 @@ def text(key: str, value: Any) -> str:
     """Return what a reader reads of a value."""
     if value is None:
         return ""
+    if key == "passed":
+        return "right" if value else "WRONG"
     if key.endswith("accuracy"):
         return percent(value)
     if key.endswith(("cost", "loss")) and isinstance(value, float):

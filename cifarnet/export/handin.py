@@ -34,13 +34,13 @@ class Picture(NamedTuple):
 
 
 class Section(NamedTuple):
-    """What is said of some runs, and ``blanks``: questions that the student answers."""
+    """What is said of some runs, and ``blank``: what the student answers."""
 
     title: str
     says: Sequence[str]
     tables: Sequence[Table]
     pictures: Sequence[Picture]
-    blanks: Sequence[str]
+    blank: str = ""
 
 
 CURVES = {"curves": "Cost, loss and accuracy on training and validation images"}
@@ -52,7 +52,7 @@ class Part(NamedTuple):
 
     title: str
     command: str
-    blanks: Sequence[str]
+    blank: str
     says: Callable[[Mapping[str, Run]], facts.Said] = facts.trainings
     figures: Mapping[str, str] = CURVES  # captions by name
 
@@ -61,56 +61,54 @@ PARTS = {
     "gradients": Part(
         "Gradient check",
         "cifarnet gradcheck --lambda 0.1",
-        ["How did you compare your gradients with numerical ones, and how do you know that they are right?"],
+        "How did you compare your gradients with numerical ones, and how do you know that they are right?",
         facts.checks,
         {},
     ),
     "overfit": Part(
         "Sanity check: learning a few images by heart",
         "cifarnet train overfit",
-        ["What does it show that the cost of a few images comes near 0, and what does it not show?"],
+        "What does it show that the cost of a few images comes near 0, and what does it not show?",
     ),
     "one layer": Part(
         "Training one layer",
         "cifarnet train assignment-1",
-        [
-            "What do λ and the learning rate change in the curves and in the accuracy?",
-            "What do the pictures of the weights show?",
-        ],
+        "What do λ and the learning rate change in the curves and in the accuracy? What do the pictures of the weights "
+        "show?",
         figures=CURVES | {"weights": "The weights of each class as an image"},
     ),
-    "two layers": Part("Training two layers", "cifarnet train NAME", ["What do the curves show?"]),
+    "two layers": Part("Training two layers", "cifarnet train NAME", "What do the curves show?"),
     "cycles": Part(
         "Cyclical learning rates",
         "cifarnet train figure-3",
-        ["How do cost and accuracy follow the learning rate, and where does the network overfit?"],
+        "How do cost and accuracy follow the learning rate, and where does the network overfit?",
         figures=CURVES | {"eta": "The learning rate of every update"},
     ),
     "range": Part(
         "Range test of the learning rate",
         "cifarnet find-eta figure-3",
-        ["Between which learning rates does it learn?"],
+        "Between which learning rates does it learn?",
         facts.ranges,
         {"range-test": "Validation accuracy and loss of the batches while the learning rate rises"},
     ),
     "coarse": Part(
         "Coarse search",
         "cifarnet search-lambda coarse search",
-        ["Why this range? What do the best trials have in common?"],
+        "Why this range? What do the best trials have in common?",
         facts.searches,
         TRIALS,
     ),
     "fine": Part(
         "Fine search",
         "cifarnet search-lambda fine --from latest",
-        ["How did you choose this range? Are the best trials further apart than chance puts them?"],
+        "How did you choose this range? Are the best trials further apart than chance puts them?",
         facts.searches,
         TRIALS,
     ),
     "final": Part(
         "The final network",
         "cifarnet train --config RUN/best.yaml",
-        ["How does it compare with the earlier ones? Which classes does it confuse, and what would you try next?"],
+        "How does it compare with the earlier ones? Which classes does it confuse, and what would you try next?",
         facts.final,
         CURVES | {"confusion-test": "Confusions on the test images"},
     ),
@@ -131,18 +129,13 @@ def write(runs: Sequence[Run], to: str, folder: Path) -> list[Path]:
         raise RunError(f"{path}: is there, perhaps with your words in it; remove it, or choose another --output")
     parts = by_part(runs)
     sections = list(report(parts, forms.KINDS[to]))
-    origins = [[name, *origin(run)] for part in parts.values() for name, run in part.items()]
-    content = {
-        "sections": sections,
-        "runs": Table("The runs, by folder", ["run", "folder", "cifarnet", "images"], origins),
-        "synthetic": plots.SYNTHETIC if any(run.is_synthetic for run in runs) else "",
-    }
+    synthetic = plots.SYNTHETIC if any(run.is_synthetic for run in runs) else ""
     pictures = [] if to == "html" else [picture for section in sections for picture in section.pictures]
     there = Folder(folder)
     make_folder(folder, parents=True)
     for picture in pictures:  # before the report, which is never overwritten
         there.write(picture.file, picture.content)
-    there.write(path.name, forms.fill(to, content))
+    there.write(path.name, forms.fill(to, {"sections": sections, "synthetic": synthetic}))
     return [path, *(folder / picture.file for picture in pictures)]
 
 
@@ -155,7 +148,7 @@ def by_part(runs: Sequence[Run]) -> dict[str, dict[str, Run]]:
 
 
 def report(parts: Mapping[str, Mapping[str, Run]], kinds: Sequence[str]) -> Iterator[Section]:
-    """Yield a section for each part, with pictures of the first kind that there is."""
+    """Yield a section for each part, with pictures of the first kind that there is, and one that names the folders."""
     tables, pictures, files = count(1), count(1), set[str]()
     for key, runs in parts.items():
         part, drawn = PARTS[key], list[Picture]()
@@ -166,7 +159,10 @@ def report(parts: Mapping[str, Mapping[str, Run]], kinds: Sequence[str]) -> Iter
             drawn.append(picture._replace(number=number, file=file))
             files.add(file)
         numbered = [table._replace(number=next(tables)) for table in own]
-        yield Section(part.title, says, numbered, drawn, part.blanks)
+        yield Section(part.title, says, numbered, drawn, part.blank)
+    origins = [[name, *origin(run)] for part in parts.values() for name, run in part.items()]
+    table = Table("The runs, by folder", ["run", "folder", "cifarnet", "images"], origins, next(tables))
+    yield Section("Where the numbers come from", [], [table], [])
 
 
 def missing(runs: Sequence[Run]) -> dict[str, str]:

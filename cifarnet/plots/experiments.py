@@ -80,9 +80,8 @@ def _axis(panel: Axes, x: int, values: Floats, zero: float | None, *, left: bool
     """
     from matplotlib.ticker import MaxNLocator
 
-    heights: Floats = values
-    if log := zero is not None:
-        heights = np.array([np.log10(value) if value > 0 else zero for value in values])
+    log = zero is not None
+    heights = np.array([np.log10(value) if value > 0 else zero for value in values]) if log else values
     low, high = heights.min(), heights.max()
     places = MaxNLocator(4, steps=[1, 2, 5, 10]).tick_values(low, high)
     ticks = {t: f"{10.0**t:.2g}" if log else f"{t:.4g}" for t in places}

@@ -27,8 +27,7 @@ def curves(run: Run, axes: Any = None) -> Figure:
 
 def panel(name: str, run: Run, axes: Any = None) -> Figure:
     """Draw one panel of the curves."""
-    per_epoch = run.settings.steps_per_epoch
-    return lines.curves(run.records, steps_per_epoch=per_epoch, names=[name], axes=axes and [axes])
+    return lines.curves(run.records, steps_per_epoch=run.settings.steps_per_epoch, names=[name], axes=axes and [axes])
 
 
 def eta(run: Run, axes: Any = None) -> Figure:
@@ -69,8 +68,7 @@ def search(run: Run, axes: Any = None) -> Figure:
 
 
 def gradient_error(run: Run, axes: Any = None) -> Figure:
-    arrays = run.read_arrays("gradients.npz", ("W1", "right_W1"))
-    return pictures.gradient_error(arrays["W1"], arrays["right_W1"], axes=axes)
+    return pictures.gradient_error(*run.read_arrays("gradients.npz", ("W1", "right_W1")).values(), axes=axes)
 
 
 class Spec(NamedTuple):

@@ -88,8 +88,8 @@ def _scales(panel: Axes, label: str, steps_per_epoch: int) -> None:
     last = max(panel.dataLim.xmax, 1) if panel.has_data() else 1
     panel.set(xlabel="update step", ylabel=label, xlim=(-0.03 * last, 1.03 * last))  # also with one point, or none
     _steps(panel)
-    most = 6 if last >= 4 * steps_per_epoch else 4  # parts of an epoch are longer texts
-    epochs = np.array(MaxNLocator(most, steps=[1, 2, 5, 10]).tick_values(0, last / steps_per_epoch))
+    ticks = MaxNLocator(6 if last >= 4 * steps_per_epoch else 4, steps=[1, 2, 5, 10])  # parts are longer texts
+    epochs = np.array(ticks.tick_values(0, last / steps_per_epoch))
     epochs = epochs[epochs * steps_per_epoch <= 1.03 * last]
     panel.set_xticks(epochs * steps_per_epoch, [f"{epoch:g}" for epoch in epochs], minor=True)
     panel.xaxis.remove_overlapping_locs = False

@@ -70,8 +70,8 @@ def mistakes(
     images: Pixels, true: Ints, predicted: Ints, probability: Floats, classes: Sequence[str], axes: Axes | None = None
 ) -> Figure:
     """Show wrongly classified images, each with its classes (k,) and the probability (k,) of the predicted one."""
-    found = zip(true, predicted, probability, strict=True)
-    captions = [f"{style.plain(classes[t])}\n→ {style.plain(classes[p])} {100 * q:.0f} %" for t, p, q in found]
+    names, found = [style.plain(name) for name in classes], zip(true, predicted, probability, strict=True)
+    captions = [f"{names[t]}\n→ {names[p]} {100 * q:.0f} %" for t, p, q in found]
     title = "the surest mistakes: true class → predicted class and its probability" if captions else "no mistakes"
     return _tiles(images, title, captions, axes)
 

@@ -179,8 +179,7 @@ def legend_columns(names: Sequence[str], width: float) -> tuple[int, int]:
 def legend(panel: Axes, *, epochs: bool = False) -> None:
     """Name the lines of the first panel above it and its epochs, across the figure."""
     figure, box = figure_of(panel), panel.get_position()
-    height = box.height * figure.get_figheight()
     handles, names = panel.get_legend_handles_labels()
-    corner = (0, 1 + (EPOCHS + 0.01 if epochs else 0.07) / height)
+    corner = (0, 1 + (EPOCHS + 0.01 if epochs else 0.07) / (box.height * figure.get_figheight()))
     columns, _ = legend_columns(names, figure.get_figwidth())
     panel.legend(handles, names, loc="lower left", bbox_to_anchor=corner, ncols=columns)
