@@ -57,7 +57,8 @@ class Predict(WithRuns):
         if not seen and not unread:
             raise click.UsageError(f"{', '.join(map(str, self.paths))}: no pictures in there")
         if self.json:
-            images = [{"image": str(file), "class": max(p, key=p.__getitem__), "probabilities": p} for file, _, p in seen]
+            best = [(file, max(p, key=p.__getitem__), p) for file, _, p in seen]
+            images = [{"image": str(file), "class": name, "probabilities": p} for file, name, p in best]
             self.answer({"run": str(run.path), "images": images, "skipped": left_out})
         for one in left_out:
             click.echo(f"skipped: {one['why']}", err=True)
