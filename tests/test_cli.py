@@ -235,7 +235,8 @@ def test_several_seeds_end_with_mean_and_deviation(answer, call):
 
 def test_a_stop_while_figures_are_drawn_begins_no_other_seed(call, monkeypatch):
     monkeypatch.setattr(plots, "draw", lambda run: monkeypatch.setattr(Stops, "code", 130) or [])
-    assert "completed after 20 updates; not begun, the same command with --seed 43 --seeds 1" in call("train", *FAST, "--seeds", "2", code=130).err
+    said = call("train", *FAST, "--seeds", "2", code=130).err
+    assert "completed after 20 updates; not begun, the same command with --seed 43 --seeds 1" in said
 
 
 def test_a_seed_that_diverges_is_named_and_the_others_are_trained(call, monkeypatch):

@@ -12,7 +12,7 @@ from scipy.linalg import block_diag
 
 from cifarnet import causes, config, data, reports, training
 from cifarnet.causes import Number, Problem
-from cifarnet.causes.answer import answer, judged
+from cifarnet.causes.answer import answer, assessments
 from cifarnet.causes.candidates import STATED, candidates, pair
 from cifarnet.causes.numbers import first_step, measured, shortened
 from cifarnet.causes.stages import MOST, Stages
@@ -57,7 +57,7 @@ def test_only_digits_that_chance_does_not_give_speak_for_one_set_of_images(half,
     rows = {"": config.load("figure-3")}
     numbers = [Number("", f"{split}_accuracy", 0.5, half) for split in ("test", "validation")]
     stages = made_up(rows, numbers, lambda settings: 0.0)
-    assert judged(stages)[0].candidate.name == first
+    assert assessments(stages)[0].candidate.name == first
 
 
 def test_a_candidate_changes_the_rows_that_it_can_change():
@@ -100,7 +100,7 @@ def test_what_trainings_on_the_same_images_have_in_common_is_in_their_density_on
     assert likelihood.log_density(rows, parts) == pytest.approx(normal, abs=1e-4)
     assert likelihood.distance(rows, parts) == pytest.approx(reported @ np.linalg.inv(covariance) @ reported)
     assert rows[1].deviations == pytest.approx(np.sqrt(np.diag(covariance)[1:]))
-    settled = likelihood.settled(rows, parts)
+    settled = likelihood.at_best_shared_shift(rows, parts)
     assert [*settled[0].mean, *settled[1].mean] == pytest.approx([0.01151, 0.02302, 0.0], abs=0.0004)
     assert not any(found.shared.any() for found in settled)
 
@@ -110,8 +110,8 @@ def test_numbers_of_one_training_leave_their_intervals_together(correlation, pro
     """More than four of twenty: the tail of a binomial where they are independent, and else as if they were one."""
     scale = correlation * np.ones((20, 20)) + (1 - correlation) * np.eye(20)
     found = likelihood.Prediction(np.zeros(20), 1e-4 * scale, 1e6, np.zeros(20))
-    assert likelihood.scattered([found], [np.zeros(20)], 5) == pytest.approx(probability, abs=0.01)
-    assert likelihood.scattered([found, found], [np.zeros(20)] * 2, 41) == 0
+    assert likelihood.probability_of_outliers([found], [np.zeros(20)], 5) == pytest.approx(probability, abs=0.01)
+    assert likelihood.probability_of_outliers([found, found], [np.zeros(20)] * 2, 41) == 0
 
 
 MEASURED = ["test_accuracy", "validation_accuracy"]

@@ -298,7 +298,7 @@ def test_a_page_is_written_anew_while_its_run_goes_on_but_not_all_the_time(tmp_p
     with pages.live_page(run) as refresh:
         refresh()
         assert not (run.path / "run.html").exists(), "two seconds have not passed"
-        monkeypatch.setattr(render, "EVERY", 0)
+        monkeypatch.setattr(render, "REFRESH_SECONDS", 0)
         refresh()
         assert 'http-equiv="refresh"' in (run.path / "run.html").read_text()
         run.finish("completed", results={})
@@ -307,7 +307,7 @@ def test_a_page_is_written_anew_while_its_run_goes_on_but_not_all_the_time(tmp_p
 
 def test_the_pages_of_a_gradient_check_and_a_range_test_are_written_as_these_go_on(tmp_path, monkeypatch):
     """Each with what there is so far."""
-    monkeypatch.setattr(render, "EVERY", 0)
+    monkeypatch.setattr(render, "REFRESH_SECONDS", 0)
     images = {"source": "synthetic", "limit": 500, "validation": 1000, "dims": 20}
     settings = config.load({"data": images, "network": {"hidden": [5]}})
     for kind, experiment in (

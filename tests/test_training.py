@@ -58,7 +58,7 @@ EXTRAS = {  # what can be added to the loop
 @pytest.fixture
 def often(monkeypatch):
     """Averages take a sample at every second update."""
-    monkeypatch.setattr("cifarnet.training.timetable.EVERY", 2)
+    monkeypatch.setattr("cifarnet.training.timetable.UPDATES_PER_SAMPLE", 2)
 
 
 def extra(name, **changes):

@@ -22,7 +22,7 @@ SAME = 0.0125  # numbers of two sets of images have the same digits in (half a d
 FEW = 5  # names in a sentence, and candidates that a next number is looked for
 
 
-class Judged(NamedTuple):
+class Assessment(NamedTuple):
     """A candidate and what its trainings say of the numbers; ``found`` has one for each number of the problem."""
 
     candidate: Candidate
@@ -35,9 +35,9 @@ class Judged(NamedTuple):
     compatible: int  # how many of them are
 
 
-def judged(stages: Stages) -> list[Judged]:
+def assessments(stages: Stages) -> list[Assessment]:
     """Return the candidates that are trained in all rows: those that explain the numbers, then the most probable."""
-    found = [judge(stages, candidate) for candidate in stages.finished]
+    found = [assess(stages, candidate) for candidate in stages.finished]
     logs = [j.likelihood + math.log(stages.prior(j.candidate)) for j in found]
     top = max(logs)
     weights = [math.exp(value - top) if math.isfinite(top) else 1.0 for value in logs]
@@ -45,7 +45,7 @@ def judged(stages: Stages) -> list[Judged]:
     return sorted(ranked, key=lambda j: (not j.fits, -j.probability))
 
 
-def judge(stages: Stages, candidate: Candidate) -> Judged:
+def assess(stages: Stages, candidate: Candidate) -> Assessment:
     """Judge a candidate, without its probability."""
     problem, at = stages.problem, dict[Number, dict[str, Any]]()
     for row in problem.rows:
@@ -54,15 +54,16 @@ def judge(stages: Stages, candidate: Candidate) -> Judged:
     half = max([5e-5, *(number.half for number in problem.numbers if number.measure.startswith("test_"))])
     likelihood = stages.likelihood(candidate) + max(0.0, math.log(SAME / half)) * (candidate.kind == "digits")
     found = [at[number] for number in problem.numbers]
-    return Judged(candidate, stages.fits(candidate), likelihood, 0.0, p, n, found, sum(f["compatible"] for f in found))
+    compatible = sum(number["compatible"] for number in found)
+    return Assessment(candidate, stages.fits(candidate), likelihood, 0.0, p, n, found, compatible)
 
 
 def answer(stages: Stages) -> dict[str, Any]:
     """Return what a diagnosis found, as run.json has it."""
-    ranked = judged(stages)
+    ranked = assessments(stages)
     first, names = ranked[0], [j.candidate.name for j in ranked]
     equal = [j for j in ranked if j is first or as_likely(j, first)] if first.fits else []
-    decides = telling(stages, equal) if len(equal) > 1 else None
+    decides = most_decisive(stages, equal) if len(equal) > 1 else None
     verdict = "nothing" if not first.fits else STATED if first.candidate.name == STATED else "explained"
     return {
         "verdict": verdict,
@@ -76,7 +77,7 @@ def answer(stages: Stages) -> dict[str, Any]:
     }
 
 
-def as_likely(other: Judged, first: Judged) -> bool:
+def as_likely(other: Assessment, first: Assessment) -> bool:
     """Return whether another candidate explains the numbers as well as the first.
 
     Both likelihoods are from few trainings: with n of each, the logarithm of their ratio has a deviation of about the
@@ -87,7 +88,7 @@ def as_likely(other: Judged, first: Judged) -> bool:
     return other.fits and other.n > 1 and first.likelihood - other.likelihood <= math.log(EQUAL) + 2 * noise
 
 
-def described(j: Judged) -> dict[str, Any]:
+def described(j: Assessment) -> dict[str, Any]:
     """Return a candidate as JSON has it; the sentences are those of its deviations."""
     named = [DEVIATIONS[part] for part in (j.candidate.parts or (j.candidate.name,)) if part in DEVIATIONS]
     return {
@@ -106,8 +107,7 @@ def described(j: Judged) -> dict[str, Any]:
 
 
 def tried(stages: Stages) -> int:
-    """Return the number of candidates tried, including those that a short training excludes."""
-    return len({*stages.tried, *set(stages.quick) - set(stages.screened)}) - 1
+    return len({*stages.tried, *set(stages.quick) - set(stages.screened)}) - 1  # with those that are screened out
 
 
 def why(stages: Stages, candidate: Candidate) -> str:
@@ -120,7 +120,7 @@ def why(stages: Stages, candidate: Candidate) -> str:
     return "left out, as the effort is limited" if screened else "a short training leads too far away"
 
 
-def sentences(stages: Stages, ranked: Sequence[Judged], equal: Sequence[Judged]) -> Iterator[str]:
+def sentences(stages: Stages, ranked: Sequence[Assessment], equal: Sequence[Assessment]) -> Iterator[str]:
     """Say what explains the numbers, if anything does."""
     first, count = ranked[0], tried(stages)
     what = "the number" if len(stages.problem.numbers) == 1 else f"the {len(stages.problem.numbers)} numbers"
@@ -140,7 +140,7 @@ def sentences(stages: Stages, ranked: Sequence[Judged], equal: Sequence[Judged])
         yield f"Of {count} candidates, {more} {what} equally well: {listed}."
 
 
-def compared(stages: Stages, j: Judged) -> str:
+def compared(stages: Stages, j: Assessment) -> str:
     """Return the interval of a single number, or how many of them are compatible."""
     if len(stages.problem.numbers) > 1:
         return f"{j.compatible} of {len(j.found)} are compatible, within the 95 % interval of one training."
@@ -152,7 +152,7 @@ def compared(stages: Stages, j: Judged) -> str:
     return f"{reported} was reported, and it gives {mean} ({low} to {high}) as {words(number.measure)}."
 
 
-def telling(stages: Stages, equal: Sequence[Judged]) -> dict[str, Any] | None:
+def most_decisive(stages: Stages, equal: Sequence[Assessment]) -> dict[str, Any] | None:
     """Return the measure, not reported so far, that tells the most of some candidates from each other; None if none."""
     given = {(number.row, number.measure) for number in stages.problem.numbers}
     best, most = None, (0.0, 0.0)
@@ -175,7 +175,7 @@ def clarity(samples: Sequence[Array]) -> tuple[float, float]:
     return float(sum(value > CLEAR for value in distances)), sum(distances) if max(distances) > CLEAR else 0.0
 
 
-def next_number(decides: Mapping[str, Any] | None, equal: Sequence[Judged]) -> Iterator[str]:
+def next_number(decides: Mapping[str, Any] | None, equal: Sequence[Assessment]) -> Iterator[str]:
     """Say which number to print next, where several candidates explain those that there are."""
     if decides:
         means = ", ".join(f"{predicted(decides['measure'], m)} with {name}" for name, m in decides["means"].items())

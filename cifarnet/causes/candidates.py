@@ -82,7 +82,7 @@ def alternatives(stated: Settings, numbers: Sequence[Number]) -> Iterator[Altern
     pairs = [(printed[name], other) for name, other in tests.items() if other]
     as_test = bool(tests) and all(abs(a.value - b.value) <= a.half + b.half for a, b in pairs)
     for key, deviation in DEVIATIONS.items():
-        if shows(key, stated) and (as_test or key != "validation_as_test"):
+        if has_effect(key, stated) and (as_test or key != "validation_as_test"):
             kind = "digits" if key == "validation_as_test" and pairs else "deviation"
             yield key, kind, str(deviation.__doc__), {f"deviations.{key}": True}
     names = {"centre": "only centred", "scale": "in [0, 1], not normalised", "standardize": "standardised"}
@@ -96,7 +96,7 @@ def alternatives(stated: Settings, numbers: Sequence[Number]) -> Iterator[Altern
     yield from misprints(stated)
 
 
-def shows(key: str, stated: Settings) -> bool:
+def has_effect(key: str, stated: Settings) -> bool:
     """Return whether a deviation changes anything of a training, and can be had with its settings."""
     training, data, epoch = stated.training, stated.data, stated.steps_per_epoch
     several_files = len(data.batches) > 1 or isinstance(data.validation, int) or data.limit is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,12 +17,12 @@ from cifarnet.causes.numbers import Problem, key, shortened, work
 from cifarnet.config import Settings
 from cifarnet.experiments.pool import Scored
 from cifarnet.statistics import likelihood as distributions
-from cifarnet.statistics.inference import FEWEST, IMAGES, held_out
+from cifarnet.statistics.inference import FEWEST, IMAGES, variance_of_other_images
 from cifarnet.statistics.likelihood import FITS, Array, Prediction, Spread, floors, predict, quantity
 
 SEEDS = 3  # of a candidate that may be right
 FREEDOM = 4  # degrees of freedom of the deviation as stated, before any candidate adds to it
-SHORT, PART = 250, 1 / 16  # updates of a short training; or this part of a full one, where that is more
+SHORT, PART = 250, 1 / 16  # a short training has max(SHORT, PART times those of a full one) updates
 ALIKE = 2 / 3  # correlation of which images two trainings get right: .64 to .81 for other seeds and lambdas
 HELD_OUT = {"train", "validation", "holdout_seed"}  # what says which images are held out
 
@@ -147,7 +148,7 @@ class Evidence:
         others = np.zeros(len(numbers))
         if isinstance(n, int):
             on_them = [one.measure.partition("@")[0].endswith("validation_accuracy") for one in numbers]
-            others = np.where(on_them, held_out(p, n), 0.0)
+            others = np.where(on_them, variance_of_other_images(p, n), 0.0)
         return sample, extra + (1 - ALIKE) * others, ALIKE * others
 
     def predictions(self, candidate: Candidate, rows: Iterable[str]) -> list[Group] | None:
@@ -195,11 +196,11 @@ class Evidence:
         ignorance = -sum(math.log(2 * abs(cost) + 1e-9) for cost in costs)
         if self.likelihood(candidate) <= ignorance or self.probability(candidate, self.problem.rows) < FITS:
             return False
-        parts = [zip(g.rows, distributions.settled(g.predictions, g.reported), strict=True) for g in groups]
-        settled = {row: found for part in parts for row, found in part}
+        shifted = [distributions.at_best_shared_shift(group.predictions, group.reported) for group in groups]
+        settled = dict(zip((row for group in groups for row in group.rows), itertools.chain(*shifted), strict=True))
         halves = [np.array([number.half for number in self.problem.numbers_of(row)]) for row in settled]
         outside = sum(not n["compatible"] for row, found in settled.items() for n in self.within(found, row))
-        return distributions.scattered([*settled.values()], halves, outside) >= FITS
+        return distributions.probability_of_outliers([*settled.values()], halves, outside) >= FITS
 
     def numbers(self, candidate: Candidate, row: str) -> list[dict[str, Any]]:
         """Return mean and interval of one more training for each number of a row, and whether it is within."""

@@ -61,11 +61,9 @@ class Problem:
     likelier: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
 
     def numbers_of(self, row: str) -> list[Number]:
-        """Return the numbers of a row."""
         return [number for number in self.numbers if number.row == row]
 
     def measures(self, row: str) -> list[str]:
-        """Return the measures of a row's numbers."""
         return [number.measure for number in self.numbers_of(row)]
 
     @cached_property
@@ -84,14 +82,14 @@ def measured(settings: Settings, measures: Sequence[str]) -> Settings:
     steps = [float(measure.partition("@")[2]) for measure in measures if "@" in measure]
     if any(measure.startswith("first.") for measure in measures):  # when that is, the settings say
         return settings.model_copy(update={"search": None})
-    per_cycle = often(steps, settings.training.schedule.length(settings.steps_per_epoch))
+    per_cycle = measurements_per_cycle(steps, settings.training.schedule.length(settings.steps_per_epoch))
     return settings.changed(evaluation={"per_cycle": per_cycle}).model_copy(update={"search": None})
 
 
-def often(steps: Sequence[float], length: int) -> int:
-    """Return how many measurements of a cycle of this length, as few as may be, have all steps: up to one part in 200.
+def measurements_per_cycle(steps: Sequence[float], length: int) -> int:
+    """Return the fewest measurements of a cycle that are at all these steps, give or take `NEAR` of its length.
 
-    Where none up to `DENSEST` has, that, so that straight lines between the measurements are short.
+    Where none below `DENSEST` are, that: the straight lines between the measurements are short then.
     """
     parts = np.array(steps) / length
     return next((n for n in range(1, DENSEST) if (np.abs((parts * n).round() / n - parts) <= NEAR).all()), DENSEST)

@@ -30,7 +30,7 @@ from cifarnet.statistics.likelihood import Array, Prediction, distance, predict,
 
 LENGTHS = ("_as_epochs", "_as_cycles", ".n_s", ".cycles")  # the ends of keys that change how long a training is
 LONG = 5  # times the work as stated: what takes longer is tried where nothing else explains the numbers
-# The effect on a full training is between these times that on a short one; high weights may leave no cost in the end.
+# The effect on a full training is SHRINKS to GROWS times that on a short one; that on a cost may vanish.
 SHRINKS, GROWS = {"accuracy": 0.25, "cost": 0.0, "loss": 0.25}, 1.5
 BEYOND = {"accuracy": 0.02, "cost": 0.5, "loss": 0.5}  # give or take this
 CLOSE = 4.0  # for each number: a candidate goes on if its likelihood is at least the highest divided by e to this
@@ -106,7 +106,8 @@ class Stages(Evidence):
         others = [c for c in candidates if c not in found]
         for candidate in others:
             work = sum(task.work for task in self.tasks([candidate], rows, seeds))
-            if work <= left or (candidate is others[0] and (candidate in self.tried or self.beyond(candidate)[0] < 1)):
+            may_be_right = candidate in self.tried or self.screening_gap(candidate)[0] < 1
+            if work <= left or (candidate is others[0] and may_be_right):
                 left -= work
                 found.append(candidate)
         return found
@@ -154,7 +155,7 @@ class Stages(Evidence):
     @property
     def screened(self) -> list[Candidate]:
         """The candidates that the screening leaves, the most promising first."""
-        found = {c.name: self.beyond(c) for c in self.quick}
+        found = {c.name: self.screening_gap(c) for c in self.quick}
         return sorted((c for c in self.quick if found[c.name][0] <= 1), key=lambda c: found[c.name])
 
     @cached_property
@@ -167,7 +168,7 @@ class Stages(Evidence):
         j = max(known, key=lambda j: abs(lacks[j] / deviations[j]))
         return numbers[j].measure, float(lacks[j]), float(deviations[j])
 
-    def beyond(self, candidate: Candidate) -> tuple[float, float]:
+    def screening_gap(self, candidate: Candidate) -> tuple[float, float]:
         """Return how far the strangest number is from where a short training leads, and from what it changes.
 
         The effect of a candidate on the full training is taken to be a quarter (of a cost, nothing) to one and a half

@@ -32,7 +32,7 @@ class ReproduceReport(Pooled, WithRuns, WithData):
     scale: float | None = option("--scale", type=SCALE, metavar="X", help="Shorten every training, for a first look.")
     dry_run: bool = flag("--dry-run", help="List what would run and why; train and write nothing.")
     redraw: bool = flag("--redraw", help="Write the page from the records, without training.")
-    causes: bool = flag("--causes", help="Afterwards try what incompatible numbers, of all that is there, come from.")
+    causes: bool = flag("--causes", help="Then diagnose each incompatible number that is recorded.")
     studies: Path | None = option("--studies", type=Folder(), help="A study, shipped or a file, or a folder of them.")
     quiet: bool = flag("--quiet", "-q", help="No progress on standard error.")
 

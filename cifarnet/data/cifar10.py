@@ -169,7 +169,7 @@ class Cifar10:
             unpacked = Path(temporary, cls.folder)
             unpacked.mkdir()
             with reading(archive), tarfile.open(archive) as tar:
-                for member in cls.members(tar):  # their content alone: no links, owners, modes; no Python lacks this
+                for member in cls.members(tar):  # their content alone; older Pythons lack tarfile's filter
                     (unpacked / member.name).write_bytes(tar.extractfile(member).read())  # type: ignore[union-attr]
             if folder.exists():
                 for path in unpacked.iterdir():

@@ -11,7 +11,7 @@ import numpy as np
 from cifarnet.data import Split
 from cifarnet.experiments.gradients import Problem
 from cifarnet.nn.network import Array, views
-from cifarnet.student.calling import ELSEWHERE
+from cifarnet.student.calling import DECOY_LAMBDA
 
 
 @dataclass
@@ -153,7 +153,7 @@ GROUPS: list[tuple[str, str, dict[str, dict[str, Change]]]] = [  # the likelier 
         "The L2 term is 4 lambda W": {"l2": lambda v, p: 2 * v},
     }),
     ("in W", OWN, {
-        "Lambda is that of the script or the object, not the argument": {"l2": lambda v, p: 2 * ELSEWHERE},
+        "Lambda is that of the script or the object, not the argument": {"l2": lambda v, p: 2 * DECOY_LAMBDA},
     }),
     (f"in b, {LAMBDA}", L2, {
         "The biases have an L2 term": {"b": lambda v, p: v + 2 * p.problem.settings.training.lam * p.b},

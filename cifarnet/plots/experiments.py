@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Trials = Sequence[Mapping[str, Any]]
 
 
-@style.ours()
+@style.with_our_style()
 def search(stages: Mapping[str, Trials], scales: Mapping[str, bool]) -> Figure:
     """Draw the trials of one search, or of a coarse and a fine one together, and mark the best of the last.
 
@@ -116,7 +116,7 @@ def _trials(panel: Axes, trials: Trials, key: str, zero: float | None, **look: A
             panel.annotate("0", (place, height), textcoords="offset points", xytext=(5, -3), fontsize="small")
 
 
-@style.ours()
+@style.with_our_style()
 def range_test(
     curves: Mapping[str, Mapping[str, Floats]], chosen: Mapping[str, tuple[float, float]], *, log: bool
 ) -> Figure:
@@ -141,7 +141,7 @@ def range_test(
     return style.figure_of(panels[0])
 
 
-@style.ours()
+@style.with_our_style()
 def members(alone: Sequence[float], growth: Sequence[Mapping[str, float]]) -> Figure:
     """Draw the accuracy (a fraction) of an ensemble of the first 1, 2, ... networks, and of each network alone."""
     from matplotlib.ticker import MaxNLocator

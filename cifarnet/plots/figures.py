@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from cifarnet.runs import Run
 
-PAGED = ("weights", "mistakes", "error")  # pictures on a page, where an SVG is dark on a dark one
+ALSO_SVG = ("weights", "mistakes", "error")  # pictures on the run's page, dark on a dark one
 CHOSEN = ("training.schedule.eta_min", "training.schedule.eta_max")  # by a range test
 
 
@@ -131,5 +131,5 @@ def save(run: Run, figures: Mapping[str, Figure]) -> None:
     for name, figure in figures.items():
         if run.is_synthetic:
             style.stamp(figure)
-        for kind in dict.fromkeys([*run.formats, *(["svg"] if name.startswith(PAGED) else [])]):
+        for kind in dict.fromkeys([*run.formats, *(["svg"] if name.startswith(ALSO_SVG) else [])]):
             run.write(f"figures/{name}.{kind}", style.render(figure, kind))

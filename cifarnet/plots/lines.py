@@ -21,7 +21,7 @@ Table = Mapping[str, Floats]
 PANELS = {"cost": "cost (loss + λ Σ W²)", "loss": "mean loss per image", "accuracy": "accuracy (%)"}
 
 
-@style.ours()
+@style.with_our_style()
 def curves(
     records: Table, *, steps_per_epoch: int, names: Sequence[str] = tuple(PANELS), axes: Sequence[Axes] | None = None
 ) -> Figure:
@@ -39,7 +39,7 @@ def curves(
     return style.figure_of(panels[0])
 
 
-@style.ours()
+@style.with_our_style()
 def eta(steps: Ints, etas: Floats, *, steps_per_epoch: int, axes: Axes | None = None) -> Figure:
     """Draw the learning rate of every update: steps (n,) and etas (n,)."""
     panel = axes if axes is not None else style.panels(1, above=style.EPOCHS)[0]
@@ -49,7 +49,7 @@ def eta(steps: Ints, etas: Floats, *, steps_per_epoch: int, axes: Axes | None = 
     return style.figure_of(panel)
 
 
-@style.ours()
+@style.with_our_style()
 def overlay(tables: Mapping[str, Table]) -> Figure:
     """Draw the curves of several runs by name: a colour and a marker each, training solid, validation dashed.
 

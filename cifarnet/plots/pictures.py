@@ -23,7 +23,7 @@ MOST_NODES = 100
 LIKELIEST = 3  # classes below each picture
 
 
-@style.ours()
+@style.with_our_style()
 def weights(W1: Floats, *, classes: Sequence[str] | None = None, axes: Axes | None = None) -> Figure:
     """Show the columns of the first layer's weights W1 (3072, m) as colour images.
 
@@ -48,7 +48,7 @@ def weights(W1: Floats, *, classes: Sequence[str] | None = None, axes: Axes | No
     return _tiles(_images(columns[shown]), f"{count}, largest norm first, each scaled to its own range", (), axes)
 
 
-@style.ours()
+@style.with_our_style()
 def confusion(matrix: Ints, classes: Sequence[str], *, axes: Axes | None = None) -> Figure:
     """Show counts (K, K) of images: a row for each true class, a column for each predicted one."""
     axes = axes if axes is not None else style.axes_in((style.WIDE, 5.5), (0.175, 0.16, 0.815, 0.79))
@@ -65,7 +65,7 @@ def confusion(matrix: Ints, classes: Sequence[str], *, axes: Axes | None = None)
     return style.figure_of(axes)
 
 
-@style.ours()
+@style.with_our_style()
 def mistakes(
     images: Pixels, true: Ints, predicted: Ints, probability: Floats, classes: Sequence[str], axes: Axes | None = None
 ) -> Figure:
@@ -76,7 +76,7 @@ def mistakes(
     return _tiles(images, title, captions, axes)
 
 
-@style.ours()
+@style.with_our_style()
 def gradient_error(found: Floats, right: Floats, *, axes: Axes | None = None) -> Figure:
     """Show what a gradient of W1 (d, m) has too much, in blue, and too little, in red; a row is a node's."""
     axes = axes if axes is not None else style.axes_in((7.2, 4.2), (0.1, 0.14, 0.88, 0.74))
@@ -88,7 +88,7 @@ def gradient_error(found: Floats, right: Floats, *, axes: Axes | None = None) ->
     return style.figure_of(axes)
 
 
-@style.ours()
+@style.with_our_style()
 def predictions(images: Pixels, P: Floats, classes: Sequence[str], names: Sequence[str]) -> Figure:
     """Show images by name in a grid, each over the bars of its three likeliest classes; P is (k, K)."""
     captions = [_short(style.plain(name)) + "\n" * LIKELIEST for name in names]

@@ -99,7 +99,7 @@ _drawing = threading.RLock()
 
 
 @contextlib.contextmanager
-def ours() -> Iterator[None]:
+def with_our_style() -> Iterator[None]:
     """Draw by our settings alone, whatever the user's are; one thread at a time, as all see them."""
     import matplotlib
 
@@ -109,7 +109,7 @@ def ours() -> Iterator[None]:
         yield
 
 
-@ours()
+@with_our_style()
 def render(figure: Figure, kind: str) -> bytes:
     """Return a figure as "png" or "svg", without a display: the same figure gives the same bytes."""
     buffer = io.BytesIO()
@@ -119,7 +119,7 @@ def render(figure: Figure, kind: str) -> bytes:
     return buffer.getvalue()
 
 
-@ours()
+@with_our_style()
 def stamp(figure: Figure) -> Figure:
     """Write above everything else that the data are synthetic."""
     before = figure.get_figheight()

@@ -40,8 +40,8 @@ def split(run: Run) -> str | None:
 class Column(NamedTuple):
     """What lists show of each run: the value of a key, or one derived from it, as ``show`` writes it for people.
 
-    In CSV it is the value itself. Columns of numbers stand on the right, after the settings. Where a table is too wide,
-    those of the lowest ``keep`` are left out first, and never those without.
+    In CSV it is the value itself. Columns of numbers stand on the right, after the settings. A table that is too wide
+    loses columns in the order of ``keep``, and never those without.
     """
 
     key: str

@@ -64,8 +64,8 @@ class Run(Folder):
     def find(cls, name: str, runs_dir: Path, need: str | None = None) -> Run:
         """Find a run by its path, by a unique beginning of its name, or by ``latest``.
 
-        With ``need`` it has a ``network`` or a ``checkpoint``, or is a ``training``, ``search`` or ``diagnosis``, and
-        ``latest`` is the newest of those; of trainings, the newest that was stopped.
+        ``need`` is what it must have, a ``network`` or a ``checkpoint``, or be: a ``training``, ``search`` or
+        ``diagnosis``. ``latest`` is the newest such run; of trainings, the newest that was stopped.
         """
         runs_dir = Path(runs_dir).expanduser()
         found = cls._latest(runs_dir, need) if name == "latest" else cls(storage.named(name, runs_dir))

@@ -26,7 +26,7 @@ def stdev(values: Sequence[float]) -> float:
     return math.sqrt(math.fsum((value - centre) ** 2 for value in values) / (len(values) - 1))
 
 
-def held_out(p: Any, n: int) -> Any:
+def variance_of_other_images(p: Any, n: int) -> Any:
     """Return the variance between two sets of n images of which a fraction p, or an array of them, is right."""
     return 2 * p * (1 - p) / n
 

@@ -104,7 +104,7 @@ class Prediction(NamedTuple):
         return self.mean - reach, self.mean + reach
 
 
-def scattered(predictions: Sequence[Prediction], halves: Sequence[Array], count: int) -> float:
+def probability_of_outliers(predictions: Sequence[Prediction], halves: Sequence[Array], count: int) -> float:
     """Return how probable it is that this many of the numbers of trainings, or more, lie outside of their intervals.
 
     Numbers of one training leave them together, so that the count has no binomial distribution: it is simulated.
@@ -131,7 +131,7 @@ def log_density(predictions: Sequence[Prediction], reported: Sequence[Array]) ->
     return float(scipy.special.logsumexp(log_densities(predictions, reported)[1]))
 
 
-def settled(predictions: Sequence[Prediction], reported: Sequence[Array]) -> list[Prediction]:
+def at_best_shared_shift(predictions: Sequence[Prediction], reported: Sequence[Array]) -> list[Prediction]:
     """Return the predictions with what they have in common as it fits the numbers best."""
     shifts, logs = log_densities(predictions, reported)
     shift = shifts[np.argmax(logs)]

@@ -19,8 +19,8 @@ from cifarnet.student.code import Code, Found
 from cifarnet.student.forms import Layout, Unfit, Values
 from cifarnet.student.points import distance
 
-INNER = {"P", "H", "cache"}  # what a forward pass gives
-ELSEWHERE = 0.037  # every other lambda, where the function has one as an argument
+FROM_FORWARD_PASS = {"P", "H", "cache"}  # what a forward pass gives
+DECOY_LAMBDA = 0.037  # of the script and the object: where it shows, the function does not take its argument
 
 
 class Call(NamedTuple):
@@ -102,10 +102,11 @@ class Session:
         """Return the student's gradient at a point."""
         v = self.prepare(problem)
         if "lam" in self.student.gradient.keys.values():
-            self.set_other_lambdas(ELSEWHERE)
+            self.set_other_lambdas(DECOY_LAMBDA)
         given = self.arguments(self.student.gradient, v)
         kept, result = copy.deepcopy(given), self.call(self.student.gradient, given)
-        now, inner = dict(forms.leaves(given)), [n for n, key in self.student.gradient.keys.items() if key in INNER]
+        now, keys = dict(forms.leaves(given)), self.student.gradient.keys
+        inner = [name for name, key in keys.items() if key in FROM_FORWARD_PASS]
         old = [(path, a) for path, a in forms.leaves(kept) if path[0] not in inner]
         changed = [show(path) for path, a in old if path not in now or not np.array_equal(a, now[path])]
         for key, path in self.held.items():
@@ -152,7 +153,7 @@ class Session:
                 self.assign_numbers(kind, v[kind])
         if student.forward:
             v["passed"] = self.call(student.forward, self.arguments(student.forward, v))
-        elif any(INNER & {*call.keys.values()} for call in (student.gradient, student.cost) if call):
+        elif any(FROM_FORWARD_PASS & {*call.keys.values()} for call in (student.gradient, student.cost) if call):
             v["passed"] = forms.our_forward(problem, student.layout)
         return v
 
@@ -185,7 +186,7 @@ class Session:
     def arguments(self, call: Call, v: Values) -> dict[str, Any]:
         """Return copies of the values that a call gets; those of the forward pass come from its result."""
         given = {
-            name: forms.intermediate(key, name, v["passed"], v) if key in INNER else v[key]
+            name: forms.intermediate(key, name, v["passed"], v) if key in FROM_FORWARD_PASS else v[key]
             for name, key in call.keys.items()
         }
         return copy.deepcopy(given)

@@ -12,7 +12,7 @@ from pathlib import Path
 from cifarnet.errors import CodeError
 from cifarnet.experiments.gradients import Problem
 from cifarnet.student import forms
-from cifarnet.student.calling import INNER, Answer, Call, Session, Student
+from cifarnet.student.calling import FROM_FORWARD_PASS, Answer, Call, Session, Student
 from cifarnet.student.code import Code, Found, Raised
 from cifarnet.student.forms import LAYOUTS, Unfit
 from cifarnet.student.points import point
@@ -43,7 +43,7 @@ def understand(path: Path, name: str | None = None, known: Known = lambda proble
         raise CodeError(code.explain(far, module)) from far
     if student.sizes == [(10, 10, 10)] and not isinstance(far, Unfit):
         student = noted(student, f"With matrices that are not square it fails: {code.explain(far, module)}")
-    if borrows(student) and (why := failing(student, module, "forward")):
+    if needs_our_forward_pass(student) and (why := failing(student, module, "forward")):
         student = noted(student, f"Your forward pass cannot be used, and ours is in its place: {why}")
     return deeper(with_cost(student))
 
@@ -52,9 +52,10 @@ def noted(student: Student, note: str) -> Student:
     return replace(student, notes=(*student.notes, note))
 
 
-def borrows(student: Student) -> bool:
+def needs_our_forward_pass(student: Student) -> bool:
     """Return whether the gradient is given what a forward pass makes, and that of the file is not called."""
-    return not student.forward and not student.gradient.found.owner and bool(INNER & {*student.gradient.keys.values()})
+    gradient = student.gradient
+    return not student.forward and not gradient.found.owner and bool(FROM_FORWARD_PASS & {*gradient.keys.values()})
 
 
 def failing(student: Student, module: types.ModuleType, kind: str) -> str:
@@ -82,9 +83,9 @@ def first(code: Code, target: Found, sizes: tuple[int, ...], failures: list[Fail
         except (*Raised, Unfit) as error:
             failures.append((progress(code, target, error), error))
             continue
-        used = target.owner or INNER & {*student.gradient.keys.values()}
+        used = target.owner or FROM_FORWARD_PASS & {*student.gradient.keys.values()}
         student = replace(session.student, sizes=[sizes], forward=student.forward if used else None)
-        if borrows(student) and student.code.candidates(module, "forward"):
+        if needs_our_forward_pass(student) and student.code.candidates(module, "forward"):
             borrowed.append((student, answer))  # its own forward pass is tried in every layout first
             continue
         if answer.is_near(right, 1e-6):
@@ -111,7 +112,7 @@ def ways(
         return
     for layout in LAYOUTS:
         student = Student(code, layout, Call(target, {}), globals=script)
-        if target.owner or any(INNER & {*keys.values()} for keys in found):
+        if target.owner or any(FROM_FORWARD_PASS & {*keys.values()} for keys in found):
             student = replace(student, forward=forward_pass(student, module, problem))
         yield from (replace(student, gradient=Call(target, keys)) for keys in found)
 
@@ -178,7 +179,7 @@ def with_cost(student: Student) -> Student:
         given, taken = {*call.keys.values()}, {*student.gradient.keys.values()}
         lam = "lam" in given | {*student.globals.values()} or call.found.owner
         trial = replace(student, cost=call, adds_l2=not lam and "lam" in taken)
-        if not trial.forward and INNER & given:
+        if not trial.forward and FROM_FORWARD_PASS & given:
             trial = replace(trial, forward=forward_pass(trial, module, problem))
         with contextlib.suppress(*Raised, Unfit):
             error = abs(Session(trial, module).cost(problem) - problem.probe(problem.theta)[0].sum())

@@ -90,9 +90,8 @@ def shards(threads: int, sizes: Sequence[int], n: int) -> list[range]:
 class Shard:
     """The tiles of one thread, each of the same number of inputs, and the slice of each theta that they meet.
 
-    The last shard has the rest of theta, too. Where other threads have tiles, batch k has place k modulo 2 for its
-    inputs: the next ones are gathered while one is worked on. G networks take turns: turn t is that of batch t // G and
-    network t % G.
+    The last shard has the rest of theta, too. With several threads there are two places for inputs: those of the next
+    batch are gathered while one is worked on. G networks alternate: step t is of batch t // G and network t % G.
     """
 
     def __init__(

@@ -9,7 +9,7 @@ from cifarnet.config import Settings
 from cifarnet.deviations import Practice
 from cifarnet.nn.schedules import Position
 
-EVERY = 20  # updates between two samples of an average; each one costs as much as a quarter of an update
+UPDATES_PER_SAMPLE = 20  # updates between two samples of an average; each one costs as much as a quarter of an update
 
 
 @dataclass(frozen=True)
@@ -61,9 +61,9 @@ class Timetable:
         """Return which sample of a cycle's average theta is after ``step`` updates: 1 is the first, 0 none."""
         _, within, length = self.last(step)
         left, window = length - within - 1, int(self.settings.training.average * length)
-        if left >= window or left % EVERY:
+        if left >= window or left % UPDATES_PER_SAMPLE:
             return 0
-        return (window - 1) // EVERY - left // EVERY + 1
+        return (window - 1) // UPDATES_PER_SAMPLE - left // UPDATES_PER_SAMPLE + 1
 
 
 def lockstep_key(settings: Settings) -> str:

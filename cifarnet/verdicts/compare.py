@@ -190,7 +190,7 @@ def other_images(settings: Settings, measure: str, p: float, held_out: str, offi
     n, drawn_once = settings.data.validation, settings.data.holdout_seed is None
     found = 0.0 if official or not measure.endswith("accuracy") else statistics.IMAGES**2
     if measure == "validation_accuracy" and held_out != "ours" and isinstance(n, int) and drawn_once:
-        found += statistics.held_out(p, n)
+        found += statistics.variance_of_other_images(p, n)
     return found
 
 
