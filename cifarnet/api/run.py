@@ -102,7 +102,8 @@ class Run(runs.Run):
         name = name or next(iter(self.figures), "")
         if name not in plots.FIGURES:
             raise ValueError(f"no figure {name!r}; of this run there are {', '.join(self.figures)}")
-        return plots.FIGURES[name].draw(self, axes=axes)
+        figure = plots.FIGURES[name].draw(self, axes=axes)
+        return plots.stamp(figure) if self.is_synthetic and axes is None else figure
 
 
 def load(name: runs.Run | str | Path = "latest", runs_dir: str | Path = "runs") -> Run:

@@ -2,7 +2,7 @@
 
 matplotlib takes longer to import than a quick run to train, so it is imported inside the functions, and never pyplot:
 its global state belongs to the notebook or the thread that calls. A new figure of finished runs is a function and an
-entry in `FIGURES`: the page, TensorBoard, ``Run.draw`` and the training read it.
+entry in `FIGURES`, which TensorBoard, ``Run.draw`` and the training read; the page has charts of its own (pages/kinds).
 """
 
 from cifarnet.plots.charts import Chart, Point, Series, chart

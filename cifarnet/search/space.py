@@ -10,6 +10,8 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import scipy  # its parts are imported when they are used
+
 from cifarnet import config
 from cifarnet.config import Settings
 from cifarnet.config.search import Axis, Fine, Number, Stage
@@ -18,7 +20,6 @@ from cifarnet.nn.random import generator
 
 LAMBDA = "training.lambda"
 STAGES = ("coarse", "fine")
-PRIMES = (2, 3, 5, 7, 11, 13, 17, 19)
 
 Space = Mapping[str, Axis]
 Point = Sequence[float]
@@ -83,17 +84,16 @@ def points(space: Space, stage: Stage, name: str, seed: int) -> Iterator[Point]:
     """Return the points of a stage's trials, in the order of their indices.
 
     With uniform and Halton sampling, point i depends on the seed, the stage's name and i alone. A grid has all values
-    of every list, and on every interval as many as there are trials for; ConfigError if there are too few for that, or
-    too many axes for Halton's sequence.
+    of every list, and on every interval as many as there are trials for; ConfigError if there are too few for that.
+    Halton's sequence (1960) is shifted at random (Cranley & Patterson 1976).
     """
     stream = STAGES.index(name)
     if stage.sampling == "grid" or is_list(space):
         return grid(space, stage.trials)
     if stage.sampling == "halton":
-        if len(space) > len(PRIMES):
-            raise ConfigError(f"search.over: halton spreads at most {len(PRIMES)} settings evenly; take uniform")
-        shift = generator(seed, "search", stream).random(len(space)).tolist()
-        return (halton(index, shift) for index in range(stage.trials))
+        sequence = scipy.stats.qmc.Halton(len(space), scramble=False).random(stage.trials)
+        shift = generator(seed, "search", stream).random(len(space))
+        return (point.tolist() for point in (sequence + shift) % 1)
     return (generator(seed, "search", stream, index).random(len(space)).tolist() for index in range(stage.trials))
 
 
@@ -112,21 +112,6 @@ def grid_of(axis: Axis, n: int) -> list[float]:
     if axis.values:
         return [(i + 0.5) / len(axis.values) for i in range(len(axis.values))]
     return [i / (n - 1) for i in range(n)] if n > 1 else [0.5]
-
-
-def halton(index: int, shift: Point) -> Point:
-    """Return a point of Halton's sequence (1960), all shifted alike at random (Cranley & Patterson 1976)."""
-    return [(inverse(index, base) + s) % 1 for base, s in zip(PRIMES, shift, strict=False)]
-
-
-def inverse(index: int, base: int) -> float:
-    """Return the digits of the index mirrored at the point: 1, 2, 3, 4 in base 2 are 1/2, 1/4, 3/4, 1/8."""
-    result, weight = 0.0, 1 / base
-    while index:
-        index, digit = divmod(index, base)
-        result += digit * weight
-        weight /= base
-    return result
 
 
 def narrow(space: Space, fine: Fine, ranked: Sequence[Values], trials: int) -> Space:

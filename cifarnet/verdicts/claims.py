@@ -57,7 +57,7 @@ def test(study: Study, claim: Claim, results: Results, incomparable: str = "") -
 
 def same_network(a: Settings, b: Settings, measure: str) -> bool:
     """Whether two rows end at the same weights: they differ in what is recorded, and that is not what is compared."""
-    parts = {"data", "network", "training", "seed"}
+    parts = {"data", "network", "training", "deviations", "seed"}
     return measure.startswith(("validation", "test")) and a.model_dump(include=parts) == b.model_dump(include=parts)
 
 
