@@ -128,11 +128,6 @@ def leaves(value: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, Any]]:
         yield path, value
 
 
-def flatten(tree: Mapping[str, Any]) -> dict[str, Any]:
-    """Return nested mappings as one, with a dotted key for every value."""
-    return {dotted(path): value for path, value in leaves(tree)}
-
-
 def dotted(path: KeyPath) -> str:
     """Return a path as people write it: data.train[0]."""
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")

@@ -16,11 +16,12 @@ from typing import Any, NamedTuple
 import yaml
 from pydantic import ValidationError
 
-from cifarnet.config.document import Document, Dumper, KeyPath, dotted, flatten, leaves, parse_yaml, read_yaml
+from cifarnet.config.document import Document, Dumper, KeyPath, dotted, leaves, parse_yaml, read_yaml
 from cifarnet.config.keys import current_key, keys_of
 from cifarnet.config.problems import describe, legible, quoted
 from cifarnet.config.schema import LABEL, Settings
 from cifarnet.errors import ConfigError
+from cifarnet.readable import flatten
 
 LOG = logging.getLogger(__name__)
 VARIABLE = "CIFARNET_SET"

@@ -11,6 +11,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from cifarnet.readable import flatten
+
 DIFF_LIMIT = 200_000  # characters of `git diff` that are kept
 MATTERS = ("numpy", "blas", "cpu", "threads")  # what changes the last bits of a float
 
@@ -59,14 +61,6 @@ def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """Name what differs between two environments that may change a result's last bits."""
     a, b = ({key: value for key, value in facts(known).items() if key.startswith(MATTERS)} for known in (then, now))
     return [f"{key} {a.get(key)} / {b.get(key)}" for key in a | b if a.get(key) != b.get(key)]
-
-
-def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return a dotted key for every value, as config.flatten does, whose imports take longer than a list of runs."""
-    found: dict[str, Any] = {}
-    for key, value in tree.items():
-        found |= flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) and value else {prefix + key: value}
-    return found
 
 
 def cpu_name() -> str:

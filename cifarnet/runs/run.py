@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cifarnet.errors import RunError, shown
+from cifarnet.readable import flatten
 from cifarnet.runs import storage
-from cifarnet.runs.environment import flatten, now, process
+from cifarnet.runs.environment import now, process
 from cifarnet.runs.storage import Folder, reading
 
 if TYPE_CHECKING:  # a thousand runs are listed before numpy would be imported
