@@ -1,7 +1,9 @@
 """How values, and trees of values, are written for people."""
 
+import csv
+import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean, stdev
 from typing import Any
 
@@ -65,3 +67,10 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     for key, value in tree.items():
         found |= flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) and value else {prefix + key: value}
     return found
+
+
+def csv_text(rows: Iterable[Iterable[Any]]) -> str:
+    """Return a table as CSV; NaN, which was not measured, is empty."""
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerows(["" if cell != cell else cell for cell in row] for row in rows)
+    return out.getvalue()

@@ -23,9 +23,10 @@ from cifarnet.experiments import pool
 from cifarnet.experiments import train as experiment
 from cifarnet.experiments.pool import Job
 from cifarnet.runs import Run
+from cifarnet.runs.trials import MEASURES
 from cifarnet.search import space, tpe
 from cifarnet.search.design import design
-from cifarnet.search.study import MEASURES, read
+from cifarnet.search.study import read
 from cifarnet.studies.check import Check
 from tests.common import alike
 

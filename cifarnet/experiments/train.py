@@ -24,7 +24,8 @@ from cifarnet.data import Dataset, Split
 from cifarnet.errors import Diverged, RunError
 from cifarnet.nn.model import Model
 from cifarnet.plots.style import Floats
-from cifarnet.runs import FORMATS, LATEST, Run, csv_text
+from cifarnet.readable import csv_text
+from cifarnet.runs import FORMATS, LATEST, Run
 from cifarnet.runs.environment import differences, this_machine
 from cifarnet.training import NUMERICS, Record, Scores, State
 

@@ -6,7 +6,8 @@ import json
 
 from cifarnet import config
 from cifarnet.nn.network import named_views
-from cifarnet.runs import Run, csv_text
+from cifarnet.readable import csv_text
+from cifarnet.runs import Run
 
 
 def files(run: Run) -> dict[str, str]:

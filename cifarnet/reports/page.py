@@ -14,10 +14,10 @@ import numpy as np
 from tabulate import tabulate
 
 from cifarnet import pages
-from cifarnet.readable import duration, percent
+from cifarnet.readable import csv_text, duration, percent
 from cifarnet.reports import jobs
 from cifarnet.reports.figures import figure, over_lambda
-from cifarnet.runs import Folder, Run, csv_text
+from cifarnet.runs import Folder, Run
 from cifarnet.statistics.inference import LEVEL
 from cifarnet.studies.figures import Curve
 from cifarnet.studies.printed import Measure, Reported

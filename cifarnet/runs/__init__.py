@@ -2,6 +2,6 @@
 
 from cifarnet.runs.environment import differences, this_machine
 from cifarnet.runs.run import FORMATS, KINDS, LATEST, Run
-from cifarnet.runs.storage import Folder, csv_text, folders
+from cifarnet.runs.storage import Folder, folders
 
-__all__ = ["FORMATS", "KINDS", "LATEST", "Folder", "Run", "csv_text", "differences", "folders", "this_machine"]
+__all__ = ["FORMATS", "KINDS", "LATEST", "Folder", "Run", "differences", "folders", "this_machine"]

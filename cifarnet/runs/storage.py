@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cifarnet.errors import RunError, shown
+from cifarnet.readable import csv_text
 
 if TYPE_CHECKING:  # a thousand runs are listed before these would be imported
     import numpy as np
@@ -83,16 +84,11 @@ def write_file(path: Path, content: bytes | str) -> None:
 
 
 def append(path: Path, line: str, header: str = "") -> None:
-    """Add a line to a file, below a header where the file is new; take back a line that does not fit."""
+    """Add a line to a file, below a header where the file is new; who reads it leaves out a line that has no end."""
     try:
         with opened(path, os.O_APPEND) as descriptor:
-            size = os.fstat(descriptor).st_size
-            try:
-                write_all(descriptor, (f"{header}\n" if header and not size else "") + f"{line}\n")
-            except OSError:
-                with contextlib.suppress(OSError):
-                    os.ftruncate(descriptor, size)
-                raise
+            new = header and not os.fstat(descriptor).st_size
+            write_all(descriptor, (f"{header}\n" if new else "") + f"{line}\n")
     except OSError as error:
         raise failed(path, error) from error
 
@@ -275,10 +271,3 @@ class Folder:
     def append(self, row: Mapping[str, Any], name: str = "metrics.csv") -> None:
         """Add a row to a table, with a header where the table is new."""
         append(self.path / name, *(csv_text([cells]).removesuffix("\n") for cells in (row.values(), row)))
-
-
-def csv_text(rows: Iterable[Iterable[Any]]) -> str:
-    """Return a table as CSV; NaN, which was not measured, is empty."""
-    out = io.StringIO()
-    csv.writer(out, lineterminator="\n").writerows(["" if cell != cell else cell for cell in row] for row in rows)
-    return out.getvalue()

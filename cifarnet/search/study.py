@@ -8,7 +8,6 @@ import threading
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from statistics import fmean, stdev
 from typing import Any, Literal
 
 from pydantic import BaseModel
@@ -19,8 +18,10 @@ from cifarnet.config.search import Axis, Coarse, Fine, Search
 from cifarnet.errors import RunError
 from cifarnet.experiments import pool, train
 from cifarnet.experiments.pool import Executor, Job, Outcome
-from cifarnet.runs import FORMATS, Run, csv_text
+from cifarnet.readable import csv_text
+from cifarnet.runs import FORMATS, Run
 from cifarnet.runs.catalog import short_names
+from cifarnet.runs.trials import rank, summary
 from cifarnet.search import tpe
 from cifarnet.search.space import Values, is_list, listed, values_at
 
@@ -30,7 +31,6 @@ TABLE, PLAN = "trials.csv", "plan.json"
 COMMON = (CYCLES, N_S, *(f"training.{name}" for name in ("schedule.eta_min", "schedule.eta_max", "batch_size")),
           "network.hidden", "seed")  # fmt: skip
 EARLIER = "earlier.json"  # what a fine search started from, so that the folder can be drawn alone
-MEASURES = ("validation_accuracy", "best_validation_accuracy", "validation_loss")
 
 Row = dict[str, str]  # of trials.csv
 
@@ -135,16 +135,11 @@ class Study(BaseModel, frozen=True):
         rows: dict[int, list[Row]] = {index: [] for index in self.values}
         for row in self.rows:
             rows[int(row["index"])].append(row)
-        return [{"index": i, **self.named(values), **measures(rows[i])} for i, values in self.values.items()]
+        return [{"index": i, **self.named(values), **summary(rows[i])} for i, values in self.values.items()]
 
     def standings(self) -> list[dict[str, Any]]:
-        """Return the trials that have an accuracy, the best first: by mean final validation accuracy, then by index.
-
-        The final accuracy, not the best on the way: it is the one that the trained network has. Trials that diverged or
-        failed with some of their seeds come after the others.
-        """
-        found = [trial for trial in self.summaries() if trial["validation_accuracy"] is not None]
-        return sorted(found, key=lambda t: (t["status"] != "completed", -t["validation_accuracy"], t["index"]))
+        """Return the ranked trials."""
+        return rank(self.summaries())
 
     def points(self) -> list[dict[str, Any]]:
         """Return the completed trials as a figure shows them, the best first."""
@@ -165,17 +160,6 @@ class Study(BaseModel, frozen=True):
     def plan(self) -> dict[str, Any]:
         """Return the content of plan.json."""
         return self.model_dump(mode="json", exclude={"settings", "earlier", "rows"}, exclude_none=True)
-
-
-def measures(rows: Sequence[Row]) -> dict[str, Any]:
-    """Return the means over the seeds of a trial, the standard deviation of its accuracy, and how it ended."""
-    ends = [row["status"] for row in rows]
-    status = next((bad for bad in ("failed", "diverged") if bad in ends), (ends or ["missing"])[0])
-    done = {name: [float(row[name]) for row in rows if row["status"] == "completed"] for name in MEASURES}
-    if not (accuracies := done["validation_accuracy"]):
-        return {"validation_accuracy": None, "status": status}
-    spread = {"spread": stdev(accuracies) if len(accuracies) > 1 else 0.0, "seeds": len(accuracies)}
-    return {name: fmean(column) for name, column in done.items()} | spread | {"status": status}
 
 
 def read(run: Run, *, without_failed: bool = False) -> Study:
