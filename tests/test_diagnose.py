@@ -470,7 +470,7 @@ def test_where_nothing_explains_all_numbers_together_what_explains_more_of_them_
     other = shared | {"name": "other", "kind": "deviation", "compatible": 2, "numbers": [near, far, near, far]}
     stated = shared | {"name": STATED, "kind": STATED, "compatible": 0, "numbers": 4 * [far]}
     measures = ("test_accuracy", "validation_accuracy", "train_cost@100", "train_cost@200")
-    numbers = [{"row": "table/a", "measure": measure} for measure in measures]
+    numbers = [{"row": "table/a", "measure": measure, "value": 0.46} for measure in measures]
     results = {"candidates": [other, stated], "reported": numbers, "tried": 2, "explanations": []}
     found = reasons.causes_of(SimpleNamespace(run=SimpleNamespace(results=results)), SimpleNamespace(id="s"), "again")
     first, second, curve = found.values()

@@ -94,6 +94,7 @@ def test_hinge_by_hand():
     """z = (2, 1.5, -1), label 1: max(0, 2 - 1.5 + 1) + max(0, -1 - 1.5 + 1) = 1.5; gradient (1, -1, 0)."""
     Z, y = np.array([[2, 1.5, -1], [0, 9, 0]], float), np.array([1, 1])
     assert Hinge().values(Z, y).tolist() == [1.5, 0]
+    assert np.isnan(Hinge().values(Z * np.nan, y)).all()
     assert Hinge().kinks(Z, y).tolist() == [True, True, False, False, True, False]
     Hinge().gradient(Z, y)
     assert Z.tolist() == [[1, -1, 0], [0, 0, 0]]

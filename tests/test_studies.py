@@ -13,7 +13,7 @@ from cifarnet.errors import ConfigError
 from cifarnet.nn.schedules import Cyclic
 from cifarnet.setting import in_steps
 from cifarnet.studies import read_studies, read_study
-from cifarnet.studies.printed import quantity, resolution
+from cifarnet.studies.printed import Reported, quantity, resolution
 from cifarnet.verdicts import compare
 from tests.seventh import SHIPPED, STUDY, every, shipped
 
@@ -29,14 +29,20 @@ from tests.seventh import SHIPPED, STUDY, every, shipped
         ("-2,5395", -2.5395, 0.00005),
         ("2.9e-3", 0.0029, 0.00005),
         ("45,000", 45000, None),
+        ("10.000", 10000, None),
+        ("about 34", 0.34, 0.005),
         ("2 min 39 sec", 159, None),
         ("3.08 minutes", 184.8, None),
     ],
 )
 def test_printed_numbers_mean_what_they_say(text, value, half):
     """Per cent, decimal commas, powers of ten, times; half a unit of the last digit is what the wording leaves open."""
-    assert quantity(text) == pytest.approx(value, rel=1e-12)
-    assert half is None or resolution(text) == pytest.approx(half, rel=1e-9)
+    stated = text.startswith("about")
+    assert stated or quantity(text) == pytest.approx(value, rel=1e-12)
+    assert half is None or resolution(text, value if stated else None) == pytest.approx(half, rel=1e-9)
+    assert Reported(text="2.000", measure="test_loss").quantity == 2
+    with pytest.raises(ValueError, match=r"write 38\.2% or 0\.382"):
+        Reported(text="31.2", measure="test_accuracy")
     with pytest.raises(ValueError, match="could not convert"):
         quantity("")
 
@@ -172,6 +178,7 @@ def test_a_number_rests_on_the_least_firm_of_its_assumptions(tmp_path):
     assert bases == ["chosen after the numbers", "plausible", "plausible"]
     other = study.named_rows["seventh/runs/small.other-2"]
     assert (other.settings.network.hidden, other.alternative) == ((10,), "ten nodes")
+    assert "seed" not in other.settings.model_fields_set  # so that it is trained with those of its row
     found = [e for e in compare.entries(study, lambda name: []) if e.row == other.id]
     assert [e.text for e in found] == ["46 %", "3 min 10 sec"]
     assert not any(e.counts for e in found)

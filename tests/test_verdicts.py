@@ -228,6 +228,21 @@ def test_other_readings_do_not_widen_the_interval(study):
         one(study, [0.459, 0.460, 0.461]).high
     )
     assert compare.trials(changed) == (1, 1)
+    fifth = (Reported(text="51 %", measure="test_accuracy", best=5),)
+    rows = (exhibit.rows[0].model_copy(update={"reported": fifth}), other)
+    assert compare.trials(exhibit.model_copy(update={"rows": rows})) == (5, 5)  # there are at least as many
+
+
+def test_trainings_that_diverged_are_counted(study):
+    """None has no number to compare with; of some, the reason says how many are left out."""
+    exhibit, name = study.exhibits[1], f"{study.id}/{study.exhibits[1].id}/{study.exhibits[1].rows[0].id}"
+    number = Reported(text="46 %", measure="test_accuracy")
+    row = exhibit.rows[0].model_copy(update={"reported": (number,)})
+    alone = study.model_copy(update={"exhibits": (exhibit.model_copy(update={"rows": (row,)}),)})
+    ended = [{"test_accuracy": accuracy} for accuracy in (0.459, 0.46, 0.461)]
+    for found, said in ([{}, {}], "none of its 2 trainings"), ([*ended, {}], "1 of 4 trainings diverged"):
+        (entry,) = (e for e in compare.entries(alone, {name: found}.__getitem__) if e.text == "46 %")
+        assert said in entry.reason
 
 
 # Claims

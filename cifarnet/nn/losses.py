@@ -61,7 +61,7 @@ class Hinge:
     def values(self, Z: Array, y: Labels) -> Array:
         """Return the loss of each image (n,) from logits Z (n, K); the label's own term, max(0, 1), is taken off."""
         terms = margins(Z, y)
-        losses: Array = np.where(terms.real > 0, terms, 0).sum(axis=1) - 1
+        losses: Array = np.where(terms.real <= 0, 0, terms).sum(axis=1) - 1  # NaN stays NaN
         return losses
 
     def gradient(self, Z: Array, y: Labels) -> None:

@@ -97,12 +97,8 @@ def scope(
 ) -> Scope:
     """Return what is asked for; without CIFAR-10, by default one short pass on synthetic data.
 
-    A number of seeds holds for all rows; by default it is 3, and for those of claims what decides them.
-
-    Raises
-    ------
-    ConfigError
-        If ``only`` names what is not there.
+    A number of seeds holds for all rows; by default it is 3, and for those of claims what decides them. ConfigError if
+    ``only`` names what is not there.
     """
     known = {s.id for s in studies} | {f"{s.id}/{e.id}" for s in studies for e in s.exhibits}
     if missing := [name for name in only if name not in known]:
@@ -164,10 +160,7 @@ def passes(studies: Sequence[Study], scope: Scope, fingerprint: Fingerprint) -> 
 def carry_out(tasks: Sequence[Task], folder: Path, executor: Executor) -> Generator[Task | None, None, None]:
     """Do tasks, write their run folders into that of the reports, and yield each; None now and then.
 
-    Raises
-    ------
-    CifarnetError
-        If a task failed; a training that diverged is a result like others.
+    CifarnetError if a task failed; a training that diverged is a result like others.
     """
     with blas_threads(1):  # as the trainings have it
         machine = this_machine() | {"threads": 1, "numerics": NUMERICS}

@@ -76,8 +76,8 @@ class Report:
 
     def cause_of(self, entry: Entry) -> dict[str, Any] | None:
         """Return what causes.json has of a number."""
-        found: dict[str, Any] | None = self.causes.get(f"{entry.report}/{entry.exhibit}/{entry.row} {entry.quantity}")
-        return found
+        found: dict[str, Any] = self.causes.get(f"{entry.report}/{entry.exhibit}/{entry.row} {entry.quantity}", {})
+        return found if found and found.get("value", entry.reported) == entry.reported else None
 
     def fill(self, study: Study, text: str) -> str:
         """Return an explanation with our means in the places of {EXHIBIT/ROW MEASURE}; nothing where one is missing."""

@@ -9,6 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from cifarnet import causes, data
 from cifarnet.causes import Diagnosis, Number, Problem
 from cifarnet.causes.numbers import evenly, first_step, value
@@ -19,8 +21,8 @@ from cifarnet.reports import jobs, steps
 from cifarnet.reports.jobs import Progress
 from cifarnet.reports.page import CAUSES, Report
 from cifarnet.runs import Folder, Run, folders
-from cifarnet.studies.printed import resolution
 from cifarnet.studies.spec import Exhibit, Row, Study
+from cifarnet.verdicts.compare import decides
 
 FOLDER = "diagnoses"  # in the reports' folder
 EFFORT = 1.8e13  # weights times images of all diagnoses together, beside what each needs; larger exhibits get more
@@ -51,10 +53,11 @@ def numbers_of(study: Study, exhibit: Exhibit, row: Row) -> Iterator[Number]:
     name, unit = f"{exhibit.id}/{row.id}", {"step": 1, "epoch": row.settings.steps_per_epoch}.get(exhibit.x, 0)
     for r in row.reported:
         if r.measure in causes.MEASURES and not (r.reason or r.bound) and not math.isnan(r.quantity):
-            yield Number(name, row.measured(r), r.quantity, resolution(r.text))
+            yield Number(name, row.measured(r), r.quantity, r.half)
     shown = [curve for curve in study.curves_of(name) if unit and curve.column in causes.MEASURES]
     for curve in shown:
-        for i in evenly(len(curve.x), len(shown)):
+        there = curve.x * unit <= row.settings.updates  # beyond the training there is nothing
+        for i in np.flatnonzero(there)[evenly(int(there.sum()), len(shown))]:
             yield Number(name, f"{curve.column}@{curve.x[i] * unit:g}", float(curve.y[i]), curve.reading)
 
 
@@ -160,8 +163,8 @@ def causes_of(diagnosis: Diagnosis, study: Study, command: str) -> dict[str, Any
     found = {}
     for i, number in enumerate(results["reported"]):
         measure, _, step = number["measure"].partition("@")  # a curve has one cause
-        chosen = next((c for c in better if step or c["numbers"][i]["compatible"]), None)
-        own: dict[str, Any] = {"tried": results["tried"], "deviation": None, "says": ""}
+        chosen = next((c for c in better if step or says(c["numbers"][i], measure)), None)
+        own: dict[str, Any] = {"tried": results["tried"], "deviation": None, "says": "", "value": number["value"]}
         if chosen:
             at = {} if step else {name: chosen["numbers"][i][name] for name in ("mean", "low", "high")}
             own |= at | {"deviation": chosen["name"], "n": chosen["seeds"], "command": command}
@@ -171,6 +174,11 @@ def causes_of(diagnosis: Diagnosis, study: Study, command: str) -> dict[str, Any
         quantity = measure.replace(".", " ").replace("_", " ") + " curve" * bool(step)
         found[f"{study.id}/{number['row']} {quantity}"] = own
     return found
+
+
+def says(found: Mapping[str, Any], measure: str) -> bool:
+    """Return whether a number is compatible; for an accuracy its interval has to be narrow enough to say something."""
+    return found["compatible"] and ("accuracy" not in measure or decides(measure, found["low"], found["high"]))
 
 
 def pattern(chosen: Mapping[str, Any], stated: Mapping[str, Any], results: Mapping[str, Any]) -> str:

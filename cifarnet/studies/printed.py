@@ -25,10 +25,11 @@ Measure = Literal[
 ]  # fmt: skip
 
 
-def quantity(text: str) -> float:
+def quantity(text: str, *, large: bool = True) -> float:
     """Return the number that a printed text means.
 
-    "46.72%" is 0.4672, "2 min 39 sec" 159, "-2,5395" -2.5395, "45,000" 45000 and "–" NaN.
+    "46.72%" is 0.4672, "2 min 39 sec" 159, "-2,5395" -2.5395, "–" NaN and "45,000" 45000, or 45 where the number can
+    not be ``large``, as an accuracy or a loss.
 
     Raises
     ------
@@ -39,7 +40,7 @@ def quantity(text: str) -> float:
         return 60 * float(time[1] or 0) + float(time[2] or 0)
     if text == "–":
         return math.nan
-    if re.fullmatch(r"\d{1,3}([,.]000)+", text):
+    if large and re.fullmatch(r"\d{1,3}([,.]000)+", text):
         return float(re.sub("[,.]", "", text))
     return float(text.rstrip(" %").replace(",", ".")) / (100 if text.endswith("%") else 1)
 
@@ -47,7 +48,7 @@ def quantity(text: str) -> float:
 def result(measure: str, text: str) -> float:
     """Return a printed accuracy, cost or loss; ValueError if it is none, or lacks its percent sign or has one."""
     try:
-        value = quantity(text)
+        value = quantity(text, large=False)
     except ValueError as error:
         raise ValueError("is no number") from error
     if measure.endswith("_accuracy") and value > 1:
@@ -59,11 +60,15 @@ def result(measure: str, text: str) -> float:
     return value
 
 
-def resolution(text: str) -> float:
-    """Return half a unit of the last digit of a printed number: .005 for "45 %" and for "0.82"."""
-    mantissa, _, exponent = text.rstrip(" %").replace(",", ".").lower().partition("e")
-    decimals = len(mantissa.partition(".")[2]) - int(exponent or 0) + (2 if text.endswith("%") else 0)
-    return 0.5 * 10.0**-decimals
+def resolution(text: str, value: float | None = None) -> float:
+    """Return half a unit of the last digit of a printed number: .005 for "45 %", "0.82" and, as .45, "about 45"."""
+    found = re.search(r"\d+(?:[.,]\d+)?(?:e[-+]?\d+)?", text.lower())
+    number = found[0].replace(",", ".") if found else "0"
+    mantissa, _, exponent = number.partition("e")
+    half = 0.5 * 10.0 ** (int(exponent or 0) - len(mantissa.partition(".")[2]))
+    if value and float(number):  # in the unit of the value
+        return half * abs(value) / float(number)
+    return half / 100 if "%" in text else half
 
 
 class Number(Setting):
@@ -83,6 +88,11 @@ class Number(Setting):
     def quantity(self) -> float:
         return quantity(self.text) if self.value is None else self.value
 
+    @property
+    def half(self) -> float:
+        """Half a unit of its last digit."""
+        return resolution(self.text, self.value)
+
 
 class Reported(Number):
     """A result of a training or of a gradient check."""
@@ -94,6 +104,20 @@ class Reported(Number):
     bound: bool = Field(False, description='The report says "less than".')
     best: int | None = Field(None, ge=1, description="It is this one of its exhibit's trials, from the best down.")
     explanation: str = Field("", description="What was found, shown where it is incompatible; see FILLED.")
+
+    @property
+    def quantity(self) -> float:
+        return quantity(self.text, large=False) if self.value is None else self.value
+
+    @model_validator(mode="after")
+    def _possible(self) -> Reported:
+        compared = not self.reason and self.value is None and not math.isnan(self.quantity)
+        if compared and self.measure.endswith(("accuracy", "loss", "cost")):
+            try:
+                result(self.measure, self.text)
+            except ValueError as error:
+                raise ValueError(f"{self.measure} {self.text}: {error}") from error
+        return self
 
 
 class Remark(Number):

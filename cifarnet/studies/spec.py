@@ -124,7 +124,9 @@ class Assumption(Setting):
         changes = {key: value for key, value in self.other.items() if key != "measure"}
         measure = {"measure": self.other["measure"]} if "measure" in self.other else {}
         reported = [r.model_copy(update={"explanation": "", "best": None} | measure) for r in row.reported]
-        settings = config.override(row.settings, changes, self.says) if changes else row.settings
+        other = config.override(row.settings, changes, self.says)
+        parts = {key.partition(".")[0] for key in changes}  # the others are stated as before, the seed among them
+        settings = row.settings.model_copy(update={name: getattr(other, name) for name in parts})
         name, title = f"{row.id}.other-{number}", f"{row.title}, read otherwise: {self.otherwise}"
         changed = {"settings": settings, "stated": {}, "reported": tuple(reported), "alternative": self.otherwise}
         return row.model_copy(update={"id": name, "title": title} | changed)

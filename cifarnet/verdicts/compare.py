@@ -11,7 +11,7 @@ import numpy as np
 
 from cifarnet.config import BATCH_IMAGES, Settings
 from cifarnet.statistics import inference as statistics
-from cifarnet.studies.printed import Number, Reported, resolution
+from cifarnet.studies.printed import Number, Reported
 from cifarnet.studies.spec import Exhibit, Row, Study
 from cifarnet.verdicts import curves
 
@@ -80,7 +80,7 @@ def entries(study: Study, results: Results, incomparable: str = "", official: bo
             for number in row.reported:
                 measured.append((len(found), row, number))
                 values = {name: finite(ran, row.measured(number)) for name, ran in rows.items()}
-                found.append(compare(study, exhibit, row, number, values, incomparable, official))
+                found.append(compare(study, exhibit, row, number, values, incomparable, official, len(rows[row.id])))
         found += [entry(study, exhibit, None, remark, remark.what, reason=remark.reason) for remark in exhibit.other]
     for index in repetitions(measured):
         found[index] = found[index]._replace(counts=False)
@@ -104,7 +104,7 @@ def repetitions(measured: Sequence[tuple[int, Row, Reported]]) -> Iterator[int]:
 
 def digits(number: Reported) -> float:
     """Return half a unit of a number's last digit, as far as it is one."""
-    return 0.0 if number.measure == "seconds" or math.isnan(number.quantity) else 1.0001 * resolution(number.text)
+    return 0.0 if number.measure == "seconds" or math.isnan(number.quantity) else 1.0001 * number.half
 
 
 def stated(study: Study, exhibit: Exhibit, row: Row | None) -> Iterator[Entry]:
@@ -122,15 +122,26 @@ def entry(study: Study, exhibit: Exhibit, row: Row | None, number: Number, what:
 
 
 def compare(
-    study: Study, exhibit: Exhibit, row: Row, number: Reported, values: Values, why: str = "", official: bool = True
+    study: Study,
+    exhibit: Exhibit,
+    row: Row,
+    number: Reported,
+    values: Values,
+    why: str = "",
+    official: bool = True,
+    ran: int = 0,
 ) -> Entry:
-    """Return the entry of a reported result; ``why`` says why it cannot be compared, if it cannot."""
+    """Return the entry of a reported result; ``why`` says why it cannot be compared, if it cannot.
+
+    ``ran`` is how many trainings of the row there are, with those that diverged.
+    """
     words = ["first" * (number.at == "first"), number.measure.replace("_", " "), number.parameter, number.method]
     reason = number.reason or ("no number to compare with" if math.isnan(number.quantity) else why)
     basis, ours = study.basis(exhibit.id, row.id), values[row.id]
     found = entry(study, exhibit, row, number, " ".join(filter(None, words)), reason=reason, basis=basis)
     if not ours:
-        return found if reason else found._replace(verdict="not run", reason="no record of this training yet")
+        none = f"none of its {ran} trainings ended with a number" if ran else "no record of this training yet"
+        return found if reason else found._replace(verdict="not run", reason=none)
     std = stdev(ours) if len(ours) > 1 else math.nan
     found = found._replace(mean=mean(ours), std=std, n=len(ours), difference=mean(ours) - number.quantity)
     if reason:
@@ -144,14 +155,15 @@ def compare(
     else:
         count = " to ".join(map(str, sorted({*trials(exhibit)})))
         note = f"number {number.best} of {count} trials, compared as such" if number.best else ""
-    return found._replace(low=low, high=high, verdict=verdict, reason=note)
+    lost = f"{ran - len(ours)} of {ran} trainings diverged and are left out" if ran > len(ours) else ""
+    return found._replace(low=low, high=high, verdict=verdict, reason="; ".join(filter(None, [note, lost])))
 
 
 def limits(exhibit: Exhibit, row: Row, number: Reported, values: Values, official: bool) -> tuple[float, float]:
     """Return the prediction interval for a reported number: the rule that the page states."""
     own = values[row.id]
     others = [values[r.id] for r in exhibit.rows if r is not row and not r.alternative and values[r.id]]
-    half, kind = resolution(number.text), number.measure.rpartition("_")[2]
+    half, kind = number.half, number.measure.rpartition("_")[2]
     if kind == "error":
         rows = [[math.log10(max(abs(value), TINY)) for value in column] for column in (own, *others)]
         wide = math.log10(1 + half / max(number.quantity, TINY))
@@ -170,9 +182,9 @@ def limits(exhibit: Exhibit, row: Row, number: Reported, values: Values, officia
 
 def trials(exhibit: Exhibit) -> tuple[int, int]:
     """Return how many trials a search has at least, and at most."""
-    most = exhibit.trials or sum(not row.alternative for row in exhibit.rows)
-    printed = sum(any(number.best for number in row.reported) for row in exhibit.rows)
-    return most if exhibit.trials_are_stated else printed, most
+    ranks = [max((number.best or 0 for number in row.reported), default=0) for row in exhibit.rows]
+    most = max(exhibit.trials or sum(not row.alternative for row in exhibit.rows), *ranks)
+    return most if exhibit.trials_are_stated else max(sum(rank > 0 for rank in ranks), *ranks), most
 
 
 def step(settings: Settings, measure: str) -> float:
@@ -198,11 +210,15 @@ def judge(number: Reported, low: float, high: float) -> Verdict:
     """Return the verdict of a number; a bound needs that the interval reaches below it."""
     if math.isnan(low):
         return "not decidable"
-    q, kind = number.quantity, number.measure.rpartition("_")[2]
-    if (number.bound and low > q) or not (number.bound or low <= q <= high):
+    if low > number.quantity or (high < number.quantity and not number.bound):
         return "incompatible"
-    width = math.log10(high / low) if kind == "error" else high - low
-    return "not decidable" if width > USEFUL[kind] else "compatible"
+    return "compatible" if decides(number.measure, low, high) else "not decidable"
+
+
+def decides(measure: str, low: float, high: float) -> bool:
+    """Return whether an interval is narrow enough for its measure, so that being within it says something."""
+    kind = measure.rpartition("_")[2]
+    return (math.log10(high / low) if kind == "error" else high - low) <= USEFUL.get(kind, math.inf)
 
 
 def points(study: Study, exhibit: Exhibit, row: Row, found: curves.Compared) -> Iterator[Entry]:
