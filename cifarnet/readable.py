@@ -74,3 +74,12 @@ def csv_text(rows: Iterable[Iterable[Any]]) -> str:
     out = io.StringIO()
     csv.writer(out, lineterminator="\n").writerows(["" if cell != cell else cell for cell in row] for row in rows)
     return out.getvalue()
+
+
+def as_plain(value: Any) -> Any:
+    """Return a value as YAML has it: the lists and numbers of Python for those of NumPy."""
+    if isinstance(value, Mapping):
+        return {name: as_plain(part) for name, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [as_plain(part) for part in value]
+    return value.tolist() if hasattr(value, "tolist") else value

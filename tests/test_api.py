@@ -9,7 +9,7 @@ import pytest
 import cifarnet
 from cifarnet import api, config, data, errors
 from cifarnet.api import calls
-from cifarnet.errors import ConfigError, RunError
+from cifarnet.errors import RunError
 from tests.common import SHORT, python
 
 SMALL = SHORT | {"data": SHORT["data"] | {"dims": 20}, "network": {"hidden": [5]}}
@@ -155,10 +155,14 @@ def test_wrong_arguments_are_refused_before_a_run_is_made(tmp_path):
         cifarnet.start(SMALL, runs_dir=tmp_path, formats="jpg")
     with pytest.raises(ValueError, match="no stage x; there are coarse and fine"):
         cifarnet.search(SMALL, runs_dir=tmp_path, stage="x")
-    with pytest.raises(ValueError, match="epochs 0 at least 1"):
+    with pytest.raises(ValueError, match="epochs 0 must be a whole number, at least 1"):
         cifarnet.find_eta(SMALL, runs_dir=tmp_path, epochs=0)
-    with pytest.raises(ConfigError, match="-1: there are"):
+    with pytest.raises(ValueError, match="samples -1 must be a whole number, at least 1"):
         cifarnet.gradcheck(SMALL, runs_dir=tmp_path, samples=-1)
+    with pytest.raises(ValueError, match=r"threads 1\.5 must be a whole number"):
+        cifarnet.train(SMALL, runs_dir=tmp_path, threads=1.5)
+    with pytest.raises(ValueError, match="step 0 must be above 0"):
+        cifarnet.gradcheck(SMALL, runs_dir=tmp_path, step=0)
     assert not list(tmp_path.glob("2*-train-*"))
 
 
@@ -179,8 +183,16 @@ def test_trainings_that_a_process_leaves_at_its_end_are_interrupted(tmp_path):
         assert (run.status, run.info["updates"]) == ("interrupted", int(run.label == "begun"))
 
 
+def test_numbers_of_numpy_are_those_of_python():
+    source = {"network": {"hidden": np.array([5, 4])}, "training": {"lambda": np.float64(0.5)}}
+    settings = config.load(source, seed=np.int64(3))
+    assert (settings.network.hidden, settings.training.lam, settings.seed) == ((5, 4), 0.5, 3)
+
+
 def test_predict_agrees_with_evaluate(run):
     """On the test images, as pixels in both layouts and in both ranges, the accuracy is that of the run."""
+    with pytest.raises(ValueError, match="no split mean; there are train, validation and test"):
+        run.evaluate("mean")
     test = data.load(run.settings.data)
     pixels = test.pixels(test.test, range(2000))
     P = run.predict(pixels)

@@ -142,6 +142,13 @@ def test_the_same_random_state_gives_the_same_network(classifier, digits):
     assert [(theta == thetas[0]).all() for theta in thetas] == [True, True, True, False]
 
 
+def test_a_constant_column_says_nothing(classifier, digits):
+    """Its deviation is 0 but for rounding: an input that differs by a thousandth is not a million deviations away."""
+    X, y = (part[:200] for part in digits)
+    network = classifier(n_s=20, random_state=0, batch_size=20.0).fit(np.column_stack([X, np.full(len(X), 0.1)]), y)
+    assert network.score(np.column_stack([X, np.full(len(X), 0.101)]), y) > 0.5
+
+
 def test_a_batch_may_have_all_rows_and_no_more(classifier):
     X, y = np.random.default_rng(0).standard_normal((12_000, 2)), np.arange(12_000) % 2
     both = [classifier((), batch_size=size, n_s=1, random_state=1).fit(X, y).theta_ for size in (11_000, 99_000)]

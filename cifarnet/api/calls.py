@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import sys
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +63,7 @@ def start(
     ValueError
         There is no such format.
     """
+    _check_counts(threads=threads)
     settings = _settings(source, overrides, flags)
     where: dict[str, Any] = {"runs_dir": Path(runs_dir), "data_dir": path_of(data_dir), "run_class": Run}
     return experiment.start(settings, threads=threads, formats=formats_of(formats), **where)
@@ -138,6 +141,7 @@ def search(
         raise ValueError('an earlier search goes with stage="fine"')
     if resume and (source is not None or overrides or earlier or flags):
         raise ValueError("a search is resumed as it is: give neither settings nor an earlier search")
+    _check_counts(jobs=jobs, threads=threads)
     latest = runs.Run.find("latest", Path(runs_dir), "search") if resume == "latest" else None
     old: runs.Run | None = latest or (load(resume, runs_dir) if resume else None)
     threads = threads or (old and old.environment.get("threads")) or 1
@@ -204,9 +208,13 @@ def gradcheck(
     >>> cifarnet.gradcheck("quick", dims=4, samples=2).results["passed"]
     True
     """
-    methods = [method.replace("centered", "centred") for method in methods]
-    if wrong := [method for method in methods if method not in STEPS]:
-        raise ValueError(f"no method {', '.join(wrong)}; there are {', '.join(STEPS)}")
+    _check_counts(dims=dims, samples=samples)
+    methods = [method.replace("centered", "centred") for method in _several(methods)]
+    if not methods or (wrong := [method for method in methods if method not in STEPS]):
+        raise ValueError(f"no method {', '.join(wrong) if methods else 'given'}; there are {', '.join(STEPS)}")
+    if step is not None and not 0 < step < math.inf:
+        raise ValueError(f"step {step} must be above 0")
+    lambdas = None if lambdas is None else _several(lambdas)
     settings = _settings(source, overrides, flags)
     how: dict[str, Any] = {"dims": dims, "methods": methods, "samples": samples, "lambdas": lambdas, "step": step}
     check = gradients.check(settings, **how, runs_dir=Path(runs_dir), data_dir=path_of(data_dir))
@@ -253,19 +261,31 @@ def find_eta(
     >>> sorted(cifarnet.find_eta("quick", ["data.limit=1000"], epochs=4).results["found"])
     ['hidden-50-lambda-0.01']
     """
-    if not (0 < low < high and epochs >= 1):
-        raise ValueError(f"low {low:g} must be above 0 and below high {high:g}, and epochs {epochs} at least 1")
+    _check_counts(epochs=epochs, threads=threads)
+    if not 0 < low < high < math.inf:
+        raise ValueError(f"low {low:g} must be above 0 and below high {high:g}, which is finite")
     settings, ramp = _settings(source, overrides, flags), Ramp(eta_min=low, eta_max=high, epochs=epochs, log=log)
-    layers = [(nodes,) if isinstance(nodes, int) else tuple(nodes) for nodes in hidden]
+    layers = [tuple(_several(nodes)) for nodes in _several(hidden)]
     where: dict[str, Any] = {"runs_dir": Path(runs_dir), "data_dir": path_of(data_dir)}
     how: dict[str, Any] = {"threads": threads, "formats": formats_of(formats)} | where
-    test = range_test.start(settings, ramp, hidden=layers, lambdas=lambdas, **how)
+    test = range_test.start(settings, ramp, hidden=layers, lambdas=_several(lambdas), **how)
     total = sum(ramp.updates(settings.steps_per_epoch) for settings in test.tests.values())
     with _bar(total, "update", progress) as shown, contextlib.closing(iter(test)) as updates:
         for name, step, _ in updates:
             shown.set_description(name, refresh=False)
             shown.update(step > 0)
     return Run(test.run.path)
+
+
+def _several(values: Any) -> list[Any]:
+    """Return values as a list, of which one may stand by itself."""
+    return list(values) if isinstance(values, Iterable) and not isinstance(values, str) else [values]
+
+
+def _check_counts(**counts: Any) -> None:
+    for name, count in counts.items():
+        if count is not None and not (isinstance(count, Integral) and int(count) >= 1):
+            raise ValueError(f"{name} {count!r} must be a whole number, at least 1")
 
 
 def _settings(source: Config, overrides: Sequence[str], flags: Mapping[str, Any]) -> Settings:

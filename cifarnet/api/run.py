@@ -75,6 +75,8 @@ class Run(runs.Run):
 
         ``how`` is as of `cifarnet.experiments.evaluate.evaluate`: checkpoint, cycles, flips, shifts, threads, formats.
         """
+        if split not in ("train", "validation", "test"):
+            raise ValueError(f"no split {split}; there are train, validation and test")
         return evaluate.evaluate([self], split, path_of(data_dir), **how).summary
 
     def resume(

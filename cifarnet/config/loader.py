@@ -21,7 +21,7 @@ from cifarnet.config.keys import current_key, keys_of
 from cifarnet.config.problems import describe, legible, quoted
 from cifarnet.config.schema import LABEL, Settings
 from cifarnet.errors import ConfigError
-from cifarnet.readable import flatten
+from cifarnet.readable import as_plain, flatten
 
 LOG = logging.getLogger(__name__)
 VARIABLE = "CIFARNET_SET"
@@ -185,7 +185,7 @@ class Layers:
 
     def lay(self, value: Any, mark: Mark, path: KeyPath = (), lines: Mapping[KeyPath, int] = {}) -> None:
         """Put a value over what is at a path, mappings key by key."""
-        for written, leaf in leaves(value, path):
+        for written, leaf in leaves(as_plain(value), path):
             if isinstance(leaf, str) and dotted(written) in KINDS:
                 written = (*written, "kind")
             *parents, key = (current_key(str(part)) for part in written)

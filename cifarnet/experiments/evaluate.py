@@ -83,7 +83,8 @@ def evaluate(
             for member in members:
                 own = getattr(load(member.run.settings.data), split)
                 if not np.array_equal(own.y, images.y):
-                    raise RunError(f"{member.name}: has other {split} images than {members[0].name}; take --split test")
+                    cure = "; take --split test" * (split != "test")
+                    raise RunError(f"{member.name}: has other {split} images than {members[0].name}{cure}")
                 Ps.append(mean_outcome(member, own, threads, flips, shifts))
             P = np.mean(Ps, axis=0)
             losses = -np.log(np.maximum(P[np.arange(len(P)), images.y], np.finfo(P.dtype).tiny))

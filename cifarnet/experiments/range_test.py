@@ -59,7 +59,7 @@ def variants(settings: Settings, hidden: Sequence[tuple[int, ...]], lambdas: Seq
     found = {}
     for layers, lam in product(hidden or [settings.network.hidden], lambdas or [settings.training.lam]):
         values = {"network.hidden": list(layers), "training.lambda": lam}
-        name = f"hidden-{'-'.join(map(str, layers)) or 'none'}-lambda-{lam:g}"
+        name = f"hidden-{'-'.join(map(str, layers)) or 'none'}-lambda-{lam:.15g}"
         found[name] = config.override(settings, values, "find-eta")
     return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Sequence
 from typing import Any, Self
 
@@ -10,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 try:
     from sklearn.base import BaseEstimator, ClassifierMixin
+    from sklearn.preprocessing import StandardScaler
     from sklearn.utils import check_random_state
     from sklearn.utils.multiclass import check_classification_targets
     from sklearn.utils.validation import check_is_fitted, validate_data
@@ -77,8 +79,8 @@ class CifarnetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         check_classification_targets(y)
         self.classes_, labels = np.unique(np.asarray(y), return_inverse=True)
         settings = self._settings(len(labels))
-        self.mean_, std = rows.mean(axis=0), rows.std(axis=0)
-        self.std_ = np.where(std > 0, std, 1)
+        scaler = StandardScaler().fit(rows)  # which finds constant columns within rounding
+        self.mean_, self.std_ = scaler.mean_, scaler.scale_
         self.sizes_ = (rows.shape[1], *settings.network.hidden, len(self.classes_))
         split = Split(self._inputs(rows), labels.astype(np.int64))
         state = training.State.initial(settings, self.sizes_)
@@ -110,22 +112,12 @@ class CifarnetClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         schedule = {name: getattr(self, name) for name in ("n_s", "cycles", "eta_min", "eta_max")}
         values = {"network.hidden": self.hidden, "network.init": init, "training.lambda": self.lam}
         values |= {f"training.schedule.{name}": value for name, value in schedule.items()}
-        size = as_plain(self.batch_size)  # is checked as a config's, whose images are others
-        values["training.batch_size"] = min(size, n, 100) if isinstance(size, int) else size
+        size = self.batch_size  # is checked as a config's, whose images are others
+        values["training.batch_size"] = min(size, n, 100) if isinstance(size, numbers.Real) else size
         values["evaluation.per_cycle"] = 1
         seed = int(check_random_state(self.random_state).randint(2**31))
         try:
-            plain = {name: as_plain(value) for name, value in values.items()}
-            settings = config.override(config.Settings(), plain, "CifarnetClassifier")
+            settings = config.override(config.Settings(), values, "CifarnetClassifier")
         except ConfigError as error:
             raise ValueError(str(error)) from error
-        return settings.changed(training={"batch_size": min(size, n)}).model_copy(update={"seed": seed})
-
-
-def as_plain(value: Any) -> Any:
-    """Return a value as YAML has it: lists, and the numbers of Python for those of NumPy."""
-    if isinstance(value, dict):
-        return {name: as_plain(part) for name, part in value.items()}
-    if isinstance(value, (list, tuple, np.ndarray)):
-        return [as_plain(part) for part in value]
-    return value.item() if isinstance(value, np.generic) else value
+        return settings.changed(training={"batch_size": min(int(size), n)}).model_copy(update={"seed": seed})
