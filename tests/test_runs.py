@@ -530,6 +530,7 @@ def four(make, tmp_path):
         ("lambda=0.001", "b"),
         ("label!=a", "bcd"),
         ("label>=b", "bcd"),
+        ("label>3", ""),
         ("status==stale", "d"),
         ("n_s=500", "abcd"),
         ("data.validation!=[2]", "d"),

@@ -131,8 +131,8 @@ def list_runs(runs_dir: Path) -> list[Run]:
 def select(runs: Sequence[Run], conditions: Iterable[str]) -> list[Run]:
     """Return the runs that meet all conditions, such as ``training.lambda<1e-3`` or ``test_accuracy>44 %``.
 
-    A run without the value meets ``!=`` alone. ConfigError if a condition is none, no run has the key, or the key's
-    values are numbers and this one is not.
+    A run without the value, or with a text where the condition has a number, meets ``!=`` alone. ConfigError if a
+    condition is none, no run has the key, or the key's values are numbers and this one is not.
     """
     tests = [parse(condition, runs) for condition in conditions]
     return [run for run in runs if all(test(run) for test in tests)]
@@ -158,7 +158,7 @@ def parse(condition: str, runs: Sequence[Run]) -> Callable[[Run], bool]:
             return same if compare is eq else compare is ne and not same
         if is_number(value):
             return compare is ne if wanted is None else bool(compare(value, wanted))
-        return bool(compare(shown(value), text))
+        return bool(compare(shown(value), text)) and (wanted is None or compare in (eq, ne))  # 2 epochs < 60?
 
     return test
 

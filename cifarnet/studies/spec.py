@@ -280,7 +280,8 @@ def read_study(path: Path) -> Study:
     problems = [(p.line, p.path, p.sentence) for p in found.problems]
     if not problems and isinstance(found.value, dict):
         try:
-            return Study.model_validate({"id": path.stem, **found.value}).read_figures(path.parent)
+            name = re.sub("[^a-z0-9.-]+", "-", path.stem.lower()).strip(".-")
+            return Study.model_validate({"id": name, **found.value}).read_figures(path.parent)
         except ValidationError as error:
             problems = [(line(found.lines, e["loc"]), e["loc"], e["msg"]) for e in error.errors()]
     problems = problems or [(1, ("file",), "not a study; it has to be a mapping with title, author and exhibits")]
