@@ -240,7 +240,8 @@ def test_trainings_that_diverged_are_counted(study):
     row = exhibit.rows[0].model_copy(update={"reported": (number,)})
     alone = study.model_copy(update={"exhibits": (exhibit.model_copy(update={"rows": (row,)}),)})
     ended = [{"test_accuracy": accuracy} for accuracy in (0.459, 0.46, 0.461)]
-    for found, said in ([{}, {}], "none of its 2 trainings"), ([*ended, {}], "1 of 4 trainings diverged"):
+    lost = {"seconds": 1.0}
+    for found, said in ([lost, lost, {}], "none of its 2 trainings"), ([*ended, lost], "1 of 4 trainings diverged"):
         (entry,) = (e for e in compare.entries(alone, {name: found}.__getitem__) if e.text == "46 %")
         assert said in entry.reason
 

@@ -80,7 +80,8 @@ def entries(study: Study, results: Results, incomparable: str = "", official: bo
             for number in row.reported:
                 measured.append((len(found), row, number))
                 values = {name: finite(ran, row.measured(number)) for name, ran in rows.items()}
-                found.append(compare(study, exhibit, row, number, values, incomparable, official, len(rows[row.id])))
+                ran = sum(map(bool, rows[row.id]))  # nothing is measured of those that are not recorded
+                found.append(compare(study, exhibit, row, number, values, incomparable, official, ran))
         found += [entry(study, exhibit, None, remark, remark.what, reason=remark.reason) for remark in exhibit.other]
     for index in repetitions(measured):
         found[index] = found[index]._replace(counts=False)
