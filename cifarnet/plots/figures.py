@@ -26,7 +26,6 @@ def curves(run: Run, axes: Any = None) -> Figure:
 
 
 def panel(name: str, run: Run, axes: Any = None) -> Figure:
-    """Draw one panel of the curves."""
     return lines.curves(run.records, steps_per_epoch=run.settings.steps_per_epoch, names=[name], axes=axes and [axes])
 
 
@@ -108,6 +107,7 @@ FIGURES = {
         lambda run: run.kind == "gradcheck" and (run.path / "gradients.npz").is_file(),
     ),
 }
+ON_PAGE = ("weights", "error_W1")  # of a run; the others are charts there, in pages/kinds.py
 PANELS = {  # those of the curves, as figures of their own; drawn where somebody asks for them
     name: Spec(name.capitalize(), f"The {name} on training and validation images", partial(panel, name))
     for name in lines.PANELS
