@@ -13,6 +13,6 @@ from cifarnet.plots.pictures import confusion, mistakes, predictions, weights
 from cifarnet.plots.style import SYNTHETIC, render, stamp
 
 __all__ = [
-    "FIGURES", "ON_PAGE", "PANELS", "SYNTHETIC", "Chart", "Point", "Series", "chart", "confusion", "curves", "draw", "eta",
-    "members", "mistakes", "overlay", "predictions", "range_test", "render", "save", "search", "stamp", "weights",
+    "FIGURES", "ON_PAGE", "PANELS", "SYNTHETIC", "Chart", "Point", "Series", "chart", "confusion", "curves", "draw",
+    "eta", "members", "mistakes", "overlay", "predictions", "range_test", "render", "save", "search", "stamp", "weights",
 ]  # fmt: skip
