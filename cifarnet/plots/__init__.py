@@ -7,12 +7,12 @@ entry in `FIGURES`, which TensorBoard, ``Run.draw`` and the training read, and t
 
 from cifarnet.plots.charts import Chart, Point, Series, chart
 from cifarnet.plots.experiments import members, range_test, search
-from cifarnet.plots.figures import FIGURES, ON_PAGE, PANELS, draw, save
+from cifarnet.plots.figures import FIGURES, PANELS, draw, save
 from cifarnet.plots.lines import curves, eta, overlay
 from cifarnet.plots.pictures import confusion, mistakes, predictions, weights
 from cifarnet.plots.style import SYNTHETIC, render, stamp
 
 __all__ = [
-    "FIGURES", "ON_PAGE", "PANELS", "SYNTHETIC", "Chart", "Point", "Series", "chart", "confusion", "curves", "draw",
-    "eta", "members", "mistakes", "overlay", "predictions", "range_test", "render", "save", "search", "stamp", "weights",
+    "FIGURES", "PANELS", "SYNTHETIC", "Chart", "Point", "Series", "chart", "confusion", "curves", "draw", "eta",
+    "members", "mistakes", "overlay", "predictions", "range_test", "render", "save", "search", "stamp", "weights",
 ]  # fmt: skip
