@@ -18,7 +18,6 @@ from cifarnet.errors import CifarnetError, RunError
 from cifarnet.pages import diagnosis, kinds
 from cifarnet.pages.index import index
 from cifarnet.plots import style
-from cifarnet.plots.figures import ON_PAGE
 from cifarnet.runs import KINDS, Folder, Run, catalog
 
 if TYPE_CHECKING:
@@ -157,7 +156,7 @@ def environment_rows(run: Run) -> dict[str, Any]:
 def figures(run: Run, more: Sequence[str]) -> Iterator[tuple[str, str, str]]:
     """Yield title, alternative text and address of the pictures in a run folder that show more than its charts."""
     known = {
-        **{name: plots.FIGURES[name][:2] for name in (*more, *ON_PAGE)},
+        **{name: plots.FIGURES[name][:2] for name in (*more, *plots.figures.ON_PAGE)},
         "mistakes-*": ("Surest mistakes", "Images that the network is surest of and wrong about, with both classes"),
         "members-*": ("Networks as one", "Accuracy of the first 1, 2, ... networks as one, and of each by itself"),
     }
