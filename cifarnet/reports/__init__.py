@@ -25,10 +25,7 @@ def reproduce(
 ) -> Generator[Progress, None, None]:
     """Do all that is not recorded, seed by seed, and write the page after each pass; yield as the work goes on.
 
-    Raises
-    ------
-    CifarnetError
-        If a task failed, or a file cannot be read or written.
+    CifarnetError if a task failed, or a file cannot be read or written.
     """
     passes, known = jobs.passes(studies, scope, data.fingerprints(data_dir)), set(jobs.recorded(folder))
     todo = []

@@ -163,7 +163,7 @@ def causes_of(diagnosis: Diagnosis, study: Study, command: str) -> dict[str, Any
     found = {}
     for i, number in enumerate(results["reported"]):
         measure, _, step = number["measure"].partition("@")  # a curve has one cause
-        chosen = next((c for c in better if step or says(c["numbers"][i], measure)), None)
+        chosen = next((c for c in better if step or explains(c, i, measure)), None)
         own: dict[str, Any] = {"tried": results["tried"], "deviation": None, "says": "", "value": number["value"]}
         if chosen:
             at = {} if step else {name: chosen["numbers"][i][name] for name in ("mean", "low", "high")}
@@ -176,9 +176,10 @@ def causes_of(diagnosis: Diagnosis, study: Study, command: str) -> dict[str, Any
     return found
 
 
-def says(found: Mapping[str, Any], measure: str) -> bool:
-    """Return whether a number is compatible; for an accuracy its interval has to be narrow enough to say something."""
-    return found["compatible"] and ("accuracy" not in measure or decides(measure, found["low"], found["high"]))
+def explains(candidate: Mapping[str, Any], i: int, measure: str) -> bool:
+    """Return whether a number is compatible; an accuracy by itself needs an interval narrow enough to say something."""
+    found, alone = candidate["numbers"][i], "accuracy" in measure and not candidate["fits"]
+    return found["compatible"] and not (alone and not decides(measure, found["low"], found["high"]))
 
 
 def pattern(chosen: Mapping[str, Any], stated: Mapping[str, Any], results: Mapping[str, Any]) -> str:
