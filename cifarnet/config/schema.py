@@ -119,7 +119,7 @@ class Training(Setting):
     dropout: Dropout = Dropout()
     augmentation: Augmentation = Augmentation()
     average: Amount = Field(
-        0.0, description="Fraction of a cycle, at its end, over which weights are averaged, those of each 20th update."
+        0.0, description="Fraction of a cycle, at its end, whose weights, of each 20th update, end it as their mean."
     )
 
     @property

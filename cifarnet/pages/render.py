@@ -27,7 +27,7 @@ VIEWS = {
     "train": kinds.training, "search": kinds.search, "gradcheck": kinds.gradient_check, "find-eta": kinds.range_test,
     "diagnose": diagnosis.content,
 }  # fmt: skip
-REFRESH_SECONDS = 2.0  # seconds: a page is not written more often while its run goes on
+REFRESH_SECONDS = 2.0  # a page is not written more often while its run goes on
 DARK = """@media (prefers-color-scheme: dark) {{ :is(svg:has(#clear), svg:not(:has(image))) {{
 text {{ fill: {ink} }} #patch_1 path, #patch_2 path {{ fill: none !important }}
 [style*="stroke: #000000"] {{ stroke: {soft} !important }}

@@ -158,7 +158,7 @@ def parse(condition: str, runs: Sequence[Run]) -> Callable[[Run], bool]:
             return same if compare is eq else compare is ne and not same
         if is_number(value):
             return compare is ne if wanted is None else bool(compare(value, wanted))
-        return bool(compare(shown(value), text)) and (wanted is None or compare in (eq, ne))  # 2 epochs < 60?
+        return bool(compare(shown(value), text)) and (wanted is None or compare in (eq, ne))  # 2 epochs is not < 60
 
     return test
 

@@ -10,8 +10,6 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import scipy  # its parts are imported when they are used
-
 from cifarnet import config
 from cifarnet.config import Settings
 from cifarnet.config.search import Axis, Fine, Number, Stage
@@ -91,7 +89,9 @@ def points(space: Space, stage: Stage, name: str, seed: int) -> Iterator[Point]:
     if stage.sampling == "grid" or is_list(space):
         return grid(space, stage.trials)
     if stage.sampling == "halton":
-        sequence = scipy.stats.qmc.Halton(len(space), scramble=False).random(stage.trials)
+        from scipy.stats import qmc  # takes longer to import than a short trial
+
+        sequence = qmc.Halton(len(space), scramble=False).random(stage.trials)
         shift = generator(seed, "search", stream).random(len(space))
         return (point.tolist() for point in (sequence + shift) % 1)
     return (generator(seed, "search", stream, index).random(len(space)).tolist() for index in range(stage.trials))
