@@ -401,6 +401,7 @@ def test_contradictions_are_reported_once_every_value_is_right(write):
         ("search.over.training.lambda={}", "search.over.training.lambda = {}: must have one of log10, linear and"),
         ("search.over.training.lambda.log10=[2, 1]", "must have the lower end of its interval first"),
         ("training.schedule={cycle_growth: 2, cycles: 21}", "cycles = 21: must be at most 20 where cycles grow"),
+        ("training.schedule.cycles=1.5; training.average=0.5", "cycles = 1.5: must be whole where cycles grow, or end"),
         ("training={loss: hinge, label_smoothing: .1}", "label_smoothing = 0.1: must be 0 with the hinge loss"),
         ("network.init=normal", 'network.init = "normal": must be xavier, he, or a standard deviation such as'),
         ("network.init.std=0", "network.init.std = 0: must be above 0"),

@@ -74,6 +74,7 @@ NAIVE = {
     "last_batch": {"per_epoch": 7},
     "cycles_as_epochs": {"updates": 12},
     "epochs_as_cycles": {"updates": 56},
+    "epochs_by_batch_size": {"updates": 18},
 }
 
 

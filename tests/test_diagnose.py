@@ -24,7 +24,7 @@ from cifarnet.reports import reasons
 from cifarnet.reports.page import cause
 from cifarnet.runs import Run
 from cifarnet.statistics import likelihood
-from cifarnet.studies import read_study
+from cifarnet.studies import read_metrics, read_study
 from cifarnet.training import State
 from tests.common import changed
 
@@ -37,7 +37,7 @@ def test_what_is_tried_changes_something_and_contradicts_nothing():
     assert names[0] == STATED
     assert {"l2_per_batch", "inputs only centred", "images not shuffled", "initial weights of 1"} < set(names)
     assert {"initial W2 of 0.1", "lambda times 0.1", "eta times 10", "cycles_as_epochs"} < set(names)
-    assert {"n_s times 0.5", "n_s times 2", "one cycle more"} < set(names)
+    assert {"n_s times 0.5", "n_s times 2", "one cycle more", "trained on all batches"} < set(names)
     assert not {"last_batch", "best_cycle", "statistics_of_file", "images shuffled", "one cycle fewer"} & set(names)
     numbers = [Number("row", "validation_accuracy", 0.37, 5e-5)]
     one_layer = [c.name for c in candidates({"row": config.load("assignment-1")}, numbers)]
@@ -366,7 +366,7 @@ def test_the_command_reads_curves_and_prints_a_table(tmp_path, small, few, monke
 def test_a_curve_that_cannot_be_of_the_training_is_refused(tmp_path, small, text, error):
     (tmp_path / "mine.csv").write_text(text)
     with pytest.raises(ConfigError, match=error):
-        causes.read_curve(tmp_path / "mine.csv", small)
+        read_metrics(tmp_path / "mine.csv", small)
 
 
 # --- causes of the reports' numbers ---

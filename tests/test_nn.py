@@ -200,6 +200,7 @@ def test_the_ends_of_a_cycle_are_exact():
 
 def test_n_s_may_be_epochs():
     assert Cyclic(n_s="2 epochs", cycles=3).updates(90) == 3 * 2 * 180
+    assert Cyclic(n_s=800, cycles=1.25).updates(100) == 2000  # it ends in the middle of a cycle
     assert Cyclic(n_s="1 epoch").eta(90, 90) == 1e-1
 
 

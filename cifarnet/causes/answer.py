@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from statistics import fmean
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,7 +31,7 @@ class Assessment(NamedTuple):
     likelihood: float  # its logarithm
     probability: float
     p: float
-    n: int  # trainings of each row
+    n: float  # trainings of a row, on average
     found: list[dict[str, Any]]
     compatible: int  # how many of them are
 
@@ -50,7 +51,8 @@ def assess(stages: Stages, candidate: Candidate) -> Assessment:
     problem, at = stages.problem, dict[Number, dict[str, Any]]()
     for row in problem.rows:
         at |= zip(problem.numbers_of(row), stages.numbers(candidate, row), strict=True)
-    p, n = stages.probability(candidate, problem.rows), min(len(stages.sample(candidate, r, [])) for r in problem.rows)
+    p = stages.probability(candidate, problem.rows)
+    n = fmean(len(stages.sample(candidate, row, [])) for row in problem.rows)
     half = max([5e-5, *(number.half for number in problem.numbers if number.measure.startswith("test_"))])
     likelihood = stages.likelihood(candidate) + max(0.0, math.log(SAME / half)) * (candidate.kind == "digits")
     found = [at[number] for number in problem.numbers]
@@ -100,7 +102,7 @@ def described(j: Assessment) -> dict[str, Any]:
         "fits": j.fits,
         "p": j.p,
         "compatible": j.compatible,
-        "seeds": j.n,
+        "seeds": math.ceil(j.n),
         "numbers": j.found,
         "changes": j.candidate.rows,
     }
@@ -136,8 +138,8 @@ def sentences(stages: Stages, ranked: Sequence[Assessment], equal: Sequence[Asse
         yield f"As stated: {compared(stages, next(j for j in ranked if j.candidate.name == STATED))}"
     if others:
         listed = ", ".join(others[:FEW]) + (f" and {len(others) - FEW} more" if len(others) > FEW else "")
-        more = f"{len(others)} of several trainings explain{'s' * (len(others) == 1)}"
-        yield f"Of {count} candidates, {more} {what} equally well: {listed}."
+        explain = "explains" if len(others) == 1 else "explain"
+        yield f"Of {count} candidates, {len(others)} more {explain} {what} equally well: {listed}."
 
 
 def compared(stages: Stages, j: Assessment) -> str:

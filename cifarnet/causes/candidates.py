@@ -8,7 +8,7 @@ from typing import Any
 
 from cifarnet import config
 from cifarnet.causes.numbers import Number
-from cifarnet.config import Settings
+from cifarnet.config import Data, Settings
 from cifarnet.deviations import DEVIATIONS
 from cifarnet.errors import ConfigError
 from cifarnet.nn.network import stds_of
@@ -92,6 +92,7 @@ def alternatives(stated: Settings, numbers: Sequence[Number]) -> Iterator[Altern
     shuffle = not stated.training.shuffle
     name, often = ("shuffled", "every") if shuffle else ("not shuffled", "in any")
     yield f"images {name}", "deviation", f"The images are {name} {often} epoch.", {"training.shuffle": shuffle}
+    yield from images(stated.data)
     yield from initial(stated)
     yield from misprints(stated)
 
@@ -112,9 +113,20 @@ def has_effect(key: str, stated: Settings) -> bool:
         "best_cycle": training.schedule.repeats[0] > 1,
         "cycles_as_epochs": isinstance(training.schedule, Cyclic),
         "epochs_as_cycles": isinstance(training.schedule, Cyclic),
+        "epochs_by_batch_size": isinstance(training.schedule, Cyclic),
     }
     normalised = DEVIATIONS[key].place != "inputs" or data.normalize != "scale"
     return needs.get(key, True) and normalised and not (key.startswith("l2_") and training.lam == 0)
+
+
+def images(stated: Data) -> Iterator[Alternative]:
+    """Yield the other images that the assignment has: a batch for its figures, and nearly all for its searches."""
+    if len(stated.batches) > 1:
+        changes: Changes = {"data.train": [1], "data.validation": [2]}
+        yield "trained on one batch", "deviation", "Batch 1 is trained on, and batch 2 is held out.", changes
+    else:
+        changes = {"data.train": "all", "data.validation": 5000}
+        yield "trained on all batches", "deviation", "All batches but 5,000 images are trained on.", changes
 
 
 def initial(stated: Settings) -> Iterator[Alternative]:

@@ -13,7 +13,7 @@ import numpy as np
 import scipy
 
 from cifarnet.causes.candidates import Candidate
-from cifarnet.causes.numbers import Problem, key, shortened, work
+from cifarnet.causes.numbers import Problem, evenly, key, shortened, work
 from cifarnet.config import Settings
 from cifarnet.experiments.pool import Scored
 from cifarnet.statistics import likelihood as distributions
@@ -66,8 +66,14 @@ class Evidence:
 
     @cached_property
     def seeds(self) -> int:
-        """How many trainings of each row there are as stated."""
+        """How many trainings there are as stated of each row that is `seeded`."""
         return max(2, 1 + math.ceil(FREEDOM / len(self.problem.rows)))
+
+    @property
+    def seeded(self) -> list[str]:
+        """The rows with that many trainings: of a table, as many as the deviation needs, evenly spread."""
+        rows = list(self.problem.rows)
+        return [rows[i] for i in evenly(len(rows), FREEDOM)]
 
     def task(self, candidate: Candidate, row: str, number: int, short: bool = False) -> Task:
         """Return a training of a candidate in a row, with the row's seed plus a number."""

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cifarnet.config import Settings
-from cifarnet.errors import ConfigError
 from cifarnet.experiments.pool import Outcome, Scored
 from cifarnet.nn.network import weight_count
-from cifarnet.runs import Folder
 
 MEASURES = tuple(
     f"{split}_{kind}" for split in ("test", "validation", "train") for kind in ("accuracy", "loss", "cost")
@@ -142,46 +138,18 @@ def value(name: str, results: Mapping[str, Any], records: Mapping[str, NDArray[A
     return math.nan if known is None or at > records["step"][-1] else float(np.interp(at, records["step"], known))
 
 
-def read_curve(path: Path, settings: Settings) -> list[Number]:
-    """Read a table with a step or an epoch, and columns as those of metrics.csv; some points of each, evenly spread.
-
-    ConfigError if it has neither, or a line of it cannot be of a training with these settings.
-    """
-    table = csv.DictReader(Folder(path.parent).read_bytes(path.name).decode("utf-8-sig", errors="replace").splitlines())
-    header = table.fieldnames or ()
-    names = [name for name in header if name in MEASURES and not name.startswith("test_")]
-    if not names or not {"step", "epoch"} & set(header) or len(set(header)) < len(header):
-        raise ConfigError(f"{path}: its first line has to be like step,train_cost,validation_accuracy, each once")
-    found: dict[str, list[Number]] = {name: [] for name in names}
-    for line, row in enumerate(table, 2):
-        try:
-            for number in points_of(row, names, settings):
-                points = found[number.measure.partition("@")[0]]
-                if number.measure in (other.measure for other in points):
-                    raise ValueError("this step is there twice")
-                points.append(number)
-        except ValueError as error:
-            raise ConfigError(f"{path}:{line}: {error}") from error
-    if not any(found.values()):
-        raise ConfigError(f"{path}: it has no points")
-    return [points[i] for points in found.values() for i in evenly(len(points), len(names))]
+def numbers_of_curves(curves: Mapping[str, Mapping[float, float]]) -> list[Number]:
+    """Return the numbers of curves, by column and step: some points of each, evenly spread."""
+    points = {name: list(curve.items()) for name, curve in curves.items()}
+    chosen = {name: [found[i] for i in compared(len(found), len(curves))] for name, found in points.items()}
+    return [Number("", f"{name}@{step:g}", value, 0.0) for name, found in chosen.items() for step, value in found]
 
 
-def points_of(row: Mapping[str, str], names: Sequence[str], settings: Settings) -> Iterator[Number]:
-    """Yield what a line of a curve has; ValueError if a training with these settings has no such point."""
-    if None in row or None in row.values():
-        raise ValueError("it has not as many values as the first line")
-    step = float(row["step"]) if "step" in row else float(row["epoch"]) * settings.steps_per_epoch
-    if not 0 <= step <= settings.updates:
-        raise ValueError(f"step {step:g} is none of the training, which has {settings.updates:,} updates")
-    for name in (name for name in names if row[name].strip() not in ("", "nan", "NaN")):
-        value = float(row[name])
-        if not math.isfinite(value) or not 0 <= value <= (1 if name.endswith("accuracy") else math.inf):
-            raise ValueError(f"{name} {value:g} cannot be; an accuracy is a fraction, such as 0.382")
-        yield Number("", f"{name}@{step:g}", value, 0.0)
-
-
-def evenly(count: int, curves: int) -> list[int]:
+def compared(count: int, curves: int) -> list[int]:
     """Return which of this many points of a curve are compared, where there are several curves."""
-    most = min(max(3, POINTS // curves), count)
-    return [int(i) for i in np.unique(np.linspace(0, count - 1, most).round())]
+    return evenly(count, max(3, POINTS // curves))
+
+
+def evenly(count: int, most: int) -> list[int]:
+    """Return at most so many of the indices below ``count``, evenly spread, with the first and the last."""
+    return [int(i) for i in np.linspace(0, count - 1, min(count, most)).round()]

@@ -3,8 +3,8 @@
 1. The settings as stated, with several seeds in all rows.
 2. Screening: a short training of every candidate in the hardest row, the one whose numbers are strangest as stated.
 3. Full trainings of those that the screening leaves: in the hardest row, then of the likeliest in all rows. Of a table,
-   few get there: those that leave the numbers of the row that fits best as stated where they are.
-4. More seeds for the most likely.
+   twice as many rows each time, and half as many candidates.
+4. More seeds for the most likely; of a table, in some rows.
 5. Where nothing explains the numbers: stages 3 and 4 for candidates that take much longer, and for pairs.
 
 A limited effort has no stage 5 and begins with other readings and, where the settings as stated do not explain the
@@ -25,11 +25,12 @@ import numpy as np
 
 from cifarnet.causes.candidates import PRIORS, Candidate, pair
 from cifarnet.causes.evidence import SEEDS, SHORT, Evidence, Task
-from cifarnet.causes.numbers import MEASURES
+from cifarnet.causes.numbers import MEASURES, evenly
 from cifarnet.statistics.likelihood import Array, Prediction, distance, predict, quantity
 
-LENGTHS = ("_as_epochs", "_as_cycles", ".n_s", ".cycles")  # the ends of keys that change how long a training is
-LONG = 5  # times the work as stated: what takes longer is tried where nothing else explains the numbers
+# The ends of keys that change how long a training is.
+LENGTHS = ("_as_epochs", "_as_cycles", "_by_batch_size", ".n_s", ".cycles")
+LONG = 3  # times the work as stated: what takes longer is tried where nothing else explains the numbers
 # The effect on a full training is SHRINKS to GROWS times that on a short one; that on a cost may vanish.
 SHRINKS, GROWS = {"accuracy": 0.25, "cost": 0.0, "loss": 0.25}, 1.5
 BEYOND = {"accuracy": 0.02, "cost": 0.5, "loss": 0.5}  # give or take this
@@ -37,6 +38,7 @@ CLOSE = 4.0  # for each number: a candidate goes on if its likelihood is at leas
 MOST, FEW = 8, 3  # candidates that get more seeds; where the settings as stated explain the numbers, and of a table
 PAIRS = 8  # pairs that are tried
 TABLE = 4  # rows, from which on few candidates are trained in all of them, as the pattern over the rows tells much
+FULL = 16  # trainings of candidates at most in one row of a table, in two rows, in half of them
 SHARE = 1 / 3  # of the effort, where it is limited: for trainings in one row, in all rows, and with more seeds each
 
 
@@ -87,18 +89,22 @@ class Stages(Evidence):
         return any(self.fits(c) for c in self.finished if c is self.stated or c in candidates)
 
     def tasks(self, candidates: Iterable[Candidate], rows: Iterable[str], seeds: int) -> list[Task]:
-        return [self.task(c, row, number) for row in rows for number in range(seeds) for c in candidates]
+        """Return the trainings of candidates with several seeds; of a table, with one where the others suffice."""
+        count = {row: seeds if row in self.seeded else 1 for row in rows}
+        return [self.task(c, row, number) for row in rows for number in range(count[row]) for c in candidates]
 
     def full(self, candidates: Sequence[Candidate]) -> Iterator[list[Task]]:
         """Yield full trainings of candidates: in one row, in all rows, and with more seeds, of fewer each time."""
-        every, as_stated = list(self.problem.rows), self.fits(self.stated)
-        is_table, ends = len(every) >= TABLE, [self.hardest, self.by_strangeness[-1]]  # numbers that differ, and do not
-        for rows in ([self.hardest], *([ends] if is_table else []), every):
+        every, as_stated = len(self.problem.rows), self.fits(self.stated)
+        is_table = every >= TABLE
+        for count in (1, 2, every // 2, every) if is_table else (1, every):
+            rows = [self.by_strangeness[i] for i in evenly(every, count)]
             candidates = self.affordable(candidates, rows, 1)
             yield self.tasks(candidates, rows, 1)
-            candidates = self.likely(candidates, rows, MOST if is_table and len(rows) > 1 else None)
+            candidates = self.likely(candidates, rows, max(FULL // count, FEW) if is_table else None)
         seeds, most = min(SEEDS, self.seeds), FEW if as_stated or is_table else MOST
-        yield self.tasks(self.affordable(self.likely(candidates, every, most), every, seeds), every, seeds)
+        likeliest = self.affordable(self.likely(candidates, rows, most), rows, seeds)
+        yield self.tasks(likeliest, rows, seeds)
 
     def affordable(self, candidates: Sequence[Candidate], rows: Sequence[str], seeds: int) -> list[Candidate]:
         """Return readings, what is known, and others while the effort lasts; the first of these if it may be right."""

@@ -75,7 +75,8 @@ class Diagnose(WithConfig, Pooled, Experiment):
 
     def problem(self) -> Problem:
         """Return the rows and numbers that the options name."""
-        from cifarnet.causes import Problem, read_curve
+        from cifarnet import reports, studies
+        from cifarnet.causes import Problem, numbers_of_curves
 
         printed = [name for name in PRINTED if vars(self)[name] is not None]
         if self.exhibits and not self.study:
@@ -83,15 +84,13 @@ class Diagnose(WithConfig, Pooled, Experiment):
         if self.study and (self.configured or printed or self.curve):
             raise click.UsageError("--study has settings and numbers of its own: leave out a config, numbers, --curve")
         if self.study:
-            from cifarnet import reports, studies
-
             (study, *_) = studies.read_studies(self.study)
             return reports.problem(study, self.exhibits)
         if self.curve and not self.curve.is_file():
             raise click.UsageError(f"--curve {self.curve}: there is no such file, or it is a folder")
         settings = self.resolve().settings
         numbers = [number(name, vars(self)[name]) for name in printed]
-        numbers += read_curve(self.curve, settings) if self.curve else []
+        numbers += numbers_of_curves(studies.read_metrics(self.curve, settings)) if self.curve else []
         if not numbers:
             raise click.UsageError("name a number, such as --test-accuracy 38.2%, a --curve, or a --study")
         return Problem({"": settings}, numbers)
@@ -100,7 +99,7 @@ class Diagnose(WithConfig, Pooled, Experiment):
         """Print the candidates, and what they explain."""
         results = run.results
         single = len(results["reported"]) == 1
-        headers = ["candidate", "probability", *(["gives", "from", "to"] if single else ["compatible"]), "trainings"]
+        headers = ["candidate", "probability", *(["gives", "from", "to"] if single else ["compatible"]), "seeds"]
         tried = results["candidates"]
         rows = [[c["name"], f"{100 * c['probability']:.1f} %", *given(c, results), c["seeds"]] for c in tried]
         text = table(rows[:SHOWN], headers, disable_numparse=True, colalign=["left"] + ["right"] * (len(headers) - 1))

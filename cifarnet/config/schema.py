@@ -194,7 +194,8 @@ class Settings(Setting):
     @property
     def updates(self) -> int:
         """How many updates a training has."""
-        return self.deviations.practice.updates(self.training.schedule, self.steps_per_epoch)
+        training = self.training
+        return self.deviations.practice.updates(training.schedule, self.steps_per_epoch, training.batch_size)
 
 
 Contradiction = tuple[list[str], Any, str]  # the keys, the one at fault first; its value; what would be right
@@ -204,7 +205,7 @@ def contradictions(settings: Settings) -> Iterator[Contradiction]:
     """Yield what does not go together in settings whose every value is right by itself."""
     data, training, n = settings.data, settings.training, settings.data.n_train
     yield from contradictions_of_data(data)
-    yield from contradictions_of_schedule(training.schedule)
+    yield from contradictions_of_schedule(training.schedule, training.average)
     yield from contradictions_of_deviations(settings)
     if 1 <= n < training.batch_size:
         keys = ["training.batch_size", "data.train", "data.validation", "data.limit"]
@@ -237,7 +238,7 @@ def contradictions_of_data(data: Data) -> Iterator[Contradiction]:
         yield keys, held_out, f"must be below {n}, the images that there are: none would be left to train on"
 
 
-def contradictions_of_schedule(schedule: Schedule) -> Iterator[Contradiction]:
+def contradictions_of_schedule(schedule: Schedule, average: float) -> Iterator[Contradiction]:
     if isinstance(schedule, Cyclic | Anneal):
         if schedule.eta_min > schedule.eta_max:
             keys = ["training.schedule.eta_min", "training.schedule.eta_max"]
@@ -245,6 +246,9 @@ def contradictions_of_schedule(schedule: Schedule) -> Iterator[Contradiction]:
         if schedule.cycle_growth > 1 and schedule.cycles > GROWING:
             keys = ["training.schedule.cycles", "training.schedule.cycle_growth"]
             yield keys, schedule.cycles, f"must be at most {GROWING} where cycles grow"
+        if isinstance(schedule.cycles, float) and (schedule.cycle_growth > 1 or average):
+            keys = ["training.schedule.cycles", "training.schedule.cycle_growth", "training.average"]
+            yield keys, schedule.cycles, "must be whole where cycles grow, or end with an average"
 
 
 def contradictions_of_deviations(settings: Settings) -> Iterator[Contradiction]:

@@ -257,7 +257,7 @@ class CyclesAsEpochs(Practice):
     cure = "Train for 2 n_s updates for each cycle."
     place, group = "length", "length"
 
-    def updates(self, schedule: Schedule, epoch: int) -> int:
+    def updates(self, schedule: Schedule, epoch: int, batch_size: int) -> int:
         return schedule.repeats[0] * epoch
 
 
@@ -269,8 +269,20 @@ class EpochsAsCycles(Practice):
     cure = "Train for n_epochs * floor(n / batch_size) updates."
     place, group = "length", "length"
 
-    def updates(self, schedule: Schedule, epoch: int) -> int:
+    def updates(self, schedule: Schedule, epoch: int, batch_size: int) -> int:
         return schedule.length(epoch) * max(1, schedule.updates(epoch) // epoch)
+
+
+class EpochsByBatchSize(Practice):
+    """The number of epochs is that of updates divided by the batch size, not by the updates of an epoch."""
+
+    origin = "It is right for the 10,000 images of one batch file, where an epoch has 100 updates of 100 images."
+    sign = "The more images, the longer the training: 4.5 times as long with 45,000 of them in batches of 100."
+    cure = "Train for 2 n_s updates for each cycle; an epoch has floor(n / batch_size) of them."
+    place, group = "length", "length"
+
+    def updates(self, schedule: Schedule, epoch: int, batch_size: int) -> int:
+        return max(1, schedule.updates(epoch) // batch_size) * epoch
 
 
 def key(deviation: type[Practice]) -> str:

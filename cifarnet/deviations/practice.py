@@ -60,7 +60,7 @@ class Practice:
         """Return the learning rate of an update; the first one has step 0."""
         return schedule.eta(step, epoch)
 
-    def updates(self, schedule: Schedule, epoch: int) -> int:
+    def updates(self, schedule: Schedule, epoch: int, batch_size: int) -> int:
         """Return how many updates a training has, with ``epoch`` updates in an epoch."""
         return schedule.updates(epoch)
 

@@ -12,6 +12,7 @@ from pydantic import Field
 
 from cifarnet.setting import Count, Factor, Growth, Rate, Setting, Steps, in_steps, message
 
+Cycles = Count | Annotated[float, Field(gt=0, le=1e9)]
 N_S = message("must be a whole number of steps, from 1 to 1e9, or text such as 2 epochs")
 CYCLES: Any = Field(1, description="How many cycles there are.")
 ETA_MIN: Any = Field(1e-5, description="The lowest learning rate.")
@@ -48,7 +49,7 @@ class Schedule(Setting):
 
     @property
     def repeats(self) -> tuple[int, int]:
-        """Return how many cycles there are, and how many times as long each is as the one before."""
+        """Return how many cycles there are, begun ones too, and how many times as long each is as the one before."""
         return 1, 1
 
     def updates(self, epoch: int) -> int:
@@ -76,7 +77,11 @@ class Cyclic(Schedule):
 
     kind: Literal["cyclic"] = "cyclic"
     n_s: Steps = Field(500, description="Half a cycle, in update steps or as 'K epochs'.", json_schema_extra=N_S)
-    cycles: Count = CYCLES
+    cycles: Cycles = Field(
+        1,
+        description="How many cycles there are; with 1.25, the training ends in the middle of the second.",
+        json_schema_extra=message("must be a number above 0"),
+    )
     eta_min: Rate = ETA_MIN
     eta_max: Rate = ETA_MAX
     cycle_growth: Growth = GROWTH
@@ -88,10 +93,15 @@ class Cyclic(Schedule):
 
     @property
     def repeats(self) -> tuple[int, int]:
-        return self.cycles, self.cycle_growth
+        return math.ceil(self.cycles), self.cycle_growth
 
     def length(self, epoch: int) -> int:
         return 2 * in_steps(self.n_s, epoch)
+
+    def updates(self, epoch: int) -> int:
+        if isinstance(self.cycles, float):
+            return max(1, round(self.cycles * self.length(epoch)))
+        return super().updates(epoch)
 
     def scaled(self, factor: float, epoch: int) -> Self:
         return self.model_copy(update={"n_s": max(1, round(factor * in_steps(self.n_s, epoch)))})

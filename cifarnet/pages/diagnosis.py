@@ -47,7 +47,7 @@ def ranking(candidates: Sequence[Found]) -> Table:
         for c in candidates
     ]
     caption = "The most probable first; compatible are numbers within the 95 % interval of one more training"
-    return Table("Candidates", ["candidate", "#probability", "#compatible", "#trainings", "what it is"], rows, caption)
+    return Table("Candidates", ["candidate", "#probability", "#compatible", "#seeds", "what it is"], rows, caption)
 
 
 def numbers(reported: Sequence[Found], chosen: Sequence[Found]) -> Table:

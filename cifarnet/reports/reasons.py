@@ -13,7 +13,7 @@ import numpy as np
 
 from cifarnet import causes, data
 from cifarnet.causes import Diagnosis, Number, Problem
-from cifarnet.causes.numbers import evenly, first_step, value
+from cifarnet.causes.numbers import compared, first_step, value
 from cifarnet.errors import ConfigError
 from cifarnet.experiments import train
 from cifarnet.experiments.pool import Executor
@@ -57,7 +57,7 @@ def numbers_of(study: Study, exhibit: Exhibit, row: Row) -> Iterator[Number]:
     shown = [curve for curve in study.curves_of(name) if unit and curve.column in causes.MEASURES]
     for curve in shown:
         there = curve.x * unit <= row.settings.updates  # beyond the training there is nothing
-        for i in np.flatnonzero(there)[evenly(int(there.sum()), len(shown))]:
+        for i in np.flatnonzero(there)[compared(int(there.sum()), len(shown))]:
             yield Number(name, f"{curve.column}@{curve.x[i] * unit:g}", float(curve.y[i]), curve.reading)
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cifarnet.config import Settings
 from cifarnet.errors import ConfigError
 from cifarnet.runs import Folder
 
@@ -53,6 +55,48 @@ def read_curves(path: Path, reading: Mapping[str, float]) -> list[Curve]:
         except (KeyError, TypeError, ValueError) as error:
             raise ConfigError(f"{path}:{number}: row, measure, split, x and value are needed: {error}") from error
     return [Curve(*k, *np.array(points).T)._replace(reading=reading.get(k[1], 0.0)) for k, points in found.items()]
+
+
+def read_metrics(path: Path, settings: Settings) -> dict[str, dict[float, float]]:
+    """Read curves of one's own, by column and step: a step or an epoch, and columns as those of metrics.csv.
+
+    Raises
+    ------
+    ConfigError
+        With the line that no training with these settings can have; or where there is no point.
+    """
+    text = Folder(path.parent).read_bytes(path.name).decode("utf-8-sig", errors="replace")
+    table = csv.DictReader(text.splitlines())  # whatever ends its lines
+    header = table.fieldnames or ()
+    known = {f"{split}_{measure}" for split in ("train", "validation") for measure in ("cost", "loss", "accuracy")}
+    found: dict[str, dict[float, float]] = {name: {} for name in header if name in known}
+    if not found or not {"step", "epoch"} & set(header) or len(set(header)) < len(header):
+        raise ConfigError(f"{path}: its first line has to be like step,train_cost,validation_accuracy, each once")
+    for line, row in enumerate(table, 2):
+        try:
+            for name, step, value in points(row, list(found), settings):
+                if step in found[name]:
+                    raise ValueError("this step is there twice")
+                found[name][step] = value
+        except ValueError as error:
+            raise ConfigError(f"{path}:{line}: {error}") from error
+    if not any(found.values()):
+        raise ConfigError(f"{path}: it has no points")
+    return found
+
+
+def points(row: Mapping[str, str], names: Sequence[str], settings: Settings) -> Iterator[tuple[str, float, float]]:
+    """Yield the columns, steps and values of a line; ValueError if a training with these settings has none of these."""
+    if None in row or None in row.values():
+        raise ValueError("it has not as many values as the first line")
+    step = float(row["step"]) if "step" in row else float(row["epoch"]) * settings.steps_per_epoch
+    if not 0 <= step <= settings.updates:
+        raise ValueError(f"step {step:g} is none of the training, which has {settings.updates:,} updates")
+    for name in (name for name in names if row[name].strip() not in ("", "nan", "NaN")):
+        value = float(row[name])
+        if not math.isfinite(value) or not 0 <= value <= (1 if name.endswith("accuracy") else math.inf):
+            raise ValueError(f"{name} {value:g} cannot be; an accuracy is a fraction, such as 0.382")
+        yield name, step, value
 
 
 def read_templates(path: Path) -> Floats:

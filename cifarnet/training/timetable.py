@@ -31,7 +31,8 @@ class Timetable:
     @cached_property
     def updates(self) -> int:
         """The number of updates."""
-        return self.practice.updates(self.settings.training.schedule, self.epoch)
+        training = self.settings.training
+        return self.practice.updates(training.schedule, self.epoch, training.batch_size)
 
     def eta(self, step: int) -> float:
         """Return the learning rate of an update."""
