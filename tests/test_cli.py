@@ -285,12 +285,12 @@ def test_gradcheck_leaves_its_table(answer, call, tmp_path):
     for more, n in (init, 60), (["--set", "data.dims=4"], 12):
         assert answer(*words[:5], *more, "--hidden", "3")["parameters"][0]["n"] == n
     both = call(*words, "--method", "forward", "--method", "complex-step", "--hidden", "0").out
-    assert re.search(r"forward +\[\] +.* W1 (.|\n)*complex-step +\[\] +.* W1 ", both)
+    assert re.search(r"forward +none +.* W1 (.|\n)*complex-step +none +.* W1 ", both)
 
 
 def test_find_eta_leaves_a_config_for_each_combination(call, tmp_path):
-    words = ["find-eta", *SMALL, "--epochs", "12", "--hidden", "4", "--hidden", "0", "--set", "training.lambda=0"]
-    printed = call(*words, "--set", "training.lambda=0.1", "--quiet").out
+    words = ["find-eta", *SMALL, "--epochs", "12", "--hidden", "4", "--hidden", "0", "--lambda", "0"]
+    printed = call(*words, "--lambda", "0.1", "--quiet").out
     names = [f"hidden-{layers}-lambda-{lam}" for layers in ("4", "none") for lam in ("0", "0.1")]
     path = Run.find("latest", tmp_path / "runs").path
     tables = {f"{name}.{kind}" for name in names for kind in ("csv", "yaml")}
@@ -612,10 +612,10 @@ def test_a_terminal_has_colours_a_bar_and_its_own_width(trained, tmp_path, monke
     assert "\x1b" not in on_a_terminal("--no-color", "runs", "list")
     shown = on_a_terminal("train", *FAST)
     assert "100%|" in shown
-    assert re.search(r"Reading settings and images(.|\n)*100%(.|\n)*Scoring the test images(.|\n)*Open it: ", shown)
+    assert re.search(r"Reading settings and images(.|\n)*; scoring, drawing +100%(.|\n)*Open it: ", shown)
     assert "Warning" not in shown
     *lines, last = on_a_terminal("runs", "list", columns=60, NO_COLOR="1").splitlines()
-    assert re.fullmatch(r"Too narrow for .*dims.*: --csv has all", last)
+    assert re.fullmatch(r"Too narrow for .*dims.*: --json has all", last)
     assert max(map(len, lines)) <= 60
     narrow = on_a_terminal("gradcheck", *SMALL, "--samples", "2", "-q", columns=50)
     assert re.search(r"^parameter +W1\s*$", narrow, re.MULTILINE)

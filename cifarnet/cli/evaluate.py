@@ -7,7 +7,7 @@ import click
 
 from cifarnet.cli.options import RUN, Drawing, argument, command, flag, option
 from cifarnet.cli.output import table, warn, warn_synthetic
-from cifarnet.readable import percent
+from cifarnet.readable import measured, percent
 
 SPLITS, SHIFTS = click.Choice(["train", "validation", "test"]), click.IntRange(0, 8)
 
@@ -67,18 +67,17 @@ def lines(what: str, summary: dict[str, Any]) -> Iterator[str]:
 
     yield f"{what}:\naccuracy {percent(summary['accuracy'])}, loss {summary['loss']:.4f}\n"
     if "members" in summary:
-        rows = [
-            [member["name"], *map(percent, (member["accuracy"], *list(so_far.values())[1:]))]
-            for member, so_far in zip(summary["members"], summary["by_members"], strict=True)
-        ]
-        headers = ["network", "alone", "mean probability\nwith those above", "majority vote\nwith those above"]
-        yield table(rows, headers, colalign=["left", *["right"] * 3]) + "\n"
-    averages = {f"{kind} average": measures for kind, measures in summary["averages"].items()}
-    rows = [
-        [name, *("" if c[m] is None else percent(c[m]) for m in MEASURES), f"{c['n']:,}" if "n" in c else ""]
-        for name, c in (summary["per_class"] | averages).items()
-    ]
-    yield table(rows, ["class", *MEASURES, "images"], colalign=["left", *["right"] * 4])
+        members = {"network": [member["name"] for member in summary["members"]]}
+        members["alone"] = [percent(member["accuracy"]) for member in summary["members"]]
+        for how in ("mean probability", "majority vote"):
+            so_far = [row[how.replace(" ", "_")] for row in summary["by_members"]]
+            members[f"{how}\nwith those above"] = [percent(accuracy) for accuracy in so_far]
+        yield table(members) + "\n"
+    rows = summary["per_class"] | {f"{kind} average": means for kind, means in summary["averages"].items()}
+    classes = {"class": [*rows]}
+    for measure in MEASURES:
+        classes[measure] = ["" if row[measure] is None else percent(row[measure]) for row in rows.values()]
+    yield table(classes | {"images": [measured("n", row.get("n")) for row in rows.values()]})
     yield "\nConfusions: a row for each true class, a column for each predicted one"
     names = list(summary["per_class"])
     confusion = [[name, *row] for name, row in zip(names, summary["confusion"], strict=True)]

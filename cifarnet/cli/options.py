@@ -210,11 +210,11 @@ class Experiment(WithRuns, WithData):
         if not any(vars(self).get(name) for name in ("dry_run", "template", "code")):
             self.say("Reading settings and images ...")
 
-    def command_line(self, *words: str | Path) -> str:
+    def command_line(self, *words: str | Path, data_dir: bool = True) -> str:
         """Return a command, quoted for a shell, with the folders of this one where they are not those by default."""
         runs_dir = ["--runs-dir", self.runs_dir] if str(self.runs_dir) != "runs" else []
-        data_dir = ["--data-dir", self.data_dir] if self.data_dir else []
-        return shlex.join(["cifarnet", *map(str, [*words, *runs_dir, *data_dir])])
+        images = ["--data-dir", self.data_dir] if self.data_dir and data_dir else []
+        return shlex.join(["cifarnet", *map(str, [*words, *runs_dir, *images])])
 
     def next_steps(self, run: Run, command: str | None = None) -> list[str]:
         """Return what to open after a run, and what to call next, if anything."""

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from cifarnet.cli.options import COUNT, Finite, Folder, Pooled, WithData, WithRuns, command, flag, option
-from cifarnet.cli.progress import Stops, show_steps
+from cifarnet.cli.progress import Stops, follow
 
 SCALE, STUDY = Finite(0, 1, min_open=True), "STUDY[/EXHIBIT]"
 SYNTHETIC = "CIFAR-10 was not found: SYNTHETIC data take its place, shortened, and nothing is compared."
@@ -57,8 +57,8 @@ class ReproduceReport(Pooled, WithRuns, WithData):
             with pool.executor(self.scheduler, self.jobs, data_dir=self.data_dir) as executor, Stops() as stops:
                 for unit, steps in work.items():
                     done = stops.until(steps(executor))
-                    texts = ((s.fraction, f"{s.done} of {s.total} {unit} {s.name} ") for s in done)
-                    show_steps(texts, quiet=self.quiet)
+                    texts = ((s.fraction, f"{s.done} of {s.total} {unit} {s.name}") for s in done)
+                    follow(texts, quiet=self.quiet)
                     if stops.code:
                         click.echo("interrupted; to go on, give the same command", err=True)
                         sys.exit(stops.code)

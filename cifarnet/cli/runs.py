@@ -10,7 +10,7 @@ import click
 
 from cifarnet.cli.completion import value_names
 from cifarnet.cli.options import FORMAT, RUN, RUN_OR_LATEST, WithRuns, argument, command, flag, option
-from cifarnet.cli.output import aligned, fits, table, warn, wrapped
+from cifarnet.cli.output import aligned, table, warn
 from cifarnet.errors import RunError
 from cifarnet.readable import duration, is_number, measured, shown
 from cifarnet.runs import Folder, Run, catalog
@@ -90,7 +90,7 @@ class List(Selecting):
 def overview(groups: Sequence[Sequence[Run]], form: str = "") -> str:
     """Lay out a table with a row for each group of runs, in Markdown and LaTeX without the columns that are all alike.
 
-    Where the terminal, or 80 columns, is too narrow, these go first, and what goes beside them is named below.
+    Where the terminal, or 80 columns, is too narrow, these go first.
     """
     from tabulate import tabulate
 
@@ -103,18 +103,13 @@ def overview(groups: Sequence[Sequence[Run]], form: str = "") -> str:
         cells["runs"] = [str(len(group)) for group in groups]
     if not form:
         cells["status"] = [click.style(group[0].status, fg=COLOURS.get(group[0].status, "red")) for group in groups]
-    keep = {heading: (heading not in alike, c.keep) for heading, c in columns.items() if c.keep is not None}
-    left, expendable = list[str](), sorted(reversed(keep), key=lambda heading: keep[heading])
     if form:
         cells = {heading: column for heading, column in cells.items() if heading not in alike}
-    while True:
         align = ["right" if heading == "runs" or columns[heading].number else "left" for heading in cells]
-        text = tabulate(cells, "keys", form or "simple", disable_numparse=True, colalign=align)
-        if form or not expendable or fits(text, always=True):
-            left = [heading for heading in left if heading not in alike]
-            return text + "\n" + wrapped(f"Too narrow for {', '.join(left)}: --csv has all") if left else text
-        left.append(expendable.pop(0))
-        del cells[left[-1]]
+        return tabulate(cells, "keys", form, disable_numparse=True, colalign=align)
+    keep = {heading: (heading not in alike, c.keep) for heading, c in columns.items() if c.keep is not None}
+    left = sum(not column.number for column in columns.values())
+    return table(cells, left=left, expendable=sorted(reversed(keep), key=lambda name: keep[name]), piped=True)
 
 
 @command("show", runs)
@@ -176,11 +171,14 @@ class Compare(WithRuns):
 
     def lines(self, runs: Sequence[Run], compared: dict[str, Any]) -> list[str]:
         """Lay out a row a key, a column a run."""
-        text = []
+        text, names = [], [*catalog.handles(runs).values()]
+        names = names if len(set(names)) == len(runs) else [str(run.path) for run in runs]
         for title in ("settings", "environment", "results"):
-            rows = [[key, *(short(key, value) for value in values)] for key, values in compared[title].items()]
-            headers = [title, *catalog.handles(runs).values()]
-            text.append(table(rows, headers, disable_numparse=True) if rows else f"{title}: the same")
+            found = compared[title]
+            columns = {title: [*found]}
+            for i, name in enumerate(names):
+                columns[name] = [short(key, values[i]) for key, values in found.items()]
+            text.append(table(columns, left=len(columns)) if found else f"{title}: the same")
         causes = ((" and ".join(cause["runs"]), cause["why"]) for cause in compared["causes"])
         return [*text, *(f"{names} have the same settings and differ: {why}" for names, why in causes)]
 

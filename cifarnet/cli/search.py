@@ -71,16 +71,9 @@ class Searching(WithConfig, Pooled, Drawing):
             ended = stops.until(execute(study, run, executor, fail_fast=self.fail_fast))
             with bar(study.total, "trial", quiet=self.quiet, initial=len(study.rows)) as shown:
                 for end in ended:
-                    shown.refresh()  # the time goes on between two trials
-                    if end is None:
-                        continue
-                    trial, outcome = end
-                    if not self.quiet or outcome.status != "completed":
-                        shown.write(line(study, trial, outcome), file=sys.stderr)
-                    shown.update()
-                    if not study.left:
-                        shown.close()
-                        self.say("Drawing the figure ...")
+                    if end and not (self.quiet and end[1].status == "completed"):
+                        shown.write(line(study, *end), file=sys.stderr)
+                    shown.update(end is not None)
         again = self.command_line(study.command, "--resume", run.path)
         if run.status == "interrupted":
             click.echo(f"interrupted with {study.left} trainings to go; to go on: {again}", err=True)
@@ -138,14 +131,13 @@ class Searching(WithConfig, Pooled, Drawing):
             chosen = [best_of[value] for value in sorted(best_of)]
         answer: dict[str, Any] = {"run": str(run.path), "stage": study.stage, "status": run.status}
         answer |= {"trials": study.summaries(), "best": ranked[0] if ranked else None, "next": command}
+        columns = {"rank": [ranked.index(trial) + 1 for trial in chosen], "trial": [trial["index"] for trial in chosen]}
         formats = {name: "{:.5g}".format for name in study.names.values()} | MEASURES
         if study.part.seeds == 1:
             del formats["spread"]
-        cells = [[show(trial[name]) for name, show in formats.items()] for trial in chosen]
-        rows = [[ranked.index(trial) + 1, trial["index"], *row] for trial, row in zip(chosen, cells, strict=True)]
-        headers = ["rank", "trial", *(HEADERS.get(name, name) for name in formats)]
-        look = {"disable_numparse": True, "colalign": ["right"] * len(headers)} if rows else {}
-        text = table(rows, headers, keep=3 + len(study.names), **look)
+        for name, show in formats.items():
+            columns[HEADERS.get(name, name)] = [show(trial[name]) for trial in chosen]
+        text = table(columns, left=0, expendable=[*columns][: 2 + len(study.names) : -1])
         last = [f"The final training: {run.path}/best.yaml"] if ranked else []
         by_value, steps = {"by": chosen} if self.by else {}, self.next_steps(run, command)
         self.answer(answer | by_value, text, wrapped(f"Each: {study.describe()}"), *last, *steps)
@@ -222,8 +214,9 @@ def line(study: Study, trial: Trial, outcome: Outcome) -> str:
 
 def plan(study: Study) -> str:
     """List the trainings of a search, and say where their schedule and split come from."""
-    rows = [[t.index, t.seed, *(t.values[key] for key in study.names)] for t in study.missing()]
-    trials = table(rows, ["trial", "seed", *study.names.values()], floatfmt=".5g")
+    missing = study.missing()
+    columns: dict[str, list[Any]] = {"trial": [t.index for t in missing], "seed": [t.seed for t in missing]}
+    columns |= {name: [f"{t.values[key]:.5g}" for t in missing] for key, name in study.names.items()}
     sources = "".join(f"\n{key}: {source}" for key, source in study.sources.items())
     later = f", and {left} that tpe suggests later" if (left := study.total - len(study.trials)) else ""
-    return f"{trials}\n{len(rows)} trainings{later}: {study.describe()}{sources}"
+    return f"{table(columns, left=0)}\n{len(missing)} trainings{later}: {study.describe()}{sources}"
