@@ -463,7 +463,9 @@ def test_compare_prints_before_it_draws(call, answer, trained, monkeypatch, tmp_
     printed = call("runs", "compare", trained.name, other, "--format", "svg").out
     assert re.search(r"^seed +42 +7$", printed, re.MULTILINE)
     assert "n_s" not in printed
-    assert files(tmp_path / "runs") >= {"comparison.svg"}
+    assert printed.endswith(f"Curves: {next(Path('runs').glob('comparison-*.svg'))}\n")
+    again = answer("runs", "compare", other, trained.name, "--format", "svg")["figure"]
+    assert len([*Path("runs").glob("comparison-*.svg")]) == 2 and Path(again).is_file(), "each has a figure of its own"
 
     monkeypatch.setattr(plots, "overlay", lambda _: 1 / 0)
     printed = call("runs", "compare", trained.name, other)

@@ -52,7 +52,8 @@ class ReproduceReport(Pooled, WithRuns, WithData):
                 return
             work["runs"] = lambda pool: reports.reproduce(studies, scope, folder, pool, self.data_dir)
         if self.causes:
-            work["exhibits"] = lambda pool: reports.explain(studies, folder, pool, self.data_dir, self.studies)
+            where = self.data_dir, self.studies, self.only
+            work["exhibits"] = lambda pool: reports.explain(studies, folder, pool, *where)
         if work:
             with pool.executor(self.scheduler, self.jobs, data_dir=self.data_dir) as executor, Stops() as stops:
                 for unit, steps in work.items():

@@ -18,6 +18,7 @@ from cifarnet.runs.storage import make_folder
 
 KEY: dict[str, Any] = {"metavar": "KEY", "shell_complete": value_names}
 CONDITION = KEY | {"metavar": "CONDITION"}
+LONGEST = 200  # letters of a file's name
 COLOURS = {"completed": "green", "running": "blue", "interrupted": "yellow", "stale": "yellow"}
 
 
@@ -189,9 +190,10 @@ class Compare(WithRuns):
 
         try:
             if figure := curves(runs):
+                name = f"{'-'.join(['comparison', *catalog.handles(runs).values()])[:LONGEST]}.{self.kind}"
                 make_folder(self.runs_dir, parents=True)  # of runs elsewhere
-                Folder(self.runs_dir).write(f"comparison.{self.kind}", plots.render(figure, self.kind))
-                return self.runs_dir / f"comparison.{self.kind}"
+                Folder(self.runs_dir).write(name, plots.render(figure, self.kind))
+                return self.runs_dir / name
         except Exception as error:  # matplotlib has a hundred
             warn(f"the curves could not be drawn: {error}")
         return None

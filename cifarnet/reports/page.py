@@ -168,11 +168,8 @@ class Report:
         head = self.summary()
         a, missing, untested = head["accuracies"], head["claims_not_run"], head["claims_not_tested"]
         judged = a["compatible"] + a["incompatible"] + a["not_decidable"]
-        rest = {
-            "under a named deviation": head["explained"],
-            "not decidable": a["not_decidable"],
-            "not run": a["not_run"],
-        }
+        rest = {"under a named deviation": head["explained"]}
+        rest |= {"not decidable": a["not_decidable"], "not run": a["not_run"]}
         accuracies = outcome(a["compatible"], judged, "accuracies", "are compatible", rest)
         tested = head["claims"] - missing - untested
         claims = outcome(head["claims_hold"], tested, "claims", "hold", {"not tested": untested, "not run": missing})
