@@ -466,7 +466,7 @@ def test_a_gradient_check_leaves_its_verdicts(trainings, pages):
     assert files(check.run.path) == FILES
     own = gradients.check(trainings.settings, runs_dir=trainings.folder)
     assert {problem.settings.training.lam for problem in own.problems} == {0.01}
-    with pytest.raises(ConfigError, match="--samples 61: there are 60 training images"):
+    with pytest.raises(ConfigError, match="samples = 61: there are 60 training images"):
         gradients.check(plain, samples=61, runs_dir=trainings.folder)
 
 

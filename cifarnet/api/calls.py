@@ -295,10 +295,10 @@ def _settings(source: Config, overrides: Sequence[str], flags: Mapping[str, Any]
 def _resolved(source: Config, overrides: Sequence[str], flags: Mapping[str, Any]) -> tuple[Settings, Mapping[str, str]]:
     """Return settings, and where they come from but for those of a `Settings`, which states everything."""
     if not isinstance(source, Settings):
-        return config.resolve(source, overrides, **flags)
+        return config.resolve(source, overrides, in_python=True, **flags)
     if not (overrides or flags):
         return source, {}
-    settings, origins = config.resolve(config.plain(source), overrides, **flags)
+    settings, origins = config.resolve(config.plain(source), overrides, in_python=True, **flags)
     return settings, {key: origin for key, origin in origins.items() if origin != "dict"}
 
 
