@@ -99,7 +99,7 @@ def test_help_imports_little():
     ("words", "code", "message"),
     [
         (["trane"], 2, "Did you mean 'train'?"),
-        (["train", "--lable", "x"], 2, "Did you mean '--label'?"),
+        (["train", "--lable", "x"], 2, "Did you mean one of: '--label'"),
         (["train"], 2, "name a config, a file of yours or one of assignment-1, figure-3,"),
         (["train", "figure-33"], 2, "did you mean figure-3?"),
         (["train", "quick", "-c", "figure-3"], 2, "two configs, quick and --config figure-3: name one"),
@@ -118,8 +118,7 @@ def test_help_imports_little():
         (["search-lambda", "fine", "quick"], 2, "give --from RUN"),
         (["search", "coarse", "--resume", "latest", "--seed", "1"], 2, "--resume goes on with a search as it is"),
         (["search-lambda", "coarse", "--retry-failed"], 2, "--retry-failed goes with --resume"),
-        (["search-lambda", "coarse", "--from", "x"], 2, "No such option '--from'"),
-        (["search-lambda", "--from", "x", "coarse"], 2, "--from RUN goes with fine"),
+        (["search-lambda", "coarse", "--from", "x"], 2, "--from RUN goes with fine"),
         (["search"], 2, "say coarse or fine"),
         (["search", "coarse", "width", "--by", "seed"], 2, "searched are network.hidden, training.lambda"),
         (["gradcheck", "quick", "--step", "nan"], 2, "nan is not a finite number"),

@@ -41,15 +41,7 @@ class Diagnose(WithConfig, Pooled, Experiment):
     """
 
     knobs: ClassVar[dict[str, str]] = {}
-    test_accuracy: str | None = printed("test_accuracy")
-    test_cost: str | None = printed("test_cost")
-    test_loss: str | None = printed("test_loss")
-    validation_accuracy: str | None = printed("validation_accuracy")
-    validation_cost: str | None = printed("validation_cost")
-    validation_loss: str | None = printed("validation_loss")
-    train_accuracy: str | None = printed("train_accuracy")
-    train_cost: str | None = printed("train_cost")
-    train_loss: str | None = printed("train_loss")
+    more: ClassVar = {name: printed(name) for name in PRINTED}
     curve: Path | None = option("--curve", type=Folder(), metavar="CSV", help="Columns step, train_cost, ...")
     study: Path | None = option("--study", type=Folder(), metavar="YAML", help="A report: its numbers, its curves.")
     exhibits: Sequence[str] = option("--exhibit", multiple=True, metavar="ID", help="Of the study, this alone.")

@@ -102,8 +102,9 @@ class Folder(click.Path):
 
 
 class Command:
-    """A command with the values of its parameters."""
+    """A command with the values of its parameters, which are its fields and ``more``, and ``knobs`` by their option."""
 
+    more: ClassVar[Mapping[str, Parameter]] = {}
     knobs: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self, **values: Any) -> None:
@@ -117,10 +118,9 @@ def command(name: str, group: click.Group | None = None) -> Callable[[type[Comma
     """Make a command of click from a class; its own parameters come before those of its bases."""
 
     def make(cls: type[Command]) -> click.Command:
-        fields = {field: getattr(cls, field) for base in cls.__mro__ for field in vars(base)}
+        fields = {**cls.more, **{field: getattr(cls, field) for base in cls.__mro__ for field in vars(base)}}
         params = [f.kind([*f.names, field], **f.look) for field, f in fields.items() if isinstance(f, Parameter)]
-        stage = name.rpartition(" ")[2] if " " in name else "coarse"
-        params += [Knob(option, key.format(stage=stage)) for option, key in cls.knobs.items()]
+        params += [Knob(option, key.format(stage="coarse")) for option, key in cls.knobs.items()]
         text = str(inspect.getdoc(cls)).replace("\nExample", "\n\b\nExample")  # click keeps the lines after a \b
         made = click.Command(name, params=params, help=text, callback=lambda **values: cls(**values).run())
         if group:

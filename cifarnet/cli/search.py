@@ -145,45 +145,15 @@ class Searching(WithConfig, Pooled, Drawing):
 
 @command("search-lambda")
 class SearchLambda(Searching):
-    """Try values of lambda, coarse and then fine.
+    """Try values of lambda: coarse ones, then fine ones near the best.
 
-    coarse -h and fine -h say more.
+    search.coarse and search.fine in the config say which, how many and for how long. best.yaml in the run folder is the
+    final training.
 
     Examples:
       cifarnet search-lambda coarse search
       cifarnet search-lambda fine --from latest
-      cifarnet search-lambda --resume latest
     """
-
-
-@command("search-lambda coarse")
-class SearchLambdaCoarse(Searching):
-    """Try lambdas 10^l, l at random from an interval, and rank them.
-
-    search.coarse in the config says from where (l_min, l_max), how many (trials), how long (cycles, n_s), how drawn
-    (sampling, seeds), or lists the lambdas (values). best.yaml in the run folder is the final training.
-
-    Example:
-      cifarnet search-lambda coarse search --set search.coarse.trials=20
-    """
-
-    stage = "coarse"
-    origin = None
-    force = False
-
-
-@command("search-lambda fine")
-class SearchLambdaFine(Searching):
-    """Try more lambdas near the best of an earlier search, for longer.
-
-    search.fine says how near (range), how many (trials), how long (cycles, n_s) and how drawn (sampling, seeds), in the
-    config or else as it was for the earlier search. best.yaml in the run folder is the final training.
-
-    Example:
-      cifarnet search-lambda fine --from latest
-    """
-
-    stage = "fine"
 
 
 @command("search")
