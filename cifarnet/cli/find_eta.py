@@ -47,11 +47,9 @@ class FindEta(WithConfig, Drawing):
             settings, ramp, hidden=hidden, lambdas=list(dict.fromkeys(lambdas)), threads=self.threads,
             formats=self.formats, runs_dir=self.runs_dir, data_dir=self.data_dir,
         )  # fmt: skip
-        names = [*test.tests]
-        follow(
-            (((names.index(name) + step / updates) / len(names), name) for name, step, updates in test),
-            quiet=self.quiet,
-        )
+        before = {name: number / len(test.tests) for number, name in enumerate(test.tests)}
+        steps = ((before[name] + step / updates / len(test.tests), name) for name, step, updates in test)
+        follow(steps, quiet=self.quiet)
         warn(*test.warnings)
         path, results = test.run.path, test.run.results
         flags = {name: " ".join(f"--set {k}={v:g}" for k, v in pair.items()) for name, pair in results["found"].items()}

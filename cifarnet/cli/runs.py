@@ -101,6 +101,7 @@ def overview(groups: Sequence[Sequence[Run]], form: str = "") -> str:
     alike = {heading for heading, column in cells.items() if len(set(column)) == 1 and columns[heading].keep}
     cells["run"] = [handles[group[0].path] for group in groups]
     if len(groups) < len(runs):
+        cells = {heading: [*map(cut, column)] for heading, column in cells.items()}  # there may be a hundred lambdas
         cells["runs"] = [str(len(group)) for group in groups]
     if not form:
         cells["status"] = [click.style(group[0].status, fg=COLOURS.get(group[0].status, "red")) for group in groups]
@@ -136,7 +137,7 @@ class Show(WithRuns):
         lines = [aligned(facts), "", aligned({key: shown(value) for key, value in run.choices.items()})]
         lines += [f"\nnote of {note}" for note in notes]
         if kind == "train" and run.is_stopped:
-            lines.append(f"\nTo go on: cifarnet train --resume {run.path}")
+            lines.append(f"\nIt {run.describe()}")
         lines += [f"\nRepeat it: cifarnet train --config {run.path / 'config.yaml'}"] if kind == "train" else []
         self.answer(info | {"run": str(run.path), "notes": notes}, *lines)
 
@@ -202,8 +203,12 @@ class Compare(WithRuns):
 def short(key: str, value: Any) -> str:
     """Return a value on one line of a table: a git diff has thousands."""
     text = measured(key, value) if key.endswith("accuracy") and is_number(value) else shown(value)
-    line = "" if value is None else " ".join(text.split())
-    return line if len(line) <= 40 else f"{line[:37]}..."
+    return "" if value is None else cut(" ".join(text.split()))
+
+
+def cut(text: str) -> str:
+    """Return as much of a text as one cell of a table has room for."""
+    return text if len(text) <= 40 else f"{text[:37]}..."
 
 
 @command("draw", runs)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -42,7 +41,6 @@ class Searching(WithConfig, Pooled, Drawing):
     force: bool = flag("--force", help="With --from: also where that is not finished.")
     resume: str | None = option("--resume", help="Run what this search has not finished.", **RUN)
     retry_failed: bool = flag("--retry-failed", help="With --resume: try the failed trials again.")
-    fail_fast: bool = flag("--fail-fast", help="Stop the search where a trial fails or diverges.")
     top: int = option("--top", default=3, help="How many trials are shown.", **COUNT)
     dry_run: bool = flag("--dry-run", help="List the trials; train and write nothing.")
 
@@ -68,9 +66,8 @@ class Searching(WithConfig, Pooled, Drawing):
                 study = resume(run, executor, retry_failed=self.retry_failed, formats=self.formats)
             else:
                 run = start(study, executor, self.runs_dir, formats=self.formats)
-            ended = stops.until(execute(study, run, executor, fail_fast=self.fail_fast))
             with bar(study.total, "trial", quiet=self.quiet, initial=len(study.rows)) as shown:
-                for end in ended:
+                for end in stops.until(execute(study, run, executor)):
                     if end and not (self.quiet and end[1].status == "completed"):
                         shown.write(line(study, *end), file=sys.stderr)
                     shown.update(end is not None)
@@ -117,20 +114,13 @@ class Searching(WithConfig, Pooled, Drawing):
             raise click.UsageError(f"{searched[0]}: {KNOBS[searched[0]]} is what this searches; leave it out")
         return study
 
-    def next_command(self, study: Study, path: Path) -> str:
-        """Return what to call next."""
-        final, finer = ("train", "--config", path / "best.yaml"), (study.command, "fine", "--from", path)
-        return self.command_line(*(final if study.stage == "fine" else finer))
-
     def report(self, study: Study, run: Run) -> None:
         """Show the best trials, or the best of each value of one setting, and what to call next."""
         ranked = study.standings()
-        command, chosen = self.next_command(study, run.path) if ranked else None, ranked[: self.top]
+        chosen = ranked[: self.top]
         if self.by:
             best_of = {trial[study.names[self.by]]: trial for trial in reversed(ranked)}
             chosen = [best_of[value] for value in sorted(best_of)]
-        answer: dict[str, Any] = {"run": str(run.path), "stage": study.stage, "status": run.status}
-        answer |= {"trials": study.summaries(), "best": ranked[0] if ranked else None, "next": command}
         columns = {"rank": [ranked.index(trial) + 1 for trial in chosen], "trial": [trial["index"] for trial in chosen]}
         formats = {name: "{:.5g}".format for name in study.names.values()} | MEASURES
         if study.part.seeds == 1:
@@ -138,9 +128,19 @@ class Searching(WithConfig, Pooled, Drawing):
         for name, show in formats.items():
             columns[HEADERS.get(name, name)] = [show(trial[name]) for trial in chosen]
         text = table(columns, left=0, expendable=[*columns][: 2 + len(study.names) : -1])
-        last = [f"The final training: {run.path}/best.yaml"] if ranked else []
-        by_value, steps = {"by": chosen} if self.by else {}, self.next_steps(run, command)
-        self.answer(answer | by_value, text, wrapped(f"Each: {study.describe()}"), *last, *steps)
+        lines, final, command = [text, wrapped(f"Each: {study.describe()}")], run.path / "best.yaml", None
+        if ranked:
+            lines.append(f"The final training: {final}")
+            finer = (study.command, "fine", "--from", run.path)
+            command = self.command_line(*(finer if study.stage == "coarse" else ("train", "--config", final)))
+        answer: dict[str, Any] = {
+            "run": str(run.path),
+            "stage": study.stage,
+            "status": run.status,
+            "trials": study.summaries(),
+        }
+        answer |= {"best": ranked[0] if ranked else None, "next": command} | ({"by": chosen} if self.by else {})
+        self.answer(answer, *lines, *self.next_steps(run, command))
 
 
 @command("search-lambda")

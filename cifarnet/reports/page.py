@@ -14,7 +14,7 @@ import numpy as np
 from tabulate import tabulate
 
 from cifarnet import pages
-from cifarnet.readable import csv_text, duration, percent
+from cifarnet.readable import csv_text, duration, predicted
 from cifarnet.reports import jobs
 from cifarnet.reports.figures import figure, over_lambda
 from cifarnet.runs import Folder, Run
@@ -312,11 +312,9 @@ def show(value: float, quantity: str) -> str:
     """Return a number as people read it: accuracies in per cent, errors with a power of ten."""
     if math.isnan(value):
         return "–"
-    if "accuracy" in quantity:
-        return percent(value)
     if "error" in quantity:
         return f"{value:.2e}"
-    return f"{value:.1f} s" if quantity == "seconds" else f"{value:.4g}"
+    return f"{value:.1f} s" if quantity == "seconds" else predicted(quantity, value)
 
 
 def gap(value: float, quantity: str) -> str:
