@@ -21,21 +21,24 @@ def warn_synthetic(source: str) -> None:
 
 
 def table(
-    columns: Mapping[str, Sequence[Any]], *, left: int = 1, expendable: Sequence[str] = (), piped: bool = False
-) -> str:
+    columns: Mapping[str, Sequence[Any]], *, left: int = 1, expendable: Sequence[str] = (), piped: bool = False,
+    form: str = "",
+) -> str:  # fmt: skip
     """Lay out columns by their header, the first ``left`` ones flush left and the others flush right.
 
     Where the terminal is too narrow, columns go in the order of ``expendable``, those whose values differ are named
     below; where that is not enough, each value has a line, beside its header. ``piped`` tables have 80 columns where
-    there is no terminal.
+    there is no terminal; those of another ``form`` have all, as they are for a file.
     """
     from tabulate import tabulate
 
     sides = {name: "left" if i < left else "right" for i, name in enumerate(columns)}
     for count in range(len(expendable) + 1):
         shown = {name: column for name, column in columns.items() if name not in expendable[:count]}
-        text = tabulate(shown, "keys", disable_numparse=True, colalign=[sides[name] for name in shown])
-        if fits(text, piped=piped):
+        text = tabulate(
+            shown, "keys", form or "simple", disable_numparse=True, colalign=[sides[name] for name in shown]
+        )
+        if form or fits(text, piped=piped):
             missing = [name for name in expendable[:count] if len(set(columns[name])) > 1]
             names = ", ".join(map(one_line, missing))
             return text + "\n" + wrapped(f"Too narrow for {names}: --json has all") if missing else text

@@ -70,13 +70,17 @@ class List(Selecting):
         if sum((self.json, self.csv, self.markdown, self.latex)) > 1:
             raise click.UsageError("take one of --json, --csv, --markdown and --latex")
         found = catalog.arrange(self.select(), self.sort) if self.sort else self.select()
-        found = [run for run in found if run.kind == "train"] if self.by else found
-        groups = catalog.fold(found, catalog.full_key(self.by, found, "--by")) if self.by else [[run] for run in found]
-        columns = catalog.columns(found, "csv")
-        rows = [catalog.folded(group, columns) for group in groups]
+        if self.by:
+            found = [run for run in found if run.kind == "train"]
+            groups, columns = (
+                catalog.fold(found, catalog.full_key(self.by, found, "--by")),
+                catalog.columns(found, "csv"),
+            )
+            rows = [catalog.folded(group, columns) for group in groups]
+        else:
+            groups, columns = [[run] for run in found], catalog.columns(found, "csv")
+            rows = [{key: column.of(run) for key, column in columns.items()} for run in found]
         if self.csv:
-            if not self.by:
-                rows = [{key: column.of(run) for key, column in columns.items()} for run in found]
             headings = list(dict.fromkeys(key for row in rows for key in row)) or list(columns)
             writer = csv.DictWriter(sys.stdout, headings, lineterminator="\n")
             writer.writeheader()
@@ -93,8 +97,6 @@ def overview(groups: Sequence[Sequence[Run]], form: str = "") -> str:
 
     Where the terminal, or 80 columns, is too narrow, these go first.
     """
-    from tabulate import tabulate
-
     runs = [run for group in groups for run in group]
     columns, handles = catalog.columns(runs, "table"), catalog.handles(runs)
     cells = {heading: [column.summary(group) for group in groups] for heading, column in columns.items()}
@@ -103,15 +105,14 @@ def overview(groups: Sequence[Sequence[Run]], form: str = "") -> str:
     if len(groups) < len(runs):
         cells = {heading: [*map(cut, column)] for heading, column in cells.items()}  # there may be a hundred lambdas
         cells["runs"] = [str(len(group)) for group in groups]
-    if not form:
-        cells["status"] = [click.style(group[0].status, fg=COLOURS.get(group[0].status, "red")) for group in groups]
+    texts = [heading for heading, column in columns.items() if not column.number]
     if form:
         cells = {heading: column for heading, column in cells.items() if heading not in alike}
-        align = ["right" if heading == "runs" or columns[heading].number else "left" for heading in cells]
-        return tabulate(cells, "keys", form, disable_numparse=True, colalign=align)
+        return table(cells, left=len(cells.keys() & texts), form=form)
+    cells["status"] = [click.style(group[0].status, fg=COLOURS.get(group[0].status, "red")) for group in groups]
     keep = {heading: (heading not in alike, c.keep) for heading, c in columns.items() if c.keep is not None}
-    left = sum(not column.number for column in columns.values())
-    return table(cells, left=left, expendable=sorted(reversed(keep), key=lambda name: keep[name]), piped=True)
+    expendable = sorted(reversed(keep), key=lambda heading: keep[heading])
+    return table(cells, left=len(texts), expendable=expendable, piped=True)
 
 
 @command("show", runs)

@@ -133,14 +133,9 @@ class Searching(WithConfig, Pooled, Drawing):
             lines.append(f"The final training: {final}")
             finer = (study.command, "fine", "--from", run.path)
             command = self.command_line(*(finer if study.stage == "coarse" else ("train", "--config", final)))
-        answer: dict[str, Any] = {
-            "run": str(run.path),
-            "stage": study.stage,
-            "status": run.status,
-            "trials": study.summaries(),
-        }
-        answer |= {"best": ranked[0] if ranked else None, "next": command} | ({"by": chosen} if self.by else {})
-        self.answer(answer, *lines, *self.next_steps(run, command))
+        answer: dict[str, Any] = {"run": str(run.path), "stage": study.stage, "status": run.status}
+        answer |= {"trials": study.summaries(), "best": ranked[0] if ranked else None, "next": command}
+        self.answer(answer | ({"by": chosen} if self.by else {}), *lines, *self.next_steps(run, command))
 
 
 @command("search-lambda")
