@@ -30,7 +30,7 @@ def measured(key: str, value: Any) -> str:
     """Return a result, or a setting beside it, as people read it; nothing of one that is not there."""
     if value is None:
         return ""
-    if key.endswith("accuracy"):
+    if key.endswith(("accuracy", "spread")):
         return percent(value)
     if key.endswith("error") or key == "tolerance":
         return f"{value:.1e}"

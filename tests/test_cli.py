@@ -613,7 +613,7 @@ def test_a_terminal_has_colours_a_bar_and_its_own_width(trained, tmp_path, monke
     assert "\x1b" not in on_a_terminal("--no-color", "runs", "list")
     shown = on_a_terminal("train", *FAST)
     assert "100%|" in shown
-    assert re.search(r"Reading settings and images(.|\n)*; scoring, drawing +100%(.|\n)*Open it: ", shown)
+    assert re.search(r"Loading(.|\n)*; scoring, drawing +100%(.|\n)*Open it: ", shown)
     assert "Warning" not in shown
     *lines, last = on_a_terminal("runs", "list", columns=60, NO_COLOR="1").splitlines()
     assert re.fullmatch(r"Too narrow for .*dims.*: --json has all", last)

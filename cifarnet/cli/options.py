@@ -207,8 +207,7 @@ class Experiment(WithRuns, WithData):
             logging.basicConfig(format="%(relativeCreated)6.0f ms  %(message)s", force=True)
             logging.getLogger("cifarnet").setLevel(logging.INFO)
             logging.getLogger(__name__).info("threads: %s", self.threads or "one a core")
-        if not any(vars(self).get(name) for name in ("dry_run", "template", "code")):
-            self.say("Reading settings and images ...")
+        self.say("Loading ...")
 
     def command_line(self, *words: str | Path, data_dir: bool = True) -> str:
         """Return a command, quoted for a shell, with the folders of this one where they are not those by default."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,7 +11,7 @@ from cifarnet.cli.options import COUNT, KNOBS, RUN, Drawing, Pooled, WithConfig,
 from cifarnet.cli.output import table, warn_synthetic, wrapped
 from cifarnet.cli.progress import Stops, bar
 from cifarnet.errors import Diverged, RunError
-from cifarnet.readable import percent
+from cifarnet.readable import measured, percent
 from cifarnet.runs import Run
 
 if TYPE_CHECKING:
@@ -25,11 +24,10 @@ FIXED = {  # the knobs of what all trials have; a stage has its own length
     "--n-s": "search.{stage}.n_s",
 }
 STAGE = click.Choice(["coarse", "fine"])
-MEASURES: dict[str, Callable[[float], str]] = {
-    **dict.fromkeys(("validation_accuracy", "spread", "best_validation_accuracy"), percent),
-    "validation_loss": "{:.4f}".format,
-}
-HEADERS = {name: name.replace("_", "\n") for name in MEASURES} | {"best_validation_accuracy": "best on\nthe way"}
+MEASURES = {  # headers by key
+    "validation_accuracy": "validation\naccuracy", "spread": "spread", "best_validation_accuracy": "best on\nthe way",
+    "validation_loss": "validation\nloss",
+}  # fmt: skip
 
 
 class Searching(WithConfig, Pooled, Drawing):
@@ -122,11 +120,10 @@ class Searching(WithConfig, Pooled, Drawing):
             best_of = {trial[study.names[self.by]]: trial for trial in reversed(ranked)}
             chosen = [best_of[value] for value in sorted(best_of)]
         columns = {"rank": [ranked.index(trial) + 1 for trial in chosen], "trial": [trial["index"] for trial in chosen]}
-        formats = {name: "{:.5g}".format for name in study.names.values()} | MEASURES
-        if study.part.seeds == 1:
-            del formats["spread"]
-        for name, show in formats.items():
-            columns[HEADERS.get(name, name)] = [show(trial[name]) for trial in chosen]
+        columns |= {name: [f"{trial[name]:.5g}" for trial in chosen] for name in study.names.values()}
+        for key, header in MEASURES.items():
+            if key != "spread" or study.part.seeds > 1:
+                columns[header] = [measured(key, trial[key]) for trial in chosen]
         text = table(columns, left=0, expendable=[*columns][: 2 + len(study.names) : -1])
         lines, final, command = [text, wrapped(f"Each: {study.describe()}")], run.path / "best.yaml", None
         if ranked:
