@@ -136,6 +136,7 @@ def test_help_imports_little():
         (["diagnose", "figure-3", "--test-accuracy", ""], 2, "--test-accuracy : is no number"),
         (["diagnose", "figure-3", "--train-cost", "1", "--exhibit", "x"], 2, "--exhibit names a part of a --study"),
         (["diagnose", "--resume", "x", "--test-accuracy", "38%"], 2, "--resume goes on with the settings and numbers"),
+        (["diagnose", "--study", config.folder() / "reports"], 2, "studies; name the file of one"),
         (["diagnose", "figure-3", "--study", "yadava"], 2, "--study has settings and numbers of its own"),
         (["diagnose", "--seed", "3", "--study", "yadava"], 2, "--study has settings and numbers of its own"),
         (["gradcheck", "--function", "f"], 2, "--function is the one to check in the file of --code"),
@@ -455,6 +456,16 @@ def test_runs_are_listed_in_five_forms(call, answer, trained, monkeypatch):
     [found] = answer("runs", "list", "--filter", "label=small")["runs"]
     assert (found["run"], found["settings"]["network"]["hidden"]) == (other, [5])
     assert "label=other" in call("runs", "list", "--filter", "label=other").err
+
+
+def test_a_list_by_one_setting_has_room_on_a_page(call, tmp_path):
+    for number in range(20):
+        settings = config.load("quick", [f"training.lambda=3e-{number}"], seed=number // 10)
+        run = Run.create(tmp_path / "runs", "train", settings, environment={})
+        run.finish("completed", results={"test_accuracy": 0.4})
+    printed = call("runs", "list", "--by", "lambda", "--markdown").out
+    assert max(map(len, printed.splitlines())) <= 130
+    assert printed.count("40.00 ± 0.00 % |") == printed.count("... |") == 2
 
 
 def test_compare_prints_before_it_draws(call, answer, trained, monkeypatch, tmp_path):

@@ -77,8 +77,10 @@ class Diagnose(WithConfig, Pooled, Experiment):
         if self.study:
             from cifarnet import reports, studies
 
-            (study, *_) = studies.read_studies(self.study)
-            return reports.problem(study, self.exhibits)
+            found = studies.read_studies(self.study)
+            if len(found) > 1:
+                raise click.UsageError(f"--study {self.study}: has {len(found)} studies; name the file of one")
+            return reports.problem(found[0], self.exhibits)
         if self.curve and not self.curve.is_file():
             raise click.UsageError(f"--curve {self.curve}: there is no such file, or it is a folder")
         settings = self.resolve().settings
@@ -94,12 +96,12 @@ class Diagnose(WithConfig, Pooled, Experiment):
         tried = results["candidates"]
         text = table(ranking(tried[:SHOWN], [number["measure"] for number in results["reported"]]))
         more = len(tried) - SHOWN
-        rest = [f"and {more} more; " * (more > 0) + f"excluded earlier: {len(results['excluded'])}"]
-        cure = [c[key] for c in tried[:1] if c["fits"] for key in ("origin", "cure") if c[key]]
-        next_ = self.command_line("train", "--config", run.path / "best.yaml")
-        page = f"{run.path / 'run.html'} shows all; to repeat the first: {next_}"
-        self.answer({"run": str(run.path), "status": run.status, "next": next_} | results,
-                    text, *rest, "", *results["says"], *cure, page)  # fmt: skip
+        rest = f"and {more} more; " * (more > 0) + f"excluded earlier: {len(results['excluded'])}\n"
+        cure = [tried[0][key] for key in ("origin", "cure") if tried[0]["fits"] and tried[0][key]]
+        again = self.command_line("train", "--config", run.path / "best.yaml")
+        page = f"{run.path / 'run.html'} shows all; to repeat the first: {again}"
+        answer = {"run": str(run.path), "status": run.status, "next": again} | results
+        self.answer(answer, text, rest, *results["says"], *cure, page)
 
 
 def ranking(candidates: Sequence[dict[str, Any]], measures: Sequence[str]) -> dict[str, list[str]]:
