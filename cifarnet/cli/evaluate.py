@@ -43,7 +43,7 @@ class Evaluate(Drawing):
             raise click.UsageError("--ensemble cycles takes the ends of all cycles: leave out --checkpoint")
         self.say("Evaluating ...")
         need = "checkpoint" if self.checkpoint or self.ensemble else "network"
-        runs = [*{(run := self.find(name, need)).path.resolve(): run for name in self.names or ("latest",)}.values()]
+        runs = self.find_all(self.names or ["latest"], need)
         how: dict[str, Any] = {"checkpoint": self.checkpoint, "cycles": self.ensemble == "cycles", "flips": self.flips}
         how |= {"shifts": self.shifts, "formats": self.formats}
         found = evaluate(runs, self.split, self.data_dir, self.threads or training.cores(), **how)
@@ -52,9 +52,9 @@ class Evaluate(Drawing):
             warn(f"these are not the images that {' and '.join(run.name for run in runs)} had in training")
         path, figures = runs[0].path, ", ".join(f"{name}.{self.formats[0]}" for name in found.figures)
         last = [] if found.warnings else [f"\nFigures: {path}/figures/{figures}"]
-        what = f"{path}, {self.checkpoint}" if self.checkpoint else str(path)
-        what = f"{len(members)} networks as one" if (members := found.summary.get("members")) else what
-        what += f", {found.summary['n']:,} {self.split} images"
+        members = found.summary.get("members")
+        networks = [f"{len(members)} networks as one"] if members else filter(None, [str(path), self.checkpoint])
+        what = ", ".join([*networks, f"{found.summary['n']:,} {self.split} images"])
         self.answer(found.summary, *lines(what, found.summary), *last)
         warn(*found.warnings)
 

@@ -188,12 +188,17 @@ class WithRuns(Answering):
         "--runs-dir", type=Folder(), default="runs", envvar="CIFARNET_RUNS_DIR", help="Where run folders are."
     )
 
-    def find(self, name: str, need: str) -> Run:
+    def find(self, name: str, need: str | None = None) -> Run:
         """Return the run of a name; of ``latest`` the newest that has what is needed, and say which that is."""
         run = Run.find(name, self.runs_dir, need)
         if name == "latest":
             click.echo(f"latest is {run.path}", err=True)
         return run
+
+    def find_all(self, names: Sequence[str], need: str | None = None) -> list[Run]:
+        """Return the runs of several names, each once."""
+        found = [self.find(name, need) for name in names]
+        return list({run.path.resolve(): run for run in found}.values())
 
 
 class Experiment(WithRuns, WithData):

@@ -160,8 +160,7 @@ class Compare(WithRuns):
     def run(self) -> None:
         from cifarnet.api.compare import compare
 
-        named = [Run.find(name, self.runs_dir) for name in self.names]
-        found = list({run.path.resolve(): run for run in named}.values())
+        found = self.find_all(self.names)
         if len(found) < 2:
             raise click.UsageError("name at least two different runs")
         compared = compare(found)
@@ -281,12 +280,12 @@ class Remove(Selecting):
     def run(self) -> None:
         if not self.names and self.keep_best is None:
             raise click.UsageError("name runs, or say how many to keep with --keep-best K")
-        named = [Run.listed(Run.find(name, self.runs_dir).path) for name in self.names]
+        named = [Run.listed(run.path) for run in self.find_all(self.names)]
         trainings = [run for run in catalog.list_runs(self.runs_dir) if run.kind == "train"]
         found = catalog.select(named or trainings, self.conditions)
         ranked = catalog.arrange([run for run in found if "validation_accuracy" in run.scores], "-validation")
         best = {run.path for run in ranked[: self.keep_best or 0]}
-        rest = {run.path.resolve(): run for run in found if run.path not in best}.values()
+        rest = [run for run in found if run.path not in best]
         ended = [run for run in rest if run.status != "running"]
         running = [run for run in rest if run.status == "running"]
         for run in running:
