@@ -477,6 +477,11 @@ def test_compare_prints_before_it_draws(call, answer, trained, monkeypatch, tmp_
     again = answer("runs", "compare", other, trained.name, "--format", "svg")["figure"]
     assert len([*Path("runs").glob("comparison-*.svg")]) == 2 and Path(again).is_file(), "each has a figure of its own"
 
+    copy = shutil.copytree(trained.path, tmp_path / "elsewhere" / trained.name)
+    assert re.search(
+        rf"^results +{trained.path} +{copy}$", call("runs", "compare", trained.path, copy).out, re.MULTILINE
+    )
+
     monkeypatch.setattr(plots, "overlay", lambda _: 1 / 0)
     printed = call("runs", "compare", trained.name, other)
     assert "test_accuracy" in printed.out

@@ -19,6 +19,7 @@ from cifarnet.experiments import train as experiment
 from cifarnet.experiments.train import Training
 from cifarnet.nn.gradcheck import STEPS
 from cifarnet.nn.schedules import Ramp
+from cifarnet.readable import percent
 from cifarnet.runs import FORMATS
 from cifarnet.search import study as studies
 from cifarnet.search.design import design
@@ -84,7 +85,7 @@ def train(source: Config = None, overrides: Sequence[str] = (), *, progress: boo
         for record in records:
             shown.update(record.step - shown.n)
             if record.validation:
-                shown.set_postfix_str(f"validation {100 * record.validation.accuracy:.2f} %")
+                shown.set_postfix_str(f"validation {percent(record.validation.accuracy)}")
     return Run(training.run.path)
 
 

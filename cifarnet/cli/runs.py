@@ -70,16 +70,12 @@ class List(Selecting):
         if sum((self.json, self.csv, self.markdown, self.latex)) > 1:
             raise click.UsageError("take one of --json, --csv, --markdown and --latex")
         found = catalog.arrange(self.select(), self.sort) if self.sort else self.select()
+        found = [run for run in found if run.kind == "train"] if self.by else found
+        groups, columns = [[run] for run in found], catalog.columns(found, "csv")
+        rows = [{key: column.of(run) for key, column in columns.items()} for run in found]
         if self.by:
-            found = [run for run in found if run.kind == "train"]
-            groups, columns = (
-                catalog.fold(found, catalog.full_key(self.by, found, "--by")),
-                catalog.columns(found, "csv"),
-            )
+            groups = catalog.fold(found, catalog.full_key(self.by, found, "--by"))
             rows = [catalog.folded(group, columns) for group in groups]
-        else:
-            groups, columns = [[run] for run in found], catalog.columns(found, "csv")
-            rows = [{key: column.of(run) for key, column in columns.items()} for run in found]
         if self.csv:
             headings = list(dict.fromkeys(key for row in rows for key in row)) or list(columns)
             writer = csv.DictWriter(sys.stdout, headings, lineterminator="\n")
@@ -173,16 +169,18 @@ class Compare(WithRuns):
 
     def lines(self, runs: Sequence[Run], compared: dict[str, Any]) -> list[str]:
         """Lay out a row a key, a column a run."""
-        text, names = [], [*catalog.handles(runs).values()]
-        names = names if len(set(names)) == len(runs) else [str(run.path) for run in runs]
+        text, handles = list[str](), catalog.handles(runs)
+        unique = len(set(handles.values())) == len(runs)  # or some are of different folders
         for title in ("settings", "environment", "results"):
             found = compared[title]
             columns = {title: [*found]}
-            for i, name in enumerate(names):
+            for i, run in enumerate(runs):
+                name = handles[run.path] if unique else str(run.path)
                 columns[name] = [short(key, values[i]) for key, values in found.items()]
             text.append(table(columns, left=len(columns)) if found else f"{title}: the same")
-        causes = ((" and ".join(cause["runs"]), cause["why"]) for cause in compared["causes"])
-        return [*text, *(f"{names} have the same settings and differ: {why}" for names, why in causes)]
+        for cause in compared["causes"]:
+            text.append(f"{' and '.join(cause['runs'])} have the same settings and differ: {cause['why']}")
+        return text
 
     def draw(self, runs: Sequence[Run]) -> Path | None:
         """Draw the curves of those runs that have some; where that fails, the comparison stands, with a warning."""

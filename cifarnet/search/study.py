@@ -18,7 +18,7 @@ from cifarnet.config.search import Axis, Coarse, Fine, Search
 from cifarnet.errors import RunError
 from cifarnet.experiments import pool, train
 from cifarnet.experiments.pool import Executor, Job, Outcome
-from cifarnet.readable import csv_text
+from cifarnet.readable import csv_text, percent
 from cifarnet.runs import FORMATS, Run
 from cifarnet.runs.catalog import short_names
 from cifarnet.runs.trials import rank, summary
@@ -271,7 +271,7 @@ def finish(study: Study, run: Run) -> None:
     results: dict[str, Any] = {"trials": trials} | {how: study.ended(how) for how in ("failed", "diverged")}
     if ranked:
         best, accuracy = ranked[0], ranked[0]["validation_accuracy"]
-        why = f"number {best['index']}, validation accuracy {100 * accuracy:.2f} %"
+        why = f"number {best['index']}, validation accuracy {percent(accuracy)}"
         run.write(
             "best.yaml",
             f"# The best of {len(ranked)} trials: {why}.\n"
