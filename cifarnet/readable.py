@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean, stdev
 from typing import Any
 
-COUNTS = ("n", "images", "kinks", "updates")  # keys of whole numbers that may be large
+COUNTS = ("n", "images", "kinks")  # keys of whole numbers that may be large
 
 
 def percent(fraction: float) -> str:
@@ -26,8 +26,13 @@ def spread(fractions: Sequence[float]) -> str:
     return f"{100 * mean:.2f} ± {percent(std)}" if len(fractions) > 1 else percent(mean)
 
 
-def measured(key: str, value: Any) -> str:
-    """Return a result, or a setting beside it, as people read it; nothing of one that is not there."""
+def measured(key: str, value: float) -> str:
+    """Return a result as people read it."""
+    return percent(value) if key.endswith("accuracy") else f"{value:,.6g}"
+
+
+def in_table(key: str, value: Any) -> str:
+    """Return a result, or a setting beside it, as a table has room for it; nothing of one that is not there."""
     if value is None:
         return ""
     if key.endswith(("accuracy", "spread")):

@@ -279,10 +279,10 @@ def test_every_member_sees_its_own_normalisation(pair, monkeypatch):
     monkeypatch.setattr(Run, "environment", {"data": {"fingerprint": "of others"}})
     (pair[0].path / "confusion-ensemble-test.csv").write_text("of the training's images")
     others = evaluate.evaluate(pair, "test")
-    assert (others.figures[0], others.same_data) == ("confusion-ensemble-other-images-test", False)
+    assert (others.figures[0], others.same_data) == ("confusion-ensemble-other-test", False)
     assert (pair[0].path / "confusion-ensemble-test.csv").read_text() == "of the training's images"
     expected = {f"figures/{kind}-ensemble-test.png" for kind in ("confusion", "mistakes", "members")}
-    assert expected | {"confusion-ensemble-other-images-test.csv"} <= files(pair[0].path)
+    assert expected | {"confusion-ensemble-other-test.csv"} <= files(pair[0].path)
     with pytest.raises(RunError, match=r"has other validation images than .* take --split test"):
         evaluate.evaluate(pair, "validation")
 

@@ -7,7 +7,7 @@ import click
 
 from cifarnet.cli.options import RUN, Drawing, argument, command, flag, option
 from cifarnet.cli.output import table, warn, warn_synthetic
-from cifarnet.readable import measured, percent
+from cifarnet.readable import in_table, percent
 
 SPLITS, SHIFTS = click.Choice(["train", "validation", "test"]), click.IntRange(0, 8)
 
@@ -77,7 +77,7 @@ def lines(what: str, summary: dict[str, Any]) -> Iterator[str]:
     classes = {"class": [*rows]}
     for measure in MEASURES:
         classes[measure] = ["" if row[measure] is None else percent(row[measure]) for row in rows.values()]
-    yield table(classes | {"images": [measured("n", row.get("n")) for row in rows.values()]})
+    yield table(classes | {"images": [in_table("n", row.get("n")) for row in rows.values()]})
     yield "\nConfusions: a row for each true class, a column for each predicted one"
     names = list(summary["per_class"])
     confusion = [[name, *row] for name, row in zip(names, summary["confusion"], strict=True)]

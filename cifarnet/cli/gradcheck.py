@@ -11,7 +11,7 @@ from cifarnet.cli.options import KNOBS, POSITIVE, Experiment, Finite, WithConfig
 from cifarnet.cli.output import table, warn_synthetic
 from cifarnet.cli.progress import bar
 from cifarnet.errors import GradientCheckFailed
-from cifarnet.readable import measured
+from cifarnet.readable import in_table
 from cifarnet.runs import Run
 
 METHODS = click.Choice(["forward", "centred", "centered", "complex-step"])
@@ -93,7 +93,7 @@ class Gradcheck(WithConfig, Experiment):
         check = gradients.check(settings, lambdas=lambdas, methods=methods, threads=threads, **how)
         self.follow(check, "derivative")
         rows = check.run.results["parameters"]
-        cells = {header: [measured(key, row[key]) for row in rows] for key, header in COLUMNS.items()}
+        cells = {header: [in_table(key, row[key]) for row in rows] for key, header in COLUMNS.items()}
         text = table(cells, left=4, expendable=[*cells][:4:-1])
         self.report(check.run, text, wrong="the gradients differ by more than the method's own error; see the table")
 

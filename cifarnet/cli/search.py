@@ -11,7 +11,7 @@ from cifarnet.cli.options import COUNT, KNOBS, RUN, Drawing, Pooled, WithConfig,
 from cifarnet.cli.output import table, warn_synthetic, wrapped
 from cifarnet.cli.progress import Stops, bar
 from cifarnet.errors import Diverged, RunError
-from cifarnet.readable import measured, percent
+from cifarnet.readable import in_table, percent
 from cifarnet.runs import Run
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ class Searching(WithConfig, Pooled, Drawing):
         columns |= {name: [f"{trial[name]:.5g}" for trial in chosen] for name in study.names.values()}
         for key, header in MEASURES.items():
             if key != "spread" or study.part.seeds > 1:
-                columns[header] = [measured(key, trial[key]) for trial in chosen]
+                columns[header] = [in_table(key, trial[key]) for trial in chosen]
         text = table(columns, left=0, expendable=[*columns][: 2 + len(study.names) : -1])
         lines, final, command = [text, wrapped(f"Each: {study.describe()}")], run.path / "best.yaml", None
         if ranked:

@@ -97,7 +97,7 @@ def evaluate(
     trained = ((run.environment.get("data", {}).get("fingerprint"), run.settings.data) for run in runs)
     same = all(fingerprint == load(own).fingerprint for fingerprint, own in trained)
     words = {checkpoint: checkpoint, "flips": flips, f"shifts-{shifts}": shifts, "ensemble": len(members) > 1}
-    words["other-images"] = not same  # those of the training keep their figures
+    words["other"] = not same  # those of the training keep their figures
     name = "-".join([*(str(word) for word, there in words.items() if there), split])
     warnings, drawn = list[str](), dict[str, Any]()
     with warned(warnings, "the figures could not be kept"):

@@ -207,4 +207,4 @@ def text(key: str, value: Any) -> str:
     """Return what a reader reads of a value."""
     if key == "passed":
         return "right" if value else "WRONG"
-    return readable.measured(key, value)
+    return readable.in_table(key, value)

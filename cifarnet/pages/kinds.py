@@ -14,7 +14,7 @@ from cifarnet.plots.experiments import zero_at
 from cifarnet.plots.figures import eta_of, ramps
 from cifarnet.plots.lines import PANELS
 from cifarnet.plots.style import PALETTE, Floats
-from cifarnet.readable import duration, measured, percent
+from cifarnet.readable import duration, in_table, percent
 from cifarnet.runs import Run, catalog
 from cifarnet.runs.trials import standings
 
@@ -228,7 +228,7 @@ def checked(key: str, value: Any) -> Cell:
     """Return a cell of a gradient check."""
     if key == "passed":
         return Cell("✓ right" if value else "≠ wrong", look="good" if value else "bad")
-    return Cell(measured(key, value))
+    return Cell(in_table(key, value))
 
 
 def range_test(run: Run) -> View:
