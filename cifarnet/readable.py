@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean, stdev
 from typing import Any
 
+COUNTS = ("n", "images", "kinks")  # keys of whole numbers that may be large
+
 
 def percent(fraction: float) -> str:
     """Return an accuracy as people read it."""
@@ -27,6 +29,21 @@ def spread(fractions: Sequence[float]) -> str:
 def measured(key: str, value: float) -> str:
     """Return a result as people read it."""
     return percent(value) if key.endswith("accuracy") else f"{value:,.6g}"
+
+
+def in_table(key: str, value: Any) -> str:
+    """Return a result, or a setting beside it, as a table has room for it; nothing of one that is not there."""
+    if value is None:
+        return ""
+    if key.endswith(("accuracy", "spread")):
+        return percent(value)
+    if key.endswith("error") or key == "tolerance":
+        return f"{value:.1e}"
+    if key.endswith(("cost", "loss")) and isinstance(value, float):
+        return f"{value:.4f}"
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
+    return f"{value:,}" if key in COUNTS else shown(value)
 
 
 def predicted(measure: str, value: float) -> str:

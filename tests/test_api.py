@@ -9,7 +9,7 @@ import pytest
 import cifarnet
 from cifarnet import api, config, data, errors
 from cifarnet.api import calls
-from cifarnet.errors import RunError
+from cifarnet.errors import ConfigError, RunError
 from tests.common import SHORT, python
 
 SMALL = SHORT | {"data": SHORT["data"] | {"dims": 20}, "network": {"hidden": [5]}}
@@ -187,6 +187,12 @@ def test_numbers_of_numpy_are_those_of_python():
     source = {"network": {"hidden": np.array([5, 4])}, "training": {"lambda": np.float64(0.5)}}
     settings = config.load(source, seed=np.int64(3))
     assert (settings.network.hidden, settings.training.lam, settings.seed) == ((5, 4), 0.5, 3)
+
+
+def test_errors_name_arguments_and_not_options(tmp_path):
+    for source in (None, config.load("quick")):
+        with pytest.raises(ConfigError, match=r"^overrides: training.lamda = 1: unknown .*\nseed: seed = -1: must be"):
+            cifarnet.train(source, ["training.lamda=1"], seed=-1, runs_dir=tmp_path)
 
 
 def test_predict_agrees_with_evaluate(run):

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from types import SimpleNamespace
 
 import numpy as np
@@ -428,6 +429,10 @@ def test_causes_of_a_report_are_found_over_the_rows_and_stand_on_the_page(report
     page = (folder / "index.html").read_text()
     assert f"Compatible under: {cost['deviation']}" in page
     assert {path.name.partition("diagnose-")[2] for path in (folder / "diagnoses").iterdir()} <= {"seventh.table", ""}
+    shutil.rmtree(folder / "diagnoses")
+    again = CliRunner().invoke(cli, [*report, "--redraw", "--only", "seventh/tables"], catch_exceptions=False)
+    assert again.exit_code == 0 and not (folder / "diagnoses").exists(), "another exhibit alone is asked for"
+    assert json.loads((folder / "causes.json").read_text()) == found
 
 
 @pytest.mark.slow

@@ -277,9 +277,12 @@ def test_every_member_sees_its_own_normalisation(pair, monkeypatch):
     assert found.summary["by_members"][-1]["mean_probability"] == found.summary["accuracy"]
     assert (found.figures[0], found.same_data) == ("confusion-ensemble-test", True)
     monkeypatch.setattr(Run, "environment", {"data": {"fingerprint": "of others"}})
-    assert not evaluate.evaluate(pair, "test").same_data
+    (pair[0].path / "confusion-ensemble-test.csv").write_text("of the training's images")
+    others = evaluate.evaluate(pair, "test")
+    assert (others.figures[0], others.same_data) == ("confusion-ensemble-other-test", False)
+    assert (pair[0].path / "confusion-ensemble-test.csv").read_text() == "of the training's images"
     expected = {f"figures/{kind}-ensemble-test.png" for kind in ("confusion", "mistakes", "members")}
-    assert expected | {"confusion-ensemble-test.csv"} <= files(pair[0].path)
+    assert expected | {"confusion-ensemble-other-test.csv"} <= files(pair[0].path)
     with pytest.raises(RunError, match=r"has other validation images than .* take --split test"):
         evaluate.evaluate(pair, "validation")
 
@@ -463,7 +466,7 @@ def test_a_gradient_check_leaves_its_verdicts(trainings, pages):
     assert files(check.run.path) == FILES
     own = gradients.check(trainings.settings, runs_dir=trainings.folder)
     assert {problem.settings.training.lam for problem in own.problems} == {0.01}
-    with pytest.raises(ConfigError, match="--samples 61: there are 60 training images"):
+    with pytest.raises(ConfigError, match="samples = 61: there are 60 training images"):
         gradients.check(plain, samples=61, runs_dir=trainings.folder)
 
 

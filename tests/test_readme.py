@@ -9,7 +9,6 @@ import click
 import pytest
 
 from cifarnet import config
-from cifarnet.cli import cli
 from cifarnet.errors import ConfigError
 from tests import readme
 from tests.common import commands
@@ -19,10 +18,7 @@ BLOCKS = readme.blocks(TEXT)
 PROSE = re.sub(r"```.*?```\n|^With seeds [^\n]*", "", TEXT, flags=re.DOTALL | re.MULTILINE)
 CODE = re.findall(r"`([^`\n]+)`", PROSE)
 PAGES = [readme.ROOT / name for name in ("README.md", "tests/README.md", "configs/README.md")]
-
-
-STAGES = {f"cifarnet {name}": cli.get_command(None, name) for name in ("search-lambda coarse", "search-lambda fine")}
-COMMANDS = dict(commands()) | STAGES
+COMMANDS = dict(commands())
 LOOK = {"terminal_width": 80, "help_option_names": ["-h", "--help"]}  # click keeps the help option that it makes first
 HELP = {name: c.get_help(click.Context(c, info_name=name, **LOOK)) for name, c in COMMANDS.items()}
 MISTAKES = {command: shown for block in BLOCKS for command, shown in block.steps if shown.startswith("Error: ")}

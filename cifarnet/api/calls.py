@@ -19,6 +19,7 @@ from cifarnet.experiments import train as experiment
 from cifarnet.experiments.train import Training
 from cifarnet.nn.gradcheck import STEPS
 from cifarnet.nn.schedules import Ramp
+from cifarnet.readable import percent
 from cifarnet.runs import FORMATS
 from cifarnet.search import study as studies
 from cifarnet.search.design import design
@@ -84,7 +85,7 @@ def train(source: Config = None, overrides: Sequence[str] = (), *, progress: boo
         for record in records:
             shown.update(record.step - shown.n)
             if record.validation:
-                shown.set_postfix_str(f"validation {100 * record.validation.accuracy:.2f} %")
+                shown.set_postfix_str(f"validation {percent(record.validation.accuracy)}")
     return Run(training.run.path)
 
 
@@ -295,10 +296,10 @@ def _settings(source: Config, overrides: Sequence[str], flags: Mapping[str, Any]
 def _resolved(source: Config, overrides: Sequence[str], flags: Mapping[str, Any]) -> tuple[Settings, Mapping[str, str]]:
     """Return settings, and where they come from but for those of a `Settings`, which states everything."""
     if not isinstance(source, Settings):
-        return config.resolve(source, overrides, **flags)
+        return config.resolve(source, overrides, in_python=True, **flags)
     if not (overrides or flags):
         return source, {}
-    settings, origins = config.resolve(config.plain(source), overrides, **flags)
+    settings, origins = config.resolve(config.plain(source), overrides, in_python=True, **flags)
     return settings, {key: origin for key, origin in origins.items() if origin != "dict"}
 
 

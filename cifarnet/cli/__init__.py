@@ -1,12 +1,11 @@
 """The command line. Commands import what they need when they run, so that help imports click and little else."""
 
-import difflib
 import importlib
 import io
 import os
 import signal
 import sys
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import click
 
@@ -26,16 +25,10 @@ class Commands(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        first = cmd_name.partition(" ")[0]
-        if first not in COMMANDS:
+        if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"cifarnet.cli.{first.replace('-', '_').removesuffix('_lambda')}")
+        module = importlib.import_module(f"cifarnet.cli.{cmd_name.replace('-', '_').removesuffix('_lambda')}")
         return next(c for c in vars(module).values() if isinstance(c, click.Command) and c.name == cmd_name)
-
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
-        if args[:2] in (["search-lambda", "coarse"], ["search-lambda", "fine"]):  # pages of their own
-            args = [" ".join(args[:2]), *args[2:]]
-        return super().resolve_command(ctx, args)
 
 
 def show_version(context: click.Context, parameter: click.Parameter, asked: bool) -> None:
@@ -85,9 +78,6 @@ def main() -> NoReturn:
         code = cli.main(prog_name="cifarnet", standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
     except click.ClickException as error:
-        if isinstance(error, click.NoSuchOption):
-            near = difflib.get_close_matches(error.option_name, error.possibilities or (), 1, 0.7)
-            error = click.NoSuchOption(error.option_name, possibilities=near, ctx=error.ctx)
         error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):

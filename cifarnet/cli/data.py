@@ -89,5 +89,5 @@ class Info(WithData):
         found = data.info(data.find(self.data_dir))
         facts = {name: getattr(found, name) for name in ("folder", "format", "official", "fingerprint")}
         facts["official"] = "yes" if found.official else "no"
-        counts = table(zip(found.classes, found.training, found.test, strict=True), ["class", "training", "test"])
-        self.answer(found._asdict(), aligned(facts), "", counts)
+        counts = {"class": found.classes, "training": found.training, "test": found.test}
+        self.answer(found._asdict(), aligned(facts), "", table(counts))

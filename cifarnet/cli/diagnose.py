@@ -11,7 +11,7 @@ import click
 
 from cifarnet.cli.options import RUN, Experiment, Folder, Pooled, WithConfig, command, option
 from cifarnet.cli.output import table, warn_synthetic
-from cifarnet.cli.progress import Stops, show_steps
+from cifarnet.cli.progress import Stops, follow
 from cifarnet.readable import predicted
 from cifarnet.runs import Run
 
@@ -41,15 +41,7 @@ class Diagnose(WithConfig, Pooled, Experiment):
     """
 
     knobs: ClassVar[dict[str, str]] = {}
-    test_accuracy: str | None = printed("test_accuracy")
-    test_cost: str | None = printed("test_cost")
-    test_loss: str | None = printed("test_loss")
-    validation_accuracy: str | None = printed("validation_accuracy")
-    validation_cost: str | None = printed("validation_cost")
-    validation_loss: str | None = printed("validation_loss")
-    train_accuracy: str | None = printed("train_accuracy")
-    train_cost: str | None = printed("train_cost")
-    train_loss: str | None = printed("train_loss")
+    more: ClassVar = {name: printed(name) for name in PRINTED}
     curve: Path | None = option("--curve", type=Folder(), metavar="CSV", help="Columns step, train_cost, ...")
     study: Path | None = option("--study", type=Folder(), metavar="YAML", help="A report: its numbers, its curves.")
     exhibits: Sequence[str] = option("--exhibit", multiple=True, metavar="ID", help="Of the study, this alone.")
@@ -67,7 +59,7 @@ class Diagnose(WithConfig, Pooled, Experiment):
             found = causes.resume(old, executor) if old else causes.start(self.problem(), executor, self.runs_dir)
             warn_synthetic(found.run.settings.data.source)
             steps = filter(None, stops.until(causes.execute(found, executor, self.data_dir)))
-            show_steps(((s.fraction, f"{s.done} trainings, {s.what} ") for s in steps), quiet=self.quiet)
+            follow(((s.fraction, f"{s.done} trainings, {s.what}") for s in steps), quiet=self.quiet)
         if found.run.status != "completed":
             click.echo(f"interrupted; to go on: {self.command_line('diagnose', '--resume', found.run.path)}", err=True)
             sys.exit(stops.code)
@@ -84,8 +76,10 @@ class Diagnose(WithConfig, Pooled, Experiment):
         if self.study and (self.configured or printed or self.curve):
             raise click.UsageError("--study has settings and numbers of its own: leave out a config, numbers, --curve")
         if self.study:
-            (study, *_) = studies.read_studies(self.study)
-            return reports.problem(study, self.exhibits)
+            found = studies.read_studies(self.study)
+            if len(found) > 1:
+                raise click.UsageError(f"--study {self.study}: has {len(found)} studies; name the file of one")
+            return reports.problem(found[0], self.exhibits)
         if self.curve and not self.curve.is_file():
             raise click.UsageError(f"--curve {self.curve}: there is no such file, or it is a folder")
         settings = self.resolve().settings
@@ -98,26 +92,27 @@ class Diagnose(WithConfig, Pooled, Experiment):
     def show(self, run: Run) -> None:
         """Print the candidates, and what they explain."""
         results = run.results
-        single = len(results["reported"]) == 1
-        headers = ["candidate", "probability", *(["gives", "from", "to"] if single else ["compatible"]), "seeds"]
         tried = results["candidates"]
-        rows = [[c["name"], f"{100 * c['probability']:.1f} %", *given(c, results), c["seeds"]] for c in tried]
-        text = table(rows[:SHOWN], headers, disable_numparse=True, colalign=["left"] + ["right"] * (len(headers) - 1))
-        more = len(rows) - SHOWN
-        rest = [f"and {more} more; " * (more > 0) + f"excluded earlier: {len(results['excluded'])}"]
-        cure = [c[key] for c in tried[:1] if c["fits"] for key in ("origin", "cure") if c[key]]
-        next_ = self.command_line("train", "--config", run.path / "best.yaml")
-        page = f"{run.path / 'run.html'} shows all; to repeat the first: {next_}"
-        self.answer({"run": str(run.path), "status": run.status, "next": next_} | results,
-                    text, *rest, "", *results["says"], *cure, page)  # fmt: skip
+        text = table(ranking(tried[:SHOWN], [number["measure"] for number in results["reported"]]))
+        more = len(tried) - SHOWN
+        rest = f"and {more} more; " * (more > 0) + f"excluded earlier: {len(results['excluded'])}\n"
+        cure = [tried[0][key] for key in ("origin", "cure") if tried[0]["fits"] and tried[0][key]]
+        again = self.command_line("train", "--config", run.path / "best.yaml")
+        page = f"{run.path / 'run.html'} shows all; to repeat the first: {again}"
+        answer = {"run": str(run.path), "status": run.status, "next": again} | results
+        self.answer(answer, text, rest, *results["says"], *cure, page)
 
 
-def given(candidate: dict[str, Any], results: dict[str, Any]) -> list[str]:
-    """Return what a candidate gives: of one number mean and interval, of several how many are compatible."""
-    if len(results["reported"]) > 1:
-        return [f"{candidate['compatible']} of {len(results['reported'])}"]
-    measure, (found,) = results["reported"][0]["measure"], candidate["numbers"]
-    return [predicted(measure, found[key]) for key in ("mean", "low", "high")]
+def ranking(candidates: Sequence[dict[str, Any]], measures: Sequence[str]) -> dict[str, list[str]]:
+    """Lay out what each candidate gives: of one number mean and interval, of several how many are compatible."""
+    found = {"candidate": [c["name"] for c in candidates]}
+    found["probability"] = [f"{100 * c['probability']:.1f} %" for c in candidates]
+    if len(measures) == 1:
+        for header, key in {"gives": "mean", "from": "low", "to": "high"}.items():
+            found[header] = [predicted(measures[0], c["numbers"][0][key]) for c in candidates]
+    else:
+        found["compatible"] = [f"{c['compatible']} of {len(measures)}" for c in candidates]
+    return found | {"seeds": [str(c["seeds"]) for c in candidates]}
 
 
 def number(measure: str, text: str) -> Number:

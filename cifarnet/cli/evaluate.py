@@ -7,7 +7,7 @@ import click
 
 from cifarnet.cli.options import RUN, Drawing, argument, command, flag, option
 from cifarnet.cli.output import table, warn, warn_synthetic
-from cifarnet.readable import percent
+from cifarnet.readable import in_table, percent
 
 SPLITS, SHIFTS = click.Choice(["train", "validation", "test"]), click.IntRange(0, 8)
 
@@ -43,7 +43,7 @@ class Evaluate(Drawing):
             raise click.UsageError("--ensemble cycles takes the ends of all cycles: leave out --checkpoint")
         self.say("Evaluating ...")
         need = "checkpoint" if self.checkpoint or self.ensemble else "network"
-        runs = [*{(run := self.find(name, need)).path.resolve(): run for name in self.names or ("latest",)}.values()]
+        runs = self.find_all(self.names or ["latest"], need)
         how: dict[str, Any] = {"checkpoint": self.checkpoint, "cycles": self.ensemble == "cycles", "flips": self.flips}
         how |= {"shifts": self.shifts, "formats": self.formats}
         found = evaluate(runs, self.split, self.data_dir, self.threads or training.cores(), **how)
@@ -52,9 +52,9 @@ class Evaluate(Drawing):
             warn(f"these are not the images that {' and '.join(run.name for run in runs)} had in training")
         path, figures = runs[0].path, ", ".join(f"{name}.{self.formats[0]}" for name in found.figures)
         last = [] if found.warnings else [f"\nFigures: {path}/figures/{figures}"]
-        what = f"{path}, {self.checkpoint}" if self.checkpoint else str(path)
-        what = f"{len(members)} networks as one" if (members := found.summary.get("members")) else what
-        what += f", {found.summary['n']:,} {self.split} images"
+        members = found.summary.get("members")
+        networks = [f"{len(members)} networks as one"] if members else filter(None, [str(path), self.checkpoint])
+        what = ", ".join([*networks, f"{found.summary['n']:,} {self.split} images"])
         self.answer(found.summary, *lines(what, found.summary), *last)
         warn(*found.warnings)
 
@@ -67,18 +67,17 @@ def lines(what: str, summary: dict[str, Any]) -> Iterator[str]:
 
     yield f"{what}:\naccuracy {percent(summary['accuracy'])}, loss {summary['loss']:.4f}\n"
     if "members" in summary:
-        rows = [
-            [member["name"], *map(percent, (member["accuracy"], *list(so_far.values())[1:]))]
-            for member, so_far in zip(summary["members"], summary["by_members"], strict=True)
-        ]
-        headers = ["network", "alone", "mean probability\nwith those above", "majority vote\nwith those above"]
-        yield table(rows, headers, colalign=["left", *["right"] * 3]) + "\n"
-    averages = {f"{kind} average": measures for kind, measures in summary["averages"].items()}
-    rows = [
-        [name, *("" if c[m] is None else percent(c[m]) for m in MEASURES), f"{c['n']:,}" if "n" in c else ""]
-        for name, c in (summary["per_class"] | averages).items()
-    ]
-    yield table(rows, ["class", *MEASURES, "images"], colalign=["left", *["right"] * 4])
+        members = {"network": [member["name"] for member in summary["members"]]}
+        members["alone"] = [percent(member["accuracy"]) for member in summary["members"]]
+        for how in ("mean probability", "majority vote"):
+            so_far = [row[how.replace(" ", "_")] for row in summary["by_members"]]
+            members[f"{how}\nwith those above"] = [percent(accuracy) for accuracy in so_far]
+        yield table(members) + "\n"
+    rows = summary["per_class"] | {f"{kind} average": means for kind, means in summary["averages"].items()}
+    classes = {"class": [*rows]}
+    for measure in MEASURES:
+        classes[measure] = ["" if row[measure] is None else percent(row[measure]) for row in rows.values()]
+    yield table(classes | {"images": [in_table("n", row.get("n")) for row in rows.values()]})
     yield "\nConfusions: a row for each true class, a column for each predicted one"
     names = list(summary["per_class"])
     confusion = [[name, *row] for name, row in zip(names, summary["confusion"], strict=True)]

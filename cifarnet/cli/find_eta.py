@@ -6,9 +6,9 @@ import click
 
 from cifarnet.cli.options import KNOBS, POSITIVE, Drawing, WithConfig, command, hidden_layers, option
 from cifarnet.cli.output import warn, warn_synthetic, wrapped
-from cifarnet.cli.progress import bar
+from cifarnet.cli.progress import follow
 
-LAMBDA, SCALE = "training.lambda=", click.Choice(["linear", "log"])
+SCALE = click.Choice(["linear", "log"])
 
 
 @command("find-eta")
@@ -39,8 +39,7 @@ class FindEta(WithConfig, Drawing):
         if self.low >= self.high:
             raise click.UsageError(f"--from {self.low:g} must be below --to {self.high:g}")
         settings = self.resolve().settings
-        words = [word for word in self.overrides if word.startswith(LAMBDA)] + [LAMBDA + x for x in self.lambdas]
-        lambdas = [self.resolve({"--lambda": word}).settings.training.lam for word in words]
+        lambdas = [self.resolve({"--lambda": f"training.lambda={x}"}).settings.training.lam for x in self.lambdas]
         warn_synthetic(settings.data.source)
         hidden = [self.resolve({"--hidden": hidden_layers(nodes)}).settings.network.hidden for nodes in self.hidden]
         ramp = Ramp(eta_min=self.low, eta_max=self.high, epochs=self.epochs, log=self.scale == "log")
@@ -48,15 +47,9 @@ class FindEta(WithConfig, Drawing):
             settings, ramp, hidden=hidden, lambdas=list(dict.fromkeys(lambdas)), threads=self.threads,
             formats=self.formats, runs_dir=self.runs_dir, data_dir=self.data_dir,
         )  # fmt: skip
-        with bar(None, "update", quiet=self.quiet) as shown:
-            for name, step, updates in test:
-                if step == 0:
-                    shown.reset(updates)
-                    shown.set_description(name)
-                shown.update(step - shown.n)
-                if step == updates and name == [*test.tests][-1]:
-                    shown.close()
-                    self.say("Drawing the figure ...")
+        before = {name: number / len(test.tests) for number, name in enumerate(test.tests)}
+        steps = ((before[name] + step / updates / len(test.tests), name) for name, step, updates in test)
+        follow(steps, quiet=self.quiet)
         warn(*test.warnings)
         path, results = test.run.path, test.run.results
         flags = {name: " ".join(f"--set {k}={v:g}" for k, v in pair.items()) for name, pair in results["found"].items()}

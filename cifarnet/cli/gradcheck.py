@@ -11,16 +11,19 @@ from cifarnet.cli.options import KNOBS, POSITIVE, Experiment, Finite, WithConfig
 from cifarnet.cli.output import table, warn_synthetic
 from cifarnet.cli.progress import bar
 from cifarnet.errors import GradientCheckFailed
+from cifarnet.readable import in_table
 from cifarnet.runs import Run
 
 METHODS = click.Choice(["forward", "centred", "centered", "complex-step"])
 DIMS, SAMPLES, FROM_0 = click.IntRange(1, 3072), click.IntRange(1, 10_000), Finite(min=0)
 CODE = click.Path(exists=True, dir_okay=False, path_type=Path)
 WITH_CODE = ("code", "function", "label", "runs_dir", "json", "quiet", "verbose")
-ERRORS = [f"{kind}_error" for kind in ("norm_relative", "max_relative", "max_absolute", "mean_absolute")]
-COLUMNS = ["method", "hidden", "lambda", "name", *ERRORS, "n", "kinks", "kink_max_absolute_error"]
-FLOATS = ["", "", "g", *[".1e"] * 8]
-HEADINGS = {"name": "parameter", "n": "values", "kinks": "across\na kink", COLUMNS[-1]: "max absolute\nacross a kink"}
+COLUMNS = {  # headers by key; a narrow terminal has the first five
+    "method": "method", "hidden": "hidden", "lambda": "lambda", "name": "parameter",
+    "norm_relative_error": "norm\nrelative", "max_relative_error": "max\nrelative",
+    "max_absolute_error": "max\nabsolute", "mean_absolute_error": "mean\nabsolute", "n": "values",
+    "kinks": "across\na kink", "kink_max_absolute_error": "max absolute\nacross a kink",
+}  # fmt: skip
 
 
 @command("gradcheck")
@@ -89,9 +92,9 @@ class Gradcheck(WithConfig, Experiment):
         lambdas, threads = None if self.lam is None else [self.lam], self.threads or 1  # the products are small
         check = gradients.check(settings, lambdas=lambdas, methods=methods, threads=threads, **how)
         self.follow(check, "derivative")
-        cells = [[row[key] for key in COLUMNS] for row in check.run.results["parameters"]]
-        headings = [HEADINGS.get(key, key.removesuffix("_error").replace("_", "\n")) for key in COLUMNS]
-        text = table(cells, headings, keep=5, floatfmt=FLOATS)
+        rows = check.run.results["parameters"]
+        cells = {header: [in_table(key, row[key]) for row in rows] for key, header in COLUMNS.items()}
+        text = table(cells, left=4, expendable=[*cells][:4:-1])
         self.report(check.run, text, wrong="the gradients differ by more than the method's own error; see the table")
 
     def follow(self, check: Any, unit: str) -> None:

@@ -102,8 +102,9 @@ class Folder(click.Path):
 
 
 class Command:
-    """A command with the values of its parameters."""
+    """A command with the values of its parameters, which are its fields and ``more``, and ``knobs`` by their option."""
 
+    more: ClassVar[Mapping[str, Parameter]] = {}
     knobs: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self, **values: Any) -> None:
@@ -117,10 +118,9 @@ def command(name: str, group: click.Group | None = None) -> Callable[[type[Comma
     """Make a command of click from a class; its own parameters come before those of its bases."""
 
     def make(cls: type[Command]) -> click.Command:
-        fields = {field: getattr(cls, field) for base in cls.__mro__ for field in vars(base)}
+        fields = {**cls.more, **{field: getattr(cls, field) for base in cls.__mro__ for field in vars(base)}}
         params = [f.kind([*f.names, field], **f.look) for field, f in fields.items() if isinstance(f, Parameter)]
-        stage = name.rpartition(" ")[2] if " " in name else "coarse"
-        params += [Knob(option, key.format(stage=stage)) for option, key in cls.knobs.items()]
+        params += [Knob(option, key.format(stage="coarse")) for option, key in cls.knobs.items()]
         text = str(inspect.getdoc(cls)).replace("\nExample", "\n\b\nExample")  # click keeps the lines after a \b
         made = click.Command(name, params=params, help=text, callback=lambda **values: cls(**values).run())
         if group:
@@ -188,12 +188,17 @@ class WithRuns(Answering):
         "--runs-dir", type=Folder(), default="runs", envvar="CIFARNET_RUNS_DIR", help="Where run folders are."
     )
 
-    def find(self, name: str, need: str) -> Run:
+    def find(self, name: str, need: str | None = None) -> Run:
         """Return the run of a name; of ``latest`` the newest that has what is needed, and say which that is."""
         run = Run.find(name, self.runs_dir, need)
         if name == "latest":
             click.echo(f"latest is {run.path}", err=True)
         return run
+
+    def find_all(self, names: Sequence[str], need: str | None = None) -> list[Run]:
+        """Return the runs of several names, each once."""
+        found = [self.find(name, need) for name in names]
+        return list({run.path.resolve(): run for run in found}.values())
 
 
 class Experiment(WithRuns, WithData):
@@ -207,14 +212,13 @@ class Experiment(WithRuns, WithData):
             logging.basicConfig(format="%(relativeCreated)6.0f ms  %(message)s", force=True)
             logging.getLogger("cifarnet").setLevel(logging.INFO)
             logging.getLogger(__name__).info("threads: %s", self.threads or "one a core")
-        if not any(vars(self).get(name) for name in ("dry_run", "template", "code")):
-            self.say("Reading settings and images ...")
+        self.say("Loading ...")
 
-    def command_line(self, *words: str | Path) -> str:
+    def command_line(self, *words: str | Path, data_dir: bool = True) -> str:
         """Return a command, quoted for a shell, with the folders of this one where they are not those by default."""
         runs_dir = ["--runs-dir", self.runs_dir] if str(self.runs_dir) != "runs" else []
-        data_dir = ["--data-dir", self.data_dir] if self.data_dir else []
-        return shlex.join(["cifarnet", *map(str, [*words, *runs_dir, *data_dir])])
+        images = ["--data-dir", self.data_dir] if self.data_dir and data_dir else []
+        return shlex.join(["cifarnet", *map(str, [*words, *runs_dir, *images])])
 
     def next_steps(self, run: Run, command: str | None = None) -> list[str]:
         """Return what to open after a run, and what to call next, if anything."""

@@ -3,8 +3,7 @@
 import shutil
 import sys
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import zip_longest
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
@@ -21,24 +20,35 @@ def warn_synthetic(source: str) -> None:
         click.echo("SYNTHETIC data: these are not CIFAR-10 images, and no figure below is about them.", err=True)
 
 
-def table(rows: Iterable[Sequence[Any]], headers: Sequence[str], *, keep: int | None = None, **look: Any) -> str:
-    """Lay out a table; where the terminal is too narrow, a value a line beside its header.
+def table(
+    columns: Mapping[str, Sequence[Any]], *, left: int = 1, expendable: Sequence[str] = (), piped: bool = False,
+    form: str = "",
+) -> str:  # fmt: skip
+    """Lay out columns by their header, the first ``left`` ones flush left and the others flush right.
 
-    With ``keep``, columns are left out before, but for the first ones, and named below.
+    Where the terminal is too narrow, columns go in the order of ``expendable``, those whose values differ are named
+    below; where that is not enough, each value has a line, beside its header. ``piped`` tables have 80 columns where
+    there is no terminal; those of another ``form`` have all, as they are for a file.
     """
     from tabulate import tabulate
 
-    rows = list(rows)
-    for count in range(len(headers), (keep or len(headers)) - 1, -1):
-        cut = look | ({"colalign": look["colalign"][:count]} if "colalign" in look else {})
-        text = tabulate([row[:count] for row in rows], headers[:count], **cut)
-        if fits(text):
-            left = ", ".join(" ".join(header.split()) for header in headers[count:])
-            return text + "\n" + wrapped(f"Too narrow for {left}: --json has all") if left else text
-    names = [" ".join(header.split()) for header in headers]
-    cells = [line.split("\t") for line in tabulate(rows, tablefmt="tsv", **look).splitlines()]  # as in the table
-    blocks = [[(name, cell.strip()) for name, cell in zip_longest(names, row, fillvalue="")] for row in cells]
+    sides = {name: "left" if i < left else "right" for i, name in enumerate(columns)}
+    for count in range(len(expendable) + 1):
+        shown = {name: column for name, column in columns.items() if name not in expendable[:count]}
+        text = tabulate(
+            shown, "keys", form or "simple", disable_numparse=True, colalign=[sides[name] for name in shown]
+        )
+        if form or fits(text, piped=piped):
+            missing = [name for name in expendable[:count] if len(set(columns[name])) > 1]
+            names = ", ".join(map(one_line, missing))
+            return text + "\n" + wrapped(f"Too narrow for {names}: --json has all") if missing else text
+    rows = zip(*columns.values(), strict=True)
+    blocks = [zip(map(one_line, columns), row, strict=True) for row in rows]
     return "\n\n".join(tabulate(block, tablefmt="plain", disable_numparse=True) for block in blocks)
+
+
+def one_line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def aligned(facts: Mapping[str, str]) -> str:
@@ -53,10 +63,10 @@ def wrapped(text: str) -> str:
     return textwrap.fill(text, shutil.get_terminal_size().columns, break_long_words=False, break_on_hyphens=False)
 
 
-def fits(text: str, *, always: bool = False) -> bool:
-    """Return whether no line is wider than the terminal; without one any text fits, or ``always`` what has 80 columns.
+def fits(text: str, *, piped: bool) -> bool:
+    """Return whether no line is wider than the terminal; without one any text fits, or if ``piped`` that of 80 columns.
 
     The environment variable COLUMNS says otherwise.
     """
     width = shutil.get_terminal_size().columns
-    return not (always or sys.stdout.isatty()) or all(len(click.unstyle(line)) <= width for line in text.splitlines())
+    return not (piped or sys.stdout.isatty()) or all(len(click.unstyle(line)) <= width for line in text.splitlines())

@@ -14,7 +14,6 @@ from cifarnet.readable import percent
 from cifarnet.runs import Run
 
 DRAWN = 50  # pictures in one figure at most
-Seen = tuple[Path, Any, dict[str, float]]  # a picture, its pixels (32, 32, 3) and its probabilities by class
 
 
 @command("predict")
@@ -41,49 +40,48 @@ class Predict(WithRuns):
         from cifarnet.data.images import image_files, read_image
 
         run, listed = self.find(self.name, "network"), [image_files(path) for path in self.paths]
-        seen, unread = list[Seen](), dict[Path, str]()
+        seen, images, unread = list[dict[str, Any]](), list[Any](), dict[Path, str]()
         for file in (file for files in listed for file in files.found):
             try:
-                pixels = read_image(file)
+                images.append(read_image(file))
             except DataError as error:
                 unread[file] = str(error)
                 continue
-            p = dict(zip(run.model.classes, run.model.predict(pixels[None])[0].tolist(), strict=True))
+            p = dict(zip(run.model.classes, run.model.predict(images[-1][None])[0].tolist(), strict=True))
+            seen.append({"image": str(file), "class": max(p, key=p.__getitem__), "probabilities": p})
             if not self.json:
-                self.show(file, p, first=not seen)
-            seen.append((file, pixels, p))
+                self.show(seen[-1], first=len(seen) == 1)
         others = {file: f"{file}: no picture" for files in listed for file in files.left_out}
         left_out = [{"image": str(file), "why": why} for file, why in (others | unread).items()]
         if not seen and not unread:
             raise click.UsageError(f"{', '.join(map(str, self.paths))}: no pictures in there")
         if self.json:
-            best = [(file, max(p, key=p.__getitem__), p) for file, _, p in seen]
-            images = [{"image": str(file), "class": name, "probabilities": p} for file, name, p in best]
-            self.answer({"run": str(run.path), "images": images, "skipped": left_out})
+            self.answer({"run": str(run.path), "images": seen, "skipped": left_out})
         for one in left_out:
             click.echo(f"skipped: {one['why']}", err=True)
         if self.picture and seen:
-            self.draw(run, seen[:DRAWN])
+            self.draw(run, images[:DRAWN], seen[:DRAWN])
             click.echo(f"Figure: {run.path}/figures/predictions.{self.kind}", err=True)
         sys.exit(bool(unread))
 
-    def show(self, file: Path, p: dict[str, float], first: bool) -> None:
+    def show(self, picture: dict[str, Any], first: bool) -> None:
         """Print a picture: as a row of CSV, or its classes by falling probability, with bars."""
+        p = picture["probabilities"]
         if self.csv or any(path.is_dir() for path in self.paths):
-            row = [file, max(p, key=p.__getitem__), *(f"{value:.6g}" for value in p.values())]
+            row = [picture["image"], picture["class"], *(f"{value:.6g}" for value in p.values())]
             csv.writer(sys.stdout, lineterminator="\n").writerows([["image", "class", *p], row] if first else [row])
             return
-        click.echo(file)
+        click.echo(picture["image"])
         for name, value in sorted(p.items(), key=lambda item: -item[1]):
             click.echo(f"  {name:12} {percent(value):>7}  {'#' * round(40 * value)}".rstrip())
 
-    def draw(self, run: Run, seen: Sequence[Seen]) -> None:
+    def draw(self, run: Run, images: Sequence[Any], seen: Sequence[dict[str, Any]]) -> None:
         """Draw pictures and bars into the run folder."""
         import numpy as np
 
         from cifarnet import plots
 
-        images, P = np.array([pixels for _, pixels, _ in seen]), np.array([[*p.values()] for _, _, p in seen])
-        figure = plots.predictions(images, P, run.model.classes, [file.name for file, _, _ in seen])
+        P = np.array([[*picture["probabilities"].values()] for picture in seen])
+        figure = plots.predictions(np.array(images), P, run.model.classes, [Path(one["image"]).name for one in seen])
         run.formats = (self.kind,)
         plots.save(run, {"predictions": figure})

@@ -7,7 +7,6 @@ from pathlib import Path
 import click
 
 from cifarnet.cli.options import RUN, Folder, WithRuns, argument, command, option
-from cifarnet.runs import Run
 
 
 @command("report")
@@ -31,7 +30,7 @@ class Report(WithRuns):
     def run(self) -> None:
         from cifarnet.export import handin
 
-        runs = [Run.find(name, self.runs_dir) for name in self.names]
+        runs = self.find_all(self.names)
         files, missing = handin.write(runs, self.to, self.output), handin.missing(runs)
         hints = [f"No run of: {title.lower()} ({way})" for title, way in missing.items()]
         folder = shlex.quote(str(self.output))

@@ -1,14 +1,19 @@
 """``cifarnet reproduce-report``: every number and figure of the reports, trained again, and the page."""
 
+from __future__ import annotations
+
 import sys
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from cifarnet.cli.options import COUNT, Finite, Folder, Pooled, WithData, WithRuns, command, flag, option
-from cifarnet.cli.progress import Stops, show_steps
+from cifarnet.cli.progress import Stops, follow
+
+if TYPE_CHECKING:
+    from cifarnet.reports import Progress
 
 SCALE, STUDY = Finite(0, 1, min_open=True), "STUDY[/EXHIBIT]"
 SYNTHETIC = "CIFAR-10 was not found: SYNTHETIC data take its place, shortened, and nothing is compared."
@@ -41,29 +46,32 @@ class ReproduceReport(Pooled, WithRuns, WithData):
         from cifarnet.experiments import pool
         from cifarnet.studies import read_studies
 
-        studies, folder, work = read_studies(self.studies), self.runs_dir / "reports", dict[str, Any]()
+        studies, folder, scope = read_studies(self.studies), self.runs_dir / "reports", None
         if self.redraw and not folder.is_dir():
             raise click.UsageError(f"--redraw: nothing is recorded in {folder}; leave it out to train")
         if self.dry_run or not self.redraw:
             scope = reports.scope(studies, self.seeds, self.only, self.scale, self.data_dir)
             click.echo(f"{SYNTHETIC}\n" if scope.synthetic else "", err=True, nl=False)
-            if self.dry_run:
-                click.echo("\n".join(reports.listing(studies, scope, folder, self.data_dir)))
-                return
-            work["runs"] = lambda pool: reports.reproduce(studies, scope, folder, pool, self.data_dir)
-        if self.causes:
-            work["exhibits"] = lambda pool: reports.explain(studies, folder, pool, self.data_dir, self.studies)
-        if work:
+        if scope and self.dry_run:
+            click.echo("\n".join(reports.listing(studies, scope, folder, self.data_dir)))
+            return
+        if scope or self.causes:
             with pool.executor(self.scheduler, self.jobs, data_dir=self.data_dir) as executor, Stops() as stops:
-                for unit, steps in work.items():
-                    done = stops.until(steps(executor))
-                    texts = ((s.fraction, f"{s.done} of {s.total} {unit} {s.name} ") for s in done)
-                    show_steps(texts, quiet=self.quiet)
-                    if stops.code:
-                        click.echo("interrupted; to go on, give the same command", err=True)
-                        sys.exit(stops.code)
+                if scope:
+                    self.carry_out("runs", reports.reproduce(studies, scope, folder, executor, self.data_dir), stops)
+                if self.causes:
+                    where = self.data_dir, self.studies, self.only
+                    self.carry_out("exhibits", reports.explain(studies, folder, executor, *where), stops)
         report = reports.Report(studies, folder)
         page, text = str(report.write()), [report.closing()]
         if synthetic := report.state["synthetic"]:
             text.append("For the real images: cifarnet data download, then the same command again.")
         self.answer({"page": page, "synthetic": synthetic} | report.summary(), page, *text)
+
+    def carry_out(self, unit: str, steps: Generator[Progress, None, None], stops: Stops) -> None:
+        """Do some work under a bar; where a signal stops it, leave."""
+        done = stops.until(steps)
+        follow(((s.fraction, f"{s.done} of {s.total} {unit} {s.name}") for s in done), quiet=self.quiet)
+        if stops.code:
+            click.echo("interrupted; to go on, give the same command", err=True)
+            sys.exit(stops.code)

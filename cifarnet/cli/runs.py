@@ -10,7 +10,7 @@ import click
 
 from cifarnet.cli.completion import value_names
 from cifarnet.cli.options import FORMAT, RUN, RUN_OR_LATEST, WithRuns, argument, command, flag, option
-from cifarnet.cli.output import aligned, fits, table, warn, wrapped
+from cifarnet.cli.output import aligned, table, warn
 from cifarnet.errors import RunError
 from cifarnet.readable import duration, is_number, measured, shown
 from cifarnet.runs import Folder, Run, catalog
@@ -18,6 +18,7 @@ from cifarnet.runs.storage import make_folder
 
 KEY: dict[str, Any] = {"metavar": "KEY", "shell_complete": value_names}
 CONDITION = KEY | {"metavar": "CONDITION"}
+LONGEST = 200  # letters of a file's name
 COLOURS = {"completed": "green", "running": "blue", "interrupted": "yellow", "stale": "yellow"}
 
 
@@ -70,12 +71,12 @@ class List(Selecting):
             raise click.UsageError("take one of --json, --csv, --markdown and --latex")
         found = catalog.arrange(self.select(), self.sort) if self.sort else self.select()
         found = [run for run in found if run.kind == "train"] if self.by else found
-        groups = catalog.fold(found, catalog.full_key(self.by, found, "--by")) if self.by else [[run] for run in found]
-        columns = catalog.columns(found, "csv")
-        rows = [catalog.folded(group, columns) for group in groups]
+        groups, columns = [[run] for run in found], catalog.columns(found, "csv")
+        rows = [{key: column.of(run) for key, column in columns.items()} for run in found]
+        if self.by:
+            groups = catalog.fold(found, catalog.full_key(self.by, found, "--by"))
+            rows = [catalog.folded(group, columns) for group in groups]
         if self.csv:
-            if not self.by:
-                rows = [{key: column.of(run) for key, column in columns.items()} for run in found]
             headings = list(dict.fromkeys(key for row in rows for key in row)) or list(columns)
             writer = csv.DictWriter(sys.stdout, headings, lineterminator="\n")
             writer.writeheader()
@@ -90,31 +91,24 @@ class List(Selecting):
 def overview(groups: Sequence[Sequence[Run]], form: str = "") -> str:
     """Lay out a table with a row for each group of runs, in Markdown and LaTeX without the columns that are all alike.
 
-    Where the terminal, or 80 columns, is too narrow, these go first, and what goes beside them is named below.
+    Where the terminal, or 80 columns, is too narrow, these go first.
     """
-    from tabulate import tabulate
-
     runs = [run for group in groups for run in group]
     columns, handles = catalog.columns(runs, "table"), catalog.handles(runs)
     cells = {heading: [column.summary(group) for group in groups] for heading, column in columns.items()}
     alike = {heading for heading, column in cells.items() if len(set(column)) == 1 and columns[heading].keep}
     cells["run"] = [handles[group[0].path] for group in groups]
     if len(groups) < len(runs):
+        cells = {heading: [*map(cut, column)] for heading, column in cells.items()}  # there may be a hundred lambdas
         cells["runs"] = [str(len(group)) for group in groups]
-    if not form:
-        cells["status"] = [click.style(group[0].status, fg=COLOURS.get(group[0].status, "red")) for group in groups]
-    keep = {heading: (heading not in alike, c.keep) for heading, c in columns.items() if c.keep is not None}
-    left, expendable = list[str](), sorted(reversed(keep), key=lambda heading: keep[heading])
+    texts = [heading for heading, column in columns.items() if not column.number]
     if form:
         cells = {heading: column for heading, column in cells.items() if heading not in alike}
-    while True:
-        align = ["right" if heading == "runs" or columns[heading].number else "left" for heading in cells]
-        text = tabulate(cells, "keys", form or "simple", disable_numparse=True, colalign=align)
-        if form or not expendable or fits(text, always=True):
-            left = [heading for heading in left if heading not in alike]
-            return text + "\n" + wrapped(f"Too narrow for {', '.join(left)}: --csv has all") if left else text
-        left.append(expendable.pop(0))
-        del cells[left[-1]]
+        return table(cells, left=len(cells.keys() & texts), form=form)
+    cells["status"] = [click.style(group[0].status, fg=COLOURS.get(group[0].status, "red")) for group in groups]
+    keep = {heading: (heading not in alike, c.keep) for heading, c in columns.items() if c.keep is not None}
+    expendable = sorted(reversed(keep), key=lambda heading: keep[heading])
+    return table(cells, left=len(texts), expendable=expendable, piped=True)
 
 
 @command("show", runs)
@@ -140,7 +134,7 @@ class Show(WithRuns):
         lines = [aligned(facts), "", aligned({key: shown(value) for key, value in run.choices.items()})]
         lines += [f"\nnote of {note}" for note in notes]
         if kind == "train" and run.is_stopped:
-            lines.append(f"\nTo go on: cifarnet train --resume {run.path}")
+            lines.append(f"\nIt {run.describe()}")
         lines += [f"\nRepeat it: cifarnet train --config {run.path / 'config.yaml'}"] if kind == "train" else []
         self.answer(info | {"run": str(run.path), "notes": notes}, *lines)
 
@@ -162,8 +156,7 @@ class Compare(WithRuns):
     def run(self) -> None:
         from cifarnet.api.compare import compare
 
-        named = [Run.find(name, self.runs_dir) for name in self.names]
-        found = list({run.path.resolve(): run for run in named}.values())
+        found = self.find_all(self.names)
         if len(found) < 2:
             raise click.UsageError("name at least two different runs")
         compared = compare(found)
@@ -176,13 +169,18 @@ class Compare(WithRuns):
 
     def lines(self, runs: Sequence[Run], compared: dict[str, Any]) -> list[str]:
         """Lay out a row a key, a column a run."""
-        text = []
+        text, handles = list[str](), catalog.handles(runs)
+        unique = len(set(handles.values())) == len(runs)  # or some are of different folders
         for title in ("settings", "environment", "results"):
-            rows = [[key, *(short(key, value) for value in values)] for key, values in compared[title].items()]
-            headers = [title, *catalog.handles(runs).values()]
-            text.append(table(rows, headers, disable_numparse=True) if rows else f"{title}: the same")
-        causes = ((" and ".join(cause["runs"]), cause["why"]) for cause in compared["causes"])
-        return [*text, *(f"{names} have the same settings and differ: {why}" for names, why in causes)]
+            found = compared[title]
+            columns = {title: [*found]}
+            for i, run in enumerate(runs):
+                name = handles[run.path] if unique else str(run.path)
+                columns[name] = [short(key, values[i]) for key, values in found.items()]
+            text.append(table(columns, left=len(columns)) if found else f"{title}: the same")
+        for cause in compared["causes"]:
+            text.append(f"{' and '.join(cause['runs'])} have the same settings and differ: {cause['why']}")
+        return text
 
     def draw(self, runs: Sequence[Run]) -> Path | None:
         """Draw the curves of those runs that have some; where that fails, the comparison stands, with a warning."""
@@ -191,9 +189,10 @@ class Compare(WithRuns):
 
         try:
             if figure := curves(runs):
+                name = f"{'-'.join(['comparison', *catalog.handles(runs).values()])[:LONGEST]}.{self.kind}"
                 make_folder(self.runs_dir, parents=True)  # of runs elsewhere
-                Folder(self.runs_dir).write(f"comparison.{self.kind}", plots.render(figure, self.kind))
-                return self.runs_dir / f"comparison.{self.kind}"
+                Folder(self.runs_dir).write(name, plots.render(figure, self.kind))
+                return self.runs_dir / name
         except Exception as error:  # matplotlib has a hundred
             warn(f"the curves could not be drawn: {error}")
         return None
@@ -202,8 +201,12 @@ class Compare(WithRuns):
 def short(key: str, value: Any) -> str:
     """Return a value on one line of a table: a git diff has thousands."""
     text = measured(key, value) if key.endswith("accuracy") and is_number(value) else shown(value)
-    line = "" if value is None else " ".join(text.split())
-    return line if len(line) <= 40 else f"{line[:37]}..."
+    return "" if value is None else cut(" ".join(text.split()))
+
+
+def cut(text: str) -> str:
+    """Return as much of a text as one cell of a table has room for."""
+    return text if len(text) <= 40 else f"{text[:37]}..."
 
 
 @command("draw", runs)
@@ -275,12 +278,12 @@ class Remove(Selecting):
     def run(self) -> None:
         if not self.names and self.keep_best is None:
             raise click.UsageError("name runs, or say how many to keep with --keep-best K")
-        named = [Run.listed(Run.find(name, self.runs_dir).path) for name in self.names]
+        named = [Run.listed(run.path) for run in self.find_all(self.names)]
         trainings = [run for run in catalog.list_runs(self.runs_dir) if run.kind == "train"]
         found = catalog.select(named or trainings, self.conditions)
         ranked = catalog.arrange([run for run in found if "validation_accuracy" in run.scores], "-validation")
         best = {run.path for run in ranked[: self.keep_best or 0]}
-        rest = {run.path.resolve(): run for run in found if run.path not in best}.values()
+        rest = [run for run in found if run.path not in best]
         ended = [run for run in rest if run.status != "running"]
         running = [run for run in rest if run.status == "running"]
         for run in running:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,7 +11,7 @@ from cifarnet.cli.options import COUNT, KNOBS, RUN, Drawing, Pooled, WithConfig,
 from cifarnet.cli.output import table, warn_synthetic, wrapped
 from cifarnet.cli.progress import Stops, bar
 from cifarnet.errors import Diverged, RunError
-from cifarnet.readable import percent
+from cifarnet.readable import in_table, percent
 from cifarnet.runs import Run
 
 if TYPE_CHECKING:
@@ -26,11 +24,10 @@ FIXED = {  # the knobs of what all trials have; a stage has its own length
     "--n-s": "search.{stage}.n_s",
 }
 STAGE = click.Choice(["coarse", "fine"])
-MEASURES: dict[str, Callable[[float], str]] = {
-    **dict.fromkeys(("validation_accuracy", "spread", "best_validation_accuracy"), percent),
-    "validation_loss": "{:.4f}".format,
-}
-HEADERS = {name: name.replace("_", "\n") for name in MEASURES} | {"best_validation_accuracy": "best on\nthe way"}
+MEASURES = {  # headers by key
+    "validation_accuracy": "validation\naccuracy", "spread": "spread", "best_validation_accuracy": "best on\nthe way",
+    "validation_loss": "validation\nloss",
+}  # fmt: skip
 
 
 class Searching(WithConfig, Pooled, Drawing):
@@ -42,7 +39,6 @@ class Searching(WithConfig, Pooled, Drawing):
     force: bool = flag("--force", help="With --from: also where that is not finished.")
     resume: str | None = option("--resume", help="Run what this search has not finished.", **RUN)
     retry_failed: bool = flag("--retry-failed", help="With --resume: try the failed trials again.")
-    fail_fast: bool = flag("--fail-fast", help="Stop the search where a trial fails or diverges.")
     top: int = option("--top", default=3, help="How many trials are shown.", **COUNT)
     dry_run: bool = flag("--dry-run", help="List the trials; train and write nothing.")
 
@@ -68,19 +64,11 @@ class Searching(WithConfig, Pooled, Drawing):
                 study = resume(run, executor, retry_failed=self.retry_failed, formats=self.formats)
             else:
                 run = start(study, executor, self.runs_dir, formats=self.formats)
-            ended = stops.until(execute(study, run, executor, fail_fast=self.fail_fast))
             with bar(study.total, "trial", quiet=self.quiet, initial=len(study.rows)) as shown:
-                for end in ended:
-                    shown.refresh()  # the time goes on between two trials
-                    if end is None:
-                        continue
-                    trial, outcome = end
-                    if not self.quiet or outcome.status != "completed":
-                        shown.write(line(study, trial, outcome), file=sys.stderr)
-                    shown.update()
-                    if not study.left:
-                        shown.close()
-                        self.say("Drawing the figure ...")
+                for end in stops.until(execute(study, run, executor)):
+                    if end and not (self.quiet and end[1].status == "completed"):
+                        shown.write(line(study, *end), file=sys.stderr)
+                    shown.update(end is not None)
         again = self.command_line(study.command, "--resume", run.path)
         if run.status == "interrupted":
             click.echo(f"interrupted with {study.left} trainings to go; to go on: {again}", err=True)
@@ -124,74 +112,40 @@ class Searching(WithConfig, Pooled, Drawing):
             raise click.UsageError(f"{searched[0]}: {KNOBS[searched[0]]} is what this searches; leave it out")
         return study
 
-    def next_command(self, study: Study, path: Path) -> str:
-        """Return what to call next."""
-        final, finer = ("train", "--config", path / "best.yaml"), (study.command, "fine", "--from", path)
-        return self.command_line(*(final if study.stage == "fine" else finer))
-
     def report(self, study: Study, run: Run) -> None:
         """Show the best trials, or the best of each value of one setting, and what to call next."""
         ranked = study.standings()
-        command, chosen = self.next_command(study, run.path) if ranked else None, ranked[: self.top]
+        chosen = ranked[: self.top]
         if self.by:
             best_of = {trial[study.names[self.by]]: trial for trial in reversed(ranked)}
             chosen = [best_of[value] for value in sorted(best_of)]
+        columns = {"rank": [ranked.index(trial) + 1 for trial in chosen], "trial": [trial["index"] for trial in chosen]}
+        columns |= {name: [f"{trial[name]:.5g}" for trial in chosen] for name in study.names.values()}
+        for key, header in MEASURES.items():
+            if key != "spread" or study.part.seeds > 1:
+                columns[header] = [in_table(key, trial[key]) for trial in chosen]
+        text = table(columns, left=0, expendable=[*columns][: 2 + len(study.names) : -1])
+        lines, final, command = [text, wrapped(f"Each: {study.describe()}")], run.path / "best.yaml", None
+        if ranked:
+            lines.append(f"The final training: {final}")
+            finer = (study.command, "fine", "--from", run.path)
+            command = self.command_line(*(finer if study.stage == "coarse" else ("train", "--config", final)))
         answer: dict[str, Any] = {"run": str(run.path), "stage": study.stage, "status": run.status}
         answer |= {"trials": study.summaries(), "best": ranked[0] if ranked else None, "next": command}
-        formats = {name: "{:.5g}".format for name in study.names.values()} | MEASURES
-        if study.part.seeds == 1:
-            del formats["spread"]
-        cells = [[show(trial[name]) for name, show in formats.items()] for trial in chosen]
-        rows = [[ranked.index(trial) + 1, trial["index"], *row] for trial, row in zip(chosen, cells, strict=True)]
-        headers = ["rank", "trial", *(HEADERS.get(name, name) for name in formats)]
-        look = {"disable_numparse": True, "colalign": ["right"] * len(headers)} if rows else {}
-        text = table(rows, headers, keep=3 + len(study.names), **look)
-        last = [f"The final training: {run.path}/best.yaml"] if ranked else []
-        by_value, steps = {"by": chosen} if self.by else {}, self.next_steps(run, command)
-        self.answer(answer | by_value, text, wrapped(f"Each: {study.describe()}"), *last, *steps)
+        self.answer(answer | ({"by": chosen} if self.by else {}), *lines, *self.next_steps(run, command))
 
 
 @command("search-lambda")
 class SearchLambda(Searching):
-    """Try values of lambda, coarse and then fine.
+    """Try values of lambda: coarse ones, then fine ones near the best.
 
-    coarse -h and fine -h say more.
+    search.coarse and search.fine in the config say which, how many and for how long. best.yaml in the run folder is the
+    final training.
 
     Examples:
       cifarnet search-lambda coarse search
       cifarnet search-lambda fine --from latest
-      cifarnet search-lambda --resume latest
     """
-
-
-@command("search-lambda coarse")
-class SearchLambdaCoarse(Searching):
-    """Try lambdas 10^l, l at random from an interval, and rank them.
-
-    search.coarse in the config says from where (l_min, l_max), how many (trials), how long (cycles, n_s), how drawn
-    (sampling, seeds), or lists the lambdas (values). best.yaml in the run folder is the final training.
-
-    Example:
-      cifarnet search-lambda coarse search --set search.coarse.trials=20
-    """
-
-    stage = "coarse"
-    origin = None
-    force = False
-
-
-@command("search-lambda fine")
-class SearchLambdaFine(Searching):
-    """Try more lambdas near the best of an earlier search, for longer.
-
-    search.fine says how near (range), how many (trials), how long (cycles, n_s) and how drawn (sampling, seeds), in the
-    config or else as it was for the earlier search. best.yaml in the run folder is the final training.
-
-    Example:
-      cifarnet search-lambda fine --from latest
-    """
-
-    stage = "fine"
 
 
 @command("search")
@@ -222,8 +176,9 @@ def line(study: Study, trial: Trial, outcome: Outcome) -> str:
 
 def plan(study: Study) -> str:
     """List the trainings of a search, and say where their schedule and split come from."""
-    rows = [[t.index, t.seed, *(t.values[key] for key in study.names)] for t in study.missing()]
-    trials = table(rows, ["trial", "seed", *study.names.values()], floatfmt=".5g")
+    missing = study.missing()
+    columns: dict[str, list[Any]] = {"trial": [t.index for t in missing], "seed": [t.seed for t in missing]}
+    columns |= {name: [f"{t.values[key]:.5g}" for t in missing] for key, name in study.names.items()}
     sources = "".join(f"\n{key}: {source}" for key, source in study.sources.items())
     later = f", and {left} that tpe suggests later" if (left := study.total - len(study.trials)) else ""
-    return f"{trials}\n{len(rows)} trainings{later}: {study.describe()}{sources}"
+    return f"{table(columns, left=0)}\n{len(missing)} trainings{later}: {study.describe()}{sources}"

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shlex
 import sys
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,14 +14,15 @@ from cifarnet.cli.options import COUNT, RUN, Drawing, WithConfig, command, flag,
 from cifarnet.cli.output import table, warn, warn_synthetic
 from cifarnet.cli.progress import Stops, follow
 from cifarnet.errors import Diverged, RunError
-from cifarnet.readable import duration, mean_std, percent, spread
+from cifarnet.readable import duration, mean_std, percent
 from cifarnet.runs import Run, catalog
+from cifarnet.runs.catalog import Column
 
 if TYPE_CHECKING:
     from cifarnet.config import Settings
+    from cifarnet.training import Record
 
 SPLITS = ("train", "validation", "test")
-ACCURACIES = tuple(f"{split}_accuracy" for split in SPLITS)
 
 
 @command("train")
@@ -86,8 +85,7 @@ class Train(WithConfig, Drawing):
             if changed := "; ".join(training.changes):
                 warn(f"the last bits may differ, as the machine or the libraries are others (then / now): {changed}")
             self.say(f"Training in {training.run.path}")
-            drawing = partial(self.say, "Scoring the test images, drawing the figures ...")
-            follow(stops.until(iter(training)), settings.updates, quiet=self.quiet, last=drawing)
+            follow(steps(stops.until(iter(training)), settings.updates), quiet=self.quiet)
         warn(*training.warnings)
         path, status = training.run.path, training.run.status
         if status != "completed" or (stops.code and later):
@@ -114,25 +112,35 @@ class Train(WithConfig, Drawing):
     def report(self, run: Run) -> None:
         """Show what a completed training reached, and what may come next."""
         found = reached(run)
-        text = "training {}, validation {}, test {}".format(*(percent(found[name]) for name in ACCURACIES))
-        text = f"{found['updates']:,} updates in {found['seconds']:.1f} s; accuracy: {text}"
-        again = self.next_steps(run, shlex.join(["cifarnet", "evaluate", str(run.path)]))
-        self.answer(found, str(run.path), text, *again)
+        train, validation, test = (percent(found[f"{split}_accuracy"]) for split in SPLITS)
+        text = f"{found['updates']:,} updates in {found['seconds']:.1f} s; accuracy: "
+        text += f"training {train}, validation {validation}, test {test}"
+        again = self.command_line("evaluate", run.path)
+        self.answer(found, str(run.path), text, *self.next_steps(run, again))
 
     def compare(self, runs: Sequence[Run]) -> None:
         """Show the trainings of several seeds, and mean and standard deviation over them."""
         found = [reached(run) for run in runs]
         numbers = [key for key, value in found[0].items() if isinstance(value, float)]
         means = {key: mean_std([one[key] for one in found]) for key in numbers}
-        names = catalog.handles(runs).values()
-        rows = [[name, o["seed"], *(percent(o[a]) for a in ACCURACIES), duration(o["seconds"])]
-                for name, o in zip(names, found, strict=True)]  # fmt: skip
-        over = [spread([one[name] for one in found]) for name in ACCURACIES]
-        rows.append(["mean ± std", "", *over, duration(means["seconds"][0])])
-        text = table(rows, ["run", "seed", *SPLITS, "time"], disable_numparse=True, colalign=["left", *["right"] * 5])
-        where = "" if str(self.runs_dir) == "runs" else f" --runs-dir {shlex.quote(str(self.runs_dir))}"
-        answer = {"runs": found} | {name: {k: m[i] for k, m in means.items()} for i, name in enumerate(("mean", "std"))}
-        self.answer(answer, text, *self.next_steps(runs[-1], f"cifarnet runs list --by seed{where}"))
+        columns = {split: Column(f"{split}_accuracy", percent) for split in SPLITS}
+        columns["time"] = Column("seconds", duration)
+        groups = [*([run] for run in runs), runs]
+        cells = {heading: [column.summary(group) for group in groups] for heading, column in columns.items()}
+        first = {"run": [*catalog.handles(runs).values(), "mean ± std"], "seed": [*(one["seed"] for one in found), ""]}
+        mean, std = ({key: both[i] for key, both in means.items()} for i in (0, 1))
+        again = self.command_line("runs", "list", "--by", "seed", data_dir=False)
+        self.answer({"runs": found, "mean": mean, "std": std}, table(first | cells), *self.next_steps(runs[-1], again))
+
+
+def steps(records: Iterable[Record], updates: int) -> Iterator[tuple[float, str]]:
+    """Yield for each update which fraction of the training it ends, and what was measured last."""
+    text = ""
+    for r in records:
+        if r.train and r.validation:
+            accuracy = percent(r.validation.accuracy)
+            text = f"cycle {r.cycle}, cost {r.train.cost:.4g}, validation accuracy {accuracy}"
+        yield r.step / updates, text if r.step < updates else f"{text}; scoring, drawing"
 
 
 def reached(run: Run) -> dict[str, Any]:

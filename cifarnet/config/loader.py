@@ -62,11 +62,14 @@ def resolve(
     source: str | Path | Mapping[str, Any] | None = None,
     overrides: Sequence[str] = (),
     options: Mapping[str, str] = {},
+    *,
+    in_python: bool = False,
     **flags: Any,
 ) -> Resolved:
     """Return what `load` does, with the origin of every value; ``options`` are overrides with a name as their origin.
 
-    An option such as {"--n-s": "training.schedule.n_s=2 epochs"} is of the layer of flags.
+    An option such as {"--n-s": "training.schedule.n_s=2 epochs"} is of the layer of flags. ``in_python``, overrides and
+    flags have the names of arguments and not those of options.
     """
     layers = Layers()
     if isinstance(source, Mapping):
@@ -78,12 +81,12 @@ def resolve(
         layers.lay_words(shlex.split(os.environ.get(VARIABLE, "")), environment)
     except ValueError as error:
         layers.problems.append((environment, f"{error}; write KEY=VALUE words, quoted as in a shell"))
-    layers.lay_words(overrides, Mark(2, 0, "--set"))
+    layers.lay_words(overrides, Mark(2, 0, "overrides" if in_python else "--set"))
     for name, word in options.items():
         layers.lay_words([word], Mark(3, 0, name))
     for name, value in flags.items():
         if value is not None:
-            layers.lay({name: value}, Mark(3, 0, f"--{name}"))
+            layers.lay({name: value}, Mark(3, 0, name if in_python else f"--{name}"))
     settings = layers.settings()
     return Resolved(settings, {key: str(layers.marks.get(key, "default")) for key in flatten(plain(settings))})
 

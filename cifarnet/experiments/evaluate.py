@@ -94,7 +94,10 @@ def evaluate(
         alone = [float((P.argmax(axis=1) == images.y).mean()) for P in Ps]
         each = [{"name": m.name, "accuracy": accuracy} for m, accuracy in zip(members, alone, strict=True)]
         summary |= {"majority_vote": growth[-1]["majority_vote"], "members": each, "by_members": growth}
+    trained = ((run.environment.get("data", {}).get("fingerprint"), run.settings.data) for run in runs)
+    same = all(fingerprint == load(own).fingerprint for fingerprint, own in trained)
     words = {checkpoint: checkpoint, "flips": flips, f"shifts-{shifts}": shifts, "ensemble": len(members) > 1}
+    words["other"] = not same  # those of the training keep their figures
     name = "-".join([*(str(word) for word, there in words.items() if there), split])
     warnings, drawn = list[str](), dict[str, Any]()
     with warned(warnings, "the figures could not be kept"):
@@ -104,8 +107,6 @@ def evaluate(
         plots.save(run, drawn := figures(name, dataset, images, P, summary))
         if run.status != "running":
             pages.write(run)
-    trained = ((run.environment.get("data", {}).get("fingerprint"), run.settings.data) for run in runs)
-    same = all(fingerprint == load(own).fingerprint for fingerprint, own in trained)
     return Evaluated(summary, dataset.source, same, list(drawn), warnings)
 
 

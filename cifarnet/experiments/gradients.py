@@ -71,7 +71,7 @@ def problem(
     """
     n = len(split.y)
     if not 1 <= samples <= n:
-        raise ConfigError(f"--samples {samples}: there are {n} training images")
+        raise ConfigError(f"samples = {samples}: there are {n} training images")
     chosen = np.arange(samples)
     if random_samples:
         chosen = generator(settings.seed, "samples").choice(n, samples, replace=False)

@@ -183,7 +183,7 @@ def cluster(address: str, threads: int = 1, data_dir: Path | None = None) -> Ite
 
         client = distributed.Client(address, timeout=TIMEOUT)  # type: ignore[no-untyped-call]
     except ImportError as error:
-        raise ConfigError("--scheduler needs Dask: pip install 'cifarnet[dask]'") from error
+        raise ConfigError("a scheduler needs Dask: pip install 'cifarnet[dask]'") from error
     except (OSError, ValueError) as error:  # OSError: among them TimeoutError
         raise RunError(f"{address}: no Dask scheduler answers; start one with `dask scheduler` and name it") from error
     with client:

@@ -112,7 +112,7 @@ class RangeTest:
 def suggest(eta: Floats, accuracy: Floats) -> dict[str, float]:
     """Return the settings to use by the rule, to two digits; of fewer points than a mean takes, raise RunError."""
     if len(eta) < SMOOTH:
-        cures = "let eta rise for longer (--epochs) or, where the cost was not finite any more, to a lower one (--to)"
+        cures = "let eta rise for more epochs or, where the cost was not finite any more, to a lower value"
         raise RunError(f"only {len(eta)} of the {SMOOTH} points that the rule takes: {cures}")
     half = SMOOTH // 2
     best = half + int(np.convolve(accuracy, np.ones(SMOOTH) / SMOOTH, "valid").argmax())

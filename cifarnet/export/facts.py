@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from cifarnet import config
+from cifarnet import config, readable
 from cifarnet.config import Axis, Settings
-from cifarnet.readable import mean_std, percent, shown, spread
+from cifarnet.readable import mean_std, percent, spread
 from cifarnet.runs import Run
 from cifarnet.runs.catalog import fold
 from cifarnet.search import study
@@ -205,16 +205,6 @@ def over_seeds(key: str, values: Sequence[float]) -> str:
 
 def text(key: str, value: Any) -> str:
     """Return what a reader reads of a value."""
-    if value is None:
-        return ""
     if key == "passed":
         return "right" if value else "WRONG"
-    if key.endswith("accuracy"):
-        return percent(value)
-    if key.endswith(("cost", "loss")) and isinstance(value, float):
-        return f"{value:.4f}"
-    if key.endswith("error") or key == "tolerance":
-        return f"{value:.1e}"
-    if isinstance(value, list):
-        return ", ".join(map(str, value)) or "none"
-    return f"{value:,}" if key == "n" else shown(value)
+    return readable.in_table(key, value)

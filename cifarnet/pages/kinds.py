@@ -14,7 +14,7 @@ from cifarnet.plots.experiments import zero_at
 from cifarnet.plots.figures import eta_of, ramps
 from cifarnet.plots.lines import PANELS
 from cifarnet.plots.style import PALETTE, Floats
-from cifarnet.readable import duration, percent
+from cifarnet.readable import duration, in_table, percent
 from cifarnet.runs import Run, catalog
 from cifarnet.runs.trials import standings
 
@@ -226,15 +226,9 @@ def mistakes(found: Sequence[Mapping[str, str]]) -> Table:
 
 def checked(key: str, value: Any) -> Cell:
     """Return a cell of a gradient check."""
-    if value is None:
-        return Cell("")
     if key == "passed":
         return Cell("✓ right" if value else "≠ wrong", look="good" if value else "bad")
-    if key == "hidden":
-        return Cell(", ".join(map(str, value)) or "none")
-    if isinstance(value, str):
-        return Cell(value)
-    return Cell(f"{value:.1e}" if key.endswith("error") or key == "tolerance" else f"{value:,g}")
+    return Cell(in_table(key, value))
 
 
 def range_test(run: Run) -> View:

@@ -14,7 +14,7 @@ import numpy as np
 from tabulate import tabulate
 
 from cifarnet import pages
-from cifarnet.readable import csv_text, duration, percent
+from cifarnet.readable import csv_text, duration, predicted
 from cifarnet.reports import jobs
 from cifarnet.reports.figures import figure, over_lambda
 from cifarnet.runs import Folder, Run
@@ -168,11 +168,8 @@ class Report:
         head = self.summary()
         a, missing, untested = head["accuracies"], head["claims_not_run"], head["claims_not_tested"]
         judged = a["compatible"] + a["incompatible"] + a["not_decidable"]
-        rest = {
-            "under a named deviation": head["explained"],
-            "not decidable": a["not_decidable"],
-            "not run": a["not_run"],
-        }
+        rest = {"under a named deviation": head["explained"]}
+        rest |= {"not decidable": a["not_decidable"], "not run": a["not_run"]}
         accuracies = outcome(a["compatible"], judged, "accuracies", "are compatible", rest)
         tested = head["claims"] - missing - untested
         claims = outcome(head["claims_hold"], tested, "claims", "hold", {"not tested": untested, "not run": missing})
@@ -315,11 +312,9 @@ def show(value: float, quantity: str) -> str:
     """Return a number as people read it: accuracies in per cent, errors with a power of ten."""
     if math.isnan(value):
         return "–"
-    if "accuracy" in quantity:
-        return percent(value)
     if "error" in quantity:
         return f"{value:.2e}"
-    return f"{value:.1f} s" if quantity == "seconds" else f"{value:.4g}"
+    return f"{value:.1f} s" if quantity == "seconds" else predicted(quantity, value)
 
 
 def gap(value: float, quantity: str) -> str:

@@ -62,15 +62,18 @@ def numbers_of(study: Study, exhibit: Exhibit, row: Row) -> Iterator[Number]:
 
 
 def explain(
-    studies: Sequence[Study], folder: Path, executor: Executor, data_dir: Path | None, source: Path | None = None
-) -> Generator[Progress, None, None]:
+    studies: Sequence[Study], folder: Path, executor: Executor, data_dir: Path | None, source: Path | None = None,
+    only: Sequence[str] = (),
+) -> Generator[Progress, None, None]:  # fmt: skip
     """Diagnose every exhibit with a number or curve that differs, write causes.json, and yield as the work goes on.
 
-    All rows of an exhibit are diagnosed together. Where gradients differ, they are checked with other steps. What is
-    recorded is not done again. ``source`` is where the studies were read from.
+    All rows of an exhibit are diagnosed together; gradients that differ are checked with other steps. What is recorded
+    is not done again. ``source`` is where the studies were read from; ``only`` names studies, or STUDY/EXHIBIT.
     """
-    report, found = Report(studies, folder), dict[str, Any]()
-    exhibits, gradients = list(targets(report)), list(steps.differing(report))
+    report, asked = Report(studies, folder), tuple(f"{name}/" for name in only) or ""
+    found = {name: cause for name, cause in report.causes.items() if not name.startswith(asked)}
+    exhibits = [(s, e, seed) for s, e, seed in targets(report) if f"{s.id}/{e.id}/".startswith(asked)]
+    gradients = [(s, e) for s, e in steps.differing(report) if f"{s.id}/{e.id}/".startswith(asked)]
     total = len(exhibits) + len(gradients)
     yield from diagnosed(report, exhibits, found, total, executor, data_dir, source)
     fingerprint = data.fingerprints(data_dir)

@@ -18,7 +18,7 @@ from cifarnet.config.search import Axis, Coarse, Fine, Search
 from cifarnet.errors import RunError
 from cifarnet.experiments import pool, train
 from cifarnet.experiments.pool import Executor, Job, Outcome
-from cifarnet.readable import csv_text
+from cifarnet.readable import csv_text, percent
 from cifarnet.runs import FORMATS, Run
 from cifarnet.runs.catalog import short_names
 from cifarnet.runs.trials import rank, summary
@@ -207,15 +207,13 @@ def resume(run: Run, executor: Executor, *, retry_failed: bool = False, formats:
     return study
 
 
-def execute(
-    study: Study, run: Run, executor: Executor, *, fail_fast: bool = False
-) -> Generator[tuple[Trial, Outcome] | None, None, None]:
+def execute(study: Study, run: Run, executor: Executor) -> Generator[tuple[Trial, Outcome] | None, None, None]:
     """Run the trials that are missing, write a row as each ends, and at the end all that a finished search has.
 
     Yields the trials as they end, and None now and then, so that the caller may leave. Left before the end, by
     ``close()`` or an exception, the running trials are stopped, those that ended are written, and the run is marked as
-    what it is: interrupted or failed. RunError when the folder cannot be written or, with fail_fast, a trial fails or
-    diverges; DataError when a worker does not have the images.
+    what it is: interrupted or failed. RunError when the folder cannot be written, DataError when a worker does not have
+    the images.
     """
     stop = threading.Event()
     ends = trained(study, run, executor, stop)
@@ -223,9 +221,6 @@ def execute(
         for end in ends:
             refresh()
             yield end
-            if end and fail_fast and end[1].status != "completed":
-                trial, outcome = end
-                raise RunError(f"trial {trial.index} {outcome.status}, and --fail-fast was given: {outcome.note}")
         finish(study, run)
 
 
@@ -276,7 +271,7 @@ def finish(study: Study, run: Run) -> None:
     results: dict[str, Any] = {"trials": trials} | {how: study.ended(how) for how in ("failed", "diverged")}
     if ranked:
         best, accuracy = ranked[0], ranked[0]["validation_accuracy"]
-        why = f"number {best['index']}, validation accuracy {100 * accuracy:.2f} %"
+        why = f"number {best['index']}, validation accuracy {percent(accuracy)}"
         run.write(
             "best.yaml",
             f"# The best of {len(ranked)} trials: {why}.\n"
