@@ -160,7 +160,9 @@ def inputs(release):
     return [release.read(name).pixels[:, :12] / 255 for name in release.batches]
 
 
-@pytest.mark.parametrize("name", ["statistics_of_split", "statistics_of_file", "statistics_of_all", "one_statistic"])
+@pytest.mark.parametrize(
+    "name", ["statistics_of_split", "statistics_of_file", "statistics_of_image", "statistics_of_all", "one_statistic"]
+)
 def test_inputs_are_normalised_by_the_statistics_that_a_deviation_has(tiny, release, name):
     images = {"data.train": [1, 2], "data.validation": [4], "data.dims": 12, "data.limit": None}
     found = data.load(changed(tiny, name, **images).data)
@@ -178,11 +180,14 @@ def test_inputs_are_normalised_by_the_statistics_that_a_deviation_has(tiny, rele
             by(validation, validation),
             by(test, test),
         ],
+        "statistics_of_image": [by(X.T, X.T).T for X in (train_, validation, test)],
         "statistics_of_all": [by(X, everything) for X in (train_, validation, test)],
         "one_statistic": [(X - train_.mean()) / train_.std() for X in (train_, validation, test)],
     }[name]
     for split, X in zip((found.train, found.validation, found.test), expected, strict=True):
         np.testing.assert_allclose(np.asarray(split.X), X, atol=1e-5)
+    if name == "statistics_of_image":  # pictures have the brightness and contrast that the network sees
+        return
     shown = found.pixels(found.test, range(9)).transpose(0, 3, 1, 2).reshape(9, -1)[:, :12]
     assert np.array_equal(shown, np.rint(255 * test[:9]))
 

@@ -69,12 +69,14 @@ def figures(monkeypatch):
     monkeypatch.setattr(plots, "draw", DRAW)
 
 
-def searched(folder, *overrides, stage="coarse", general=False, earlier=None, jobs=2, formats=("png",)):
+def searched(
+    folder, *overrides, stage="coarse", general=False, earlier=None, jobs=2, fail_fast=False, formats=("png",)
+):
     """Run a search in this process; return its run and the study."""
     study = laid_out(*overrides, stage=stage, general=general, earlier=earlier)
     with pool.local(jobs) as executor:
         run = search.start(study, executor, folder, formats=formats)
-        list(search.execute(study, run, executor))
+        list(search.execute(study, run, executor, fail_fast=fail_fast))
     return run, study
 
 
@@ -549,6 +551,12 @@ def test_a_diverged_trial_is_recorded_and_stops_nothing(run_search):
     assert sorted(s["index"] for s in study.standings()) == [0, 2, 3]
     assert study.summaries()[1] == {"index": 1, "eta_max": 1e30, "validation_accuracy": None, "status": "diverged"}
     assert "trial 1, seed 42: diverged: " in (run.path / "log.txt").read_text()
+
+
+def test_fail_fast_stops_at_the_first(run_search, tmp_path):
+    with pytest.raises(RunError, match="trial 0 diverged, and --fail-fast was given: diverged"):
+        run_search(ETAS.replace("0.1, 1e30", "1e30, 0.1"), general=True, jobs=1, fail_fast=True)
+    assert Run.find("latest", tmp_path / "runs").status == "failed"
 
 
 def test_what_is_no_search_is_refused(tmp_path, tiny):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -121,20 +122,21 @@ def has_effect(key: str, stated: Settings) -> bool:
 
 def images(stated: Data) -> Iterator[Alternative]:
     """Yield the other images that the assignment has: a batch for its figures, and nearly all for its searches."""
+    few, many = {"data.train": [1], "data.validation": [2]}, {"data.train": "all", "data.validation": 5000}
     if len(stated.batches) > 1:
-        changes: Changes = {"data.train": [1], "data.validation": [2]}
-        yield "trained on one batch", "deviation", "Batch 1 is trained on, and batch 2 is held out.", changes
+        yield "trained on one batch", "deviation", "Batch 1 is trained on, and batch 2 is held out.", few
     else:
-        changes = {"data.train": "all", "data.validation": 5000}
-        yield "trained on all batches", "deviation", "All batches but 5,000 images are trained on.", changes
+        yield "trained on all batches", "deviation", "All batches but 5,000 images are trained on.", many
 
 
 def initial(stated: Settings) -> Iterator[Alternative]:
     """Yield other initial weights: of all layers, or of one."""
-    own = stated.network.init
-    stds = stds_of(stated.sizes, own if isinstance(own, str) else own.std)
-    for name, text in {"xavier": "1 / sqrt(d_in)", "he": "sqrt(2 / d_in)"}.items():
-        if (others := stds_of(stated.sizes, name)) != stds:
+    own, sizes = stated.network.init, stated.sizes
+    stds = stds_of(sizes, own if isinstance(own, str) else own.std)
+    kinds = {"xavier": ("1 / sqrt(d_in)", stds_of(sizes, "xavier")), "he": ("sqrt(2 / d_in)", stds_of(sizes, "he"))}
+    kinds["by outputs"] = "1 / sqrt(d_out)", [1 / math.sqrt(d_out) for d_out in sizes[1:]]
+    for name, (text, others) in kinds.items():
+        if others != stds:
             says = f"The initial weights of each layer have a standard deviation of {text}."
             yield f"initial weights {name}", "deviation", says, {"network.init": {"std": others}}
     layers = len(stds)

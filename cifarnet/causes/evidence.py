@@ -72,8 +72,7 @@ class Evidence:
     @property
     def seeded(self) -> list[str]:
         """The rows with that many trainings: of a table, as many as the deviation needs, evenly spread."""
-        rows = list(self.problem.rows)
-        return [rows[i] for i in evenly(len(rows), FREEDOM)]
+        return [list(self.problem.rows)[i] for i in evenly(len(self.problem.rows), FREEDOM)]
 
     def task(self, candidate: Candidate, row: str, number: int, short: bool = False) -> Task:
         """Return a training of a candidate in a row, with the row's seed plus a number."""

@@ -28,8 +28,7 @@ from cifarnet.causes.evidence import SEEDS, SHORT, Evidence, Task
 from cifarnet.causes.numbers import MEASURES, evenly
 from cifarnet.statistics.likelihood import Array, Prediction, distance, predict, quantity
 
-# The ends of keys that change how long a training is.
-LENGTHS = ("_as_epochs", "_as_cycles", "_by_batch_size", ".n_s", ".cycles")
+LENGTHS = ("_as_epochs", "_as_cycles", "_by_batch_size", ".n_s", ".cycles")  # ends of keys for a training's length
 LONG = 3  # times the work as stated: what takes longer is tried where nothing else explains the numbers
 # The effect on a full training is SHRINKS to GROWS times that on a short one; that on a cost may vanish.
 SHRINKS, GROWS = {"accuracy": 0.25, "cost": 0.0, "loss": 0.25}, 1.5

@@ -39,6 +39,7 @@ class Searching(WithConfig, Pooled, Drawing):
     force: bool = flag("--force", help="With --from: also where that is not finished.")
     resume: str | None = option("--resume", help="Run what this search has not finished.", **RUN)
     retry_failed: bool = flag("--retry-failed", help="With --resume: try the failed trials again.")
+    fail_fast: bool = flag("--fail-fast", help="Stop the search where a trial fails or diverges.")
     top: int = option("--top", default=3, help="How many trials are shown.", **COUNT)
     dry_run: bool = flag("--dry-run", help="List the trials; train and write nothing.")
 
@@ -65,7 +66,7 @@ class Searching(WithConfig, Pooled, Drawing):
             else:
                 run = start(study, executor, self.runs_dir, formats=self.formats)
             with bar(study.total, "trial", quiet=self.quiet, initial=len(study.rows)) as shown:
-                for end in stops.until(execute(study, run, executor)):
+                for end in stops.until(execute(study, run, executor, fail_fast=self.fail_fast)):
                     if end and not (self.quiet and end[1].status == "completed"):
                         shown.write(line(study, *end), file=sys.stderr)
                     shown.update(end is not None)

@@ -257,6 +257,11 @@ def normalised(
     """Return the chosen images as a split, normalised by what is known of the training images, or a deviation has."""
     if settings.practice.basis == "split":
         known = statistics(settings, batches, chosen)
+    if settings.practice.basis == "image":
+        split = pick(batches, chosen, np.zeros(settings.d), np.ones(settings.d), dtype)
+        pixels = np.asarray(split.X, dtype)
+        std = pixels.std(axis=1, keepdims=True) if settings.normalize == "standardize" else 1
+        return Split((pixels - pixels.mean(axis=1, keepdims=True)) / np.where(std == 0, 1, std).astype(dtype), split.y)
     if settings.practice.basis == "file":
         own = [(b, rows) for b, rows in parts(batches, chosen) if len(rows)]
         splits = [pick([b], rows, *statistics(settings, [b], np.arange(len(b.y))), dtype) for b, rows in own]

@@ -12,7 +12,7 @@ from cifarnet.nn.network import Array, Buffers, weight_count
 from cifarnet.nn.random import generator
 from cifarnet.nn.schedules import Schedule
 
-Basis = Literal["training images", "split", "file", "all images"]
+Basis = Literal["training images", "split", "file", "image", "all images"]
 Place = Literal["inputs", "start", "order", "batches", "update", "length", "results"]
 
 

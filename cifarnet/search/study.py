@@ -207,13 +207,15 @@ def resume(run: Run, executor: Executor, *, retry_failed: bool = False, formats:
     return study
 
 
-def execute(study: Study, run: Run, executor: Executor) -> Generator[tuple[Trial, Outcome] | None, None, None]:
+def execute(
+    study: Study, run: Run, executor: Executor, *, fail_fast: bool = False
+) -> Generator[tuple[Trial, Outcome] | None, None, None]:
     """Run the trials that are missing, write a row as each ends, and at the end all that a finished search has.
 
     Yields the trials as they end, and None now and then, so that the caller may leave. Left before the end, by
     ``close()`` or an exception, the running trials are stopped, those that ended are written, and the run is marked as
-    what it is: interrupted or failed. RunError when the folder cannot be written, DataError when a worker does not have
-    the images.
+    what it is: interrupted or failed. RunError when the folder cannot be written or, with fail_fast, a trial fails or
+    diverges; DataError when a worker does not have the images.
     """
     stop = threading.Event()
     ends = trained(study, run, executor, stop)
@@ -221,6 +223,9 @@ def execute(study: Study, run: Run, executor: Executor) -> Generator[tuple[Trial
         for end in ends:
             refresh()
             yield end
+            if end and fail_fast and end[1].status != "completed":
+                trial, outcome = end
+                raise RunError(f"trial {trial.index} {outcome.status}, and --fail-fast was given: {outcome.note}")
         finish(study, run)
 
 
