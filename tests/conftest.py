@@ -20,11 +20,9 @@ from cifarnet.plots import style
 from cifarnet.runs import Run
 from cifarnet.runs.run import CURVES
 from cifarnet.studies import read_study
-from tests.common import alike
+from tests.common import MACHINE, alike
 from tests.faults import Trainings
 from tests.seventh import STUDY
-
-MACHINE = {"numpy": "2", "blas": [{"num_threads": 2}], "data": {"fingerprint": "x"}, "threads": 2}
 
 QUIET_CHROMIUM = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
