@@ -28,6 +28,7 @@ QUIET_CHROMIUM = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
     "--disable-background-networking", "--disable-component-update",
 ]  # fmt: skip
+WRITE = render.write
 hypothesis.register_profile("busy", deadline=None, max_examples=50)  # a busy machine is no failure
 hypothesis.load_profile("busy")
 
@@ -100,6 +101,12 @@ def trainings(tiny, dataset, tmp_path, monkeypatch) -> Trainings:
     """Run folders without pages, which take longer than the trainings."""
     monkeypatch.setattr(render, "write", lambda _: None)
     return Trainings(tiny, dataset, tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def pages(trainings, monkeypatch):
+    """For the tests that look at them."""
+    monkeypatch.setattr(render, "write", WRITE)
 
 
 @pytest.fixture
