@@ -97,6 +97,18 @@ def tiny() -> Settings:
 
 
 @pytest.fixture
+def often(monkeypatch):
+    """Averages take a sample at every second update."""
+    monkeypatch.setattr("cifarnet.training.timetable.UPDATES_PER_SAMPLE", 2)
+
+
+@pytest.fixture
+def split_small(monkeypatch):
+    """However small the network, as many threads share an update as are asked for."""
+    monkeypatch.setattr("cifarnet.training.parallel.HANDOVER", 1)
+
+
+@pytest.fixture
 def trainings(tiny, dataset, tmp_path, monkeypatch) -> Trainings:
     """Run folders without pages, which take longer than the trainings."""
     monkeypatch.setattr(render, "write", lambda _: None)
