@@ -1,9 +1,6 @@
 """The pool runs many trainings: in lockstep, in threads, or on a Dask cluster, with the same bytes."""
 
 import gc
-import os
-import subprocess
-import sys
 import threading
 import weakref
 
@@ -16,7 +13,7 @@ from cifarnet.experiments.pool import Job
 from cifarnet.runs import Run
 from cifarnet.search import execute, start
 from cifarnet.studies.check import Check
-from tests.common import alike
+from tests.common import alike, started
 from tests.searches import laid_out, outcomes, rows, settings
 
 LOAD = pool.data.load
@@ -141,12 +138,6 @@ LARGER = (
 )
 
 
-def dask(*arguments, **environment):
-    command = [sys.executable, "-m", "distributed.cli." + arguments[0], *arguments[1:], "--no-dashboard"]
-    env = {k: v for k, v in os.environ.items() if k != "CIFARNET_DATA_DIR"} | environment
-    return subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True)
-
-
 def heard(process, word):
     """Wait for a line with a word in what the process says, and return it."""
     for line in process.stderr:
@@ -159,12 +150,14 @@ def heard(process, word):
 def scheduler(tmp_path):
     """The address of a scheduler, and a function that starts a worker for it."""
     pytest.importorskip("distributed", reason="Dask is not installed: pip install 'cifarnet[dask]'")
-    processes = [dask("dask_scheduler", "--host", "127.0.0.1", "--port", "0")]
+    host = ("--no-dashboard", "--host", "127.0.0.1")
+    processes = [started("-m", "distributed.cli.dask_scheduler", *host, "--port", "0")]
     address = heard(processes[0], "Scheduler at:").split()[-1]
 
     def worker():
-        arguments = ("--host", "127.0.0.1", "--nthreads", "1", "--no-nanny", "--local-directory", str(tmp_path))
-        processes.append(dask("dask_worker", address, *arguments, XDG_CACHE_HOME=str(tmp_path)))
+        words = ("--nthreads", "1", "--no-nanny", "--local-directory", str(tmp_path))
+        without_images = {"CIFARNET_DATA_DIR": "", "XDG_CACHE_HOME": str(tmp_path)}
+        processes.append(started("-m", "distributed.cli.dask_worker", address, *host, *words, **without_images))
         heard(processes[-1], "Registered to:")
         return processes[-1]
 

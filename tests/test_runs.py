@@ -15,7 +15,7 @@ from cifarnet import runs, version
 from cifarnet.errors import RunError
 from cifarnet.nn.model import Model
 from cifarnet.nn.network import parameter_count
-from cifarnet.runs import LATEST, Run, catalog
+from cifarnet.runs import Run, catalog
 from cifarnet.runs.run import CURVES
 from tests.common import MACHINE, python
 
@@ -71,15 +71,13 @@ def test_arrays_have_the_same_bytes_each_time(run):
         run.write_arrays(name, arrays)
     assert run.read_bytes("a.npz") == run.read_bytes("b.npz")
     assert run.read_arrays("a.npz", ["theta"])["theta"].tolist() == [0, 1, 2, 3, 4]
-    with pytest.raises(ValueError, match="Object arrays"):
-        run.write_arrays("c.npz", {"bad": np.array([{}])})
 
 
 @pytest.mark.parametrize("place", ["file", "/dev/null/x", "/proc/x", "x" * 300])
 def test_a_runs_folder_that_cannot_be_made_is_an_error(tiny, tmp_path, monkeypatch, place):
     monkeypatch.chdir(tmp_path)
     Path("file").write_text("")
-    with pytest.raises(RunError, match=r"no run folder can be made: .*; .* another --runs-dir|no run folder can be"):
+    with pytest.raises(RunError, match=r"no run folder can be made: .*; "):
         Run.create(Path(place), "train", tiny, environment={})
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
@@ -105,11 +103,6 @@ def test_links_that_lead_out_of_a_run_folder_are_not_followed(run, tmp_path):
 def test_a_name_that_is_not_utf_8_is_escaped(run):
     run.note("from \udcff.png\nto λ")
     assert run.notes[0].endswith("from \\udcff.png to λ")
-
-
-def test_a_checkpoint_has_the_metrics_so_far(run):
-    run.checkpoint({"step": np.array(1)})
-    assert run.read_arrays(LATEST, ["step", "metrics"])["metrics"].tobytes() == run.read_bytes("metrics.csv")
 
 
 def test_what_a_kill_left_half_written_is_removed(run):
@@ -223,31 +216,24 @@ def arrays_of(run):
     return Model(theta, sizes, np.zeros(4), np.ones(4), tuple("abcdefghij")).arrays(7)
 
 
-def test_a_network_comes_back_and_classifies(run):
-    run.write_arrays("model.npz", arrays_of(run))
-    run.write_arrays("checkpoints/cycle-1.npz", arrays_of(run))
-    assert run.load_model("checkpoints/cycle-1.npz").sizes == run.model.sizes == (4, 3, 10)
-    assert run.model.predict(np.zeros((2, 3072), np.uint8)) == pytest.approx(np.full((2, 10), 0.1))
-
-
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        (lambda path, _: path.write_bytes(path.read_bytes()[:-30]), "cannot be read as arrays: "),
-        (lambda path, _: path.unlink() or path.mkdir(), "cannot be read: Is a directory"),
-        (lambda path, a: np.savez(path, **a | {"theta": np.array([{}], object)}), "arrays: Object arrays cannot be"),
-        (lambda path, a: np.savez(path, theta=a["theta"]), "arrays: it has no sizes, mean, std, classes"),
-        (lambda path, a: np.savez(path, **a | {"theta": a["theta"][:5]}), r"a network: .*theta is float32\(5,\)"),
+        (lambda path, _: path.write_bytes(path.read_bytes()[:-30]), " as arrays: "),
+        (lambda path, _: path.unlink() or path.mkdir(), ": Is a directory"),
+        (lambda path, a: np.savez(path, **a | {"theta": np.array([{}], object)}), " as arrays: Object arrays"),
+        (lambda path, a: np.savez(path, theta=a["theta"]), " as arrays: it has no sizes, mean, std, classes"),
+        (lambda path, a: np.savez(path, **a | {"theta": a["theta"][:5]}), r" as a network: .*theta is float32\(5,\)"),
         (lambda path, a: np.savez(path, **a | {"sizes": [4, 10], "theta": np.zeros(50)}),
-         r"a network: its layers are \(4, 10\), and those of config.yaml \(4, 3, 10\); train again, or"),
+         r" as a network: its layers are \(4, 10\), and those of config.yaml \(4, 3, 10\); train again, or"),
     ],
 )  # fmt: skip
 def test_a_file_that_is_no_network_of_the_run_is_refused(run, change, why):
     run.write_arrays("model.npz", arrays_of(run))
     change(run.path / "model.npz", arrays_of(run))
-    with pytest.raises(RunError, match=rf"model\.npz: cannot be read as {why}|model\.npz: {why}|has no network") as e:
+    with pytest.raises(RunError, match=rf"model\.npz: cannot be read{why}") as error:
         run.load_model("model.npz")
-    assert "\n" not in str(e.value)
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(

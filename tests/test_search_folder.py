@@ -132,26 +132,21 @@ def test_seeds_are_ranked_by_their_mean_and_show_the_spread(run_search):
 
 
 def test_any_numbers_are_searched(run_search):
-    """Widths and eta bounds by their dotted keys: whole numbers where they are, and best.yaml has them."""
+    """Widths, eta bounds and cycles by their dotted keys: whole numbers where they are, and best.yaml has them."""
     axes = (
         "network.hidden={linear: [2, 6]}",
         "training.schedule.eta_max.log10=[-2, 0]",
-        "training.batch_size.values=[9]",
+        "training.schedule.cycles.values=[1, 2]",
     )
     run, study = run_search(*(f"search.over.{axis}" for axis in axes), general=True)
     assert all(2 <= int(row["hidden"]) <= 6 for row in rows(run))
+    assert {(row["training.schedule.cycles"], row["cycles"]) for row in rows(run)} == {("1", "1"), ("2", "2")}
     best = study.standings()[0]
     final = config.load(run.path / "best.yaml")
     assert (final.network.hidden, final.training.schedule.eta_max) == ((best["hidden"],), best["eta_max"])
     fine = laid_out("search.fine.values=[0.1]", stage="fine", general=True, earlier=read(run))
-    assert set(fine.space) == {"network.hidden", "training.schedule.eta_max", "training.batch_size"}
+    assert set(fine.space) == {"network.hidden", "training.schedule.eta_max", "training.schedule.cycles"}
     assert len(fine.trials) == 3
-
-
-def test_cycles_are_searched_like_any_number(run_search):
-    """Their column does not hide how long each trial was trained."""
-    run, _ = run_search("search.over.training.schedule.cycles.values=[1, 2]", general=True)
-    assert [(row["training.schedule.cycles"], row["cycles"]) for row in rows(run)] == [("1", "1"), ("2", "2")]
 
 
 def test_a_diverged_trial_is_recorded_and_stops_nothing(run_search):
