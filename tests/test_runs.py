@@ -65,14 +65,6 @@ def test_tables_come_back_as_they_were_written(run):
     assert run.read_rows("none.csv") == []
 
 
-def test_arrays_have_the_same_bytes_each_time(run):
-    arrays = {"theta": np.arange(5, dtype=np.float32), "classes": np.array(["a", "bc"])}
-    for name in ("a.npz", "b.npz"):
-        run.write_arrays(name, arrays)
-    assert run.read_bytes("a.npz") == run.read_bytes("b.npz")
-    assert run.read_arrays("a.npz", ["theta"])["theta"].tolist() == [0, 1, 2, 3, 4]
-
-
 @pytest.mark.parametrize("place", ["file", "/dev/null/x", "/proc/x", "x" * 300])
 def test_a_runs_folder_that_cannot_be_made_is_an_error(tiny, tmp_path, monkeypatch, place):
     monkeypatch.chdir(tmp_path)

@@ -40,8 +40,8 @@ def complete(tmp_path_factory, toy_images):
     return searched(tmp_path_factory.mktemp("complete"))
 
 
-def test_a_search_writes_a_row_a_trial_and_the_best(run_search, figures):
-    run, study = run_search()
+def test_a_search_writes_a_row_a_trial_and_the_best(complete):
+    run, study = complete
     table = rows(run)
     assert [int(row["index"]) for row in table] == [0, 1, 2, 3]
     assert list(table[0]) == [
@@ -104,12 +104,12 @@ def test_a_schedule_that_is_set_beside_the_earlier_search_is_kept(complete):
 
 def test_three_settings_are_drawn_as_lines_from_each_to_the_accuracy():
     """Heights are places between the ends; of a logarithm 0 is at the foot; the best is drawn last."""
-    columns = {"training.lambda": (1e-3, 0, 1e-1), "network.hidden": (20, 60, 40), "training.batch_size": (9, 9, 9)}
-    trials = [
-        {"values": dict(zip(columns, values, strict=True)), "accuracy": accuracy, "spread": 0.0}
-        for values, accuracy in zip(zip(*columns.values(), strict=True), (0.4, 0.3, 0.2), strict=True)
+    logarithmic = {"training.lambda": True, "network.hidden": False, "training.batch_size": False}
+    best, *others = [
+        {"values": dict(zip(logarithmic, values, strict=True)), "accuracy": accuracy, "spread": 0.0}
+        for accuracy, *values in ((0.4, 1e-3, 20, 9), (0.3, 0, 60, 9), (0.2, 1e-1, 40, 9))
     ]
-    figure = plots.search({"coarse": trials[1:], "fine": trials[:1]}, {key: key == LAMBDA for key in columns})
+    figure = plots.search({"coarse": others, "fine": [best]}, logarithmic)
     lines = {line.get_label(): line.get_ydata().tolist() for line in figure.axes[0].lines if len(line.get_xdata()) == 4}
     assert lines["best"] == pytest.approx([0.2, 0, 0.5, 1])
     texts = [text.get_text() for text in figure.axes[0].texts]

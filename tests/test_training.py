@@ -75,13 +75,6 @@ def test_every_epoch_has_an_order_of_its_own_and_can_be_entered_anywhere():
     assert np.array_equal(rows[4:], list(rows_of_batches(60, settings(), 4, 9)))
 
 
-def test_20_images_are_learnt_by_heart(dataset):
-    few = Split(dataset.train.X[:20], dataset.train.y[:20])
-    _, records = trained(alike(few), settings(constant(0.5, 300), **{"lambda": 0.0}))
-    assert records[-1].train.loss < 0.02
-    assert records[-1].train.accuracy == 1
-
-
 def test_a_row_has_the_columns_of_metrics_csv(dataset):
     final, records = trained(dataset)
     row = records[-1].row()
