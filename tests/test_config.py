@@ -190,7 +190,7 @@ def test_settings_count_images_and_name_their_loss():
     assert load(None, ["data.limit=950"]).steps_per_epoch == 9
 
 
-def test_what_is_just_right_is_no_mistake():
+def test_values_at_their_limits_are_accepted():
     for word in ("eta_min=.1", "eta_max=1e-5", "cycles=20"):
         load(None, [f"training.schedule.{word}", "training.schedule.cycle_growth=2", "network.init.std=[.1, .2]"])
     over = load(None, ["search.over.training.schedule.eta_max.linear=[2, 2]"]).search.over

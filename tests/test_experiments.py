@@ -168,7 +168,7 @@ def test_a_folder_that_cannot_be_written_costs_no_result(trainings):
 # Range tests
 
 
-def test_the_rule_of_the_range_test_by_hand():
+def test_the_range_test_finds_what_its_rule_finds_by_hand():
     """Up to a mean of .44 at .6 and down: eta_max there, eta_min where .134 is passed; too few points are refused."""
     accuracy = np.array([0.1, 0.11, 0.137, 0.3, 0.4, 0.45, 0.5, 0.45, 0.4, 0.3, 0.2, 0.1, 0.1])
     found = range_test.suggest(np.arange(13) / 10 + 0.001, accuracy)

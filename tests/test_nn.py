@@ -60,7 +60,7 @@ def test_loss_and_gradient_are_the_formulas_written_as_loops(toy, sizes):
     np.testing.assert_allclose(scaled, 0.1 * expected_gradient, rtol=0, atol=1e-12)
 
 
-def test_a_2_x_2_network_worked_by_hand():
+def test_a_2_x_2_network_has_the_loss_and_gradient_worked_by_hand():
     """x = (1, 2), W1 = [[1, -1], [0, 1]], b1 = (0, -2), W2 = I: h = (1, 0), z = (1, 0), and all that follows."""
     theta = np.array([1, -1, 0, 1, 1, 0, 0, 1, 0, -2, 0, 0], float)
     loss, gradient = loss_and_gradient(theta, (2, 2, 2), np.array([[1.0, 2.0]]), np.array([1]))
@@ -73,7 +73,7 @@ def test_a_2_x_2_network_worked_by_hand():
     np.testing.assert_allclose(named["b1"], [p, 0])
 
 
-def test_the_l2_term_by_hand():
+def test_the_l2_term_is_as_worked_by_hand():
     """lambda = .5, w = (1, -2): J has .5 * 5 more, and its gradient 2 * .5 * w."""
     assert L2(0.5).cost(np.array([1.0, -2.0])) == 2.5
     assert L2(0.5).decay == 1.0
@@ -88,7 +88,7 @@ def test_logits_of_1e4_have_a_finite_loss():
     np.testing.assert_array_equal(network.predict(theta, (1, 2), np.ones((1, 1))), [[1, 0]])
 
 
-def test_hinge_by_hand():
+def test_the_hinge_loss_is_as_worked_by_hand():
     """z = (2, 1.5, -1), label 1: max(0, 2 - 1.5 + 1) + max(0, -1 - 1.5 + 1) = 1.5; gradient (1, -1, 0)."""
     Z, y = np.array([[2, 1.5, -1], [0, 9, 0]], float), np.array([1, 1])
     assert Hinge().values(Z, y).tolist() == [1.5, 0]
@@ -101,7 +101,7 @@ def test_hinge_by_hand():
     assert on_the_kink.tolist() == [[0, 0]]
 
 
-def test_smoothed_labels_by_hand():
+def test_smoothed_labels_are_as_worked_by_hand():
     """z = (log 2, 0), label 0, a = .2: -(.9 log 2/3 + .1 log 1/3); gradient p - (.9, .1)."""
     Z, y, loss = np.array([[math.log(2), 0.0]]), np.array([0]), CrossEntropy(0.2)
     assert loss.values(Z, y) == pytest.approx(-(0.9 * math.log(2 / 3) + 0.1 * math.log(1 / 3)))
@@ -204,7 +204,7 @@ def test_the_ends_of_a_cycle_are_exact():
     assert Cyclic(n_s="2 epochs", cycles=3).updates(90) == 3 * 2 * 180
 
 
-def test_decays_by_hand():
+def test_decays_are_as_worked_by_hand():
     step = StepDecay(kind="step", eta=1, factor=0.1, every=3)
     assert [step.eta(t, 2) for t in (0, 5, 6, 12)] == pytest.approx([1, 1, 0.1, 0.01])
     smooth = Exponential(kind="exponential", eta=1, factor=0.9)

@@ -248,7 +248,7 @@ def test_a_table_that_is_none_is_refused(run, content, why):
         _ = run.records
 
 
-def test_the_end_of_a_completed_run_is_missed(run):
+def test_a_completed_run_without_its_last_row_is_refused(run):
     run.append(dict.fromkeys(CURVES, 0.5) | {"step": 7})
     run.finish("completed", results={"updates": 7})
     path = run.path / "metrics.csv"
