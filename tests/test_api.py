@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import cifarnet
-from cifarnet import api, config, data
+from cifarnet import api, config, data, errors
 from cifarnet.api import calls
 from cifarnet.errors import RunError
 from tests.common import SHORT, python
@@ -209,3 +209,11 @@ def test_every_figure_is_drawn_on_given_axes(run, name):
     assert axes[1].has_data()
     with pytest.raises(ValueError, match="no figure 'curve'; of this run there are curves, eta, weights"):
         run.draw("curve")
+
+
+def test_every_error_has_its_exit_code():
+    codes = {name: kind.exit_code for name, kind in vars(errors).items() if isinstance(kind, type)}
+    assert codes == {
+        "CifarnetError": 1, "ConfigError": 2, "DataError": 1, "RunError": 1, "GradientCheckFailed": 3, "Diverged": 4,
+        "CodeError": 1,
+    }  # fmt: skip

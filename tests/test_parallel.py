@@ -195,6 +195,13 @@ def test_a_network_without_a_finite_cost_is_left_out_from_the_start(dataset):
     assert states[0].theta.tobytes() == trained(dataset)[0].theta.tobytes()
 
 
+def test_lockstep_gathers_each_batch_once(dataset, monkeypatch):
+    taken, take = [], np.take
+    monkeypatch.setattr(np, "take", lambda *found, **rest: taken.append(1) or take(*found, **rest))
+    list(train_lockstep([State.initial(settings(), SIZES) for _ in range(3)], dataset, [settings()] * 3))
+    assert len(taken) == 24
+
+
 # Side by side
 
 
