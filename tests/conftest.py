@@ -42,11 +42,11 @@ def one_thread():
 
 @pytest.fixture(scope="session", autouse=True)
 def shortcuts():
-    """What takes time, and what no test in this process depends on; nor does one on what the shell sets."""
+    """Save time where no test looks: coarse pictures, git asked once, no wait for the disk. The shell sets nothing."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(style, "DPI", 73)  # a third of the points in each direction
         patch.setattr(version, "git", functools.cache(version.git))  # of every run folder, 14 ms
-        patch.setattr(os, "fsync", lambda _: None)  # nobody cuts the power
+        patch.setattr(os, "fsync", lambda _: None)
         patch.delenv("CIFARNET_SET", raising=False)
         yield
 
@@ -140,7 +140,7 @@ def make(tmp_path):
 
 @pytest.fixture(scope="module")
 def toy_images(dataset):
-    """The toy problem is what every training reads, whatever its settings say; no figures. How often it was read."""
+    """Let every training read the toy problem, whatever its settings say, and draw nothing; the calls that read it."""
     calls = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(data, "load", lambda *found, **_: calls.append(found) or dataset)
