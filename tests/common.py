@@ -18,6 +18,8 @@ SHORT = {  # the assignment's network on synthetic images: 20 updates
     "data": {"source": "synthetic", "limit": 1000, "validation": 1000},
     "training": {"schedule": {"n_s": 10}},
 }
+RUN_FILES = {".lock", "config.yaml", "environment.json", "log.txt", "run.html", "run.json"}  # of any run
+MACHINE = {"numpy": "2", "blas": [{"num_threads": 2}], "data": {"fingerprint": "x"}, "threads": 2}
 DIFFERING = ("run.json", "environment.json", "log.txt", "run.html")  # they tell when and how a run went
 
 

@@ -10,19 +10,25 @@ import pytest
 from hypothesis import settings as hypothesis
 from threadpoolctl import threadpool_limits
 
-from cifarnet import version
+from cifarnet import data, plots, version
 from cifarnet.config import Settings
 from cifarnet.data import Dataset, Split
 from cifarnet.data.cifar10 import Batch, Cifar10, digest
+from cifarnet.experiments import train
+from cifarnet.pages import render
 from cifarnet.plots import style
+from cifarnet.runs import Run
+from cifarnet.runs.run import CURVES
 from cifarnet.studies import read_study
-from tests.common import alike
+from tests.common import MACHINE, alike
+from tests.faults import Trainings
 from tests.seventh import STUDY
 
 QUIET_CHROMIUM = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
     "--disable-background-networking", "--disable-component-update",
 ]  # fmt: skip
+WRITE = render.write
 hypothesis.register_profile("busy", deadline=None, max_examples=50)  # a busy machine is no failure
 hypothesis.load_profile("busy")
 
@@ -35,18 +41,13 @@ def one_thread():
 
 
 @pytest.fixture(scope="session", autouse=True)
-def coarse_pictures():
-    """A third of the points in each direction; what a figure shows does not depend on it."""
+def shortcuts():
+    """Save time where no test looks: coarse pictures, git asked once, no wait for the disk. The shell sets nothing."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(style, "DPI", 73)
-        yield
-
-
-@pytest.fixture(scope="session", autouse=True)
-def git_once():
-    """Every run folder records the commit, which takes 14 ms."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(version, "git", functools.cache(version.git))
+        patch.setattr(style, "DPI", 73)  # a third of the points in each direction
+        patch.setattr(version, "git", functools.cache(version.git))  # of every run folder, 14 ms
+        patch.setattr(os, "fsync", lambda _: None)
+        patch.delenv("CIFARNET_SET", raising=False)
         yield
 
 
@@ -93,6 +94,70 @@ def tiny() -> Settings:
             "evaluation": {"per_cycle": 3},
         }
     )
+
+
+@pytest.fixture
+def often(monkeypatch):
+    """Averages take a sample at every second update."""
+    monkeypatch.setattr("cifarnet.training.timetable.UPDATES_PER_SAMPLE", 2)
+
+
+@pytest.fixture
+def split_small(monkeypatch):
+    """However small the network, as many threads share an update as are asked for."""
+    monkeypatch.setattr("cifarnet.training.parallel.HANDOVER", 1)
+
+
+@pytest.fixture
+def trainings(tiny, dataset, tmp_path, monkeypatch) -> Trainings:
+    """Run folders without pages, which take longer than the trainings."""
+    monkeypatch.setattr(render, "write", lambda _: None)
+    return Trainings(tiny, dataset, tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def pages(trainings, monkeypatch):
+    """For the tests that look at them."""
+    monkeypatch.setattr(render, "write", WRITE)
+
+
+@pytest.fixture
+def make(tmp_path):
+    """Make a run of some settings, results and environment; of the status ``running``, it is not finished."""
+
+    def make(label, lam=0.1, accuracy=0.5, *, kind="train", status="completed", data=None, results=None, **environment):
+        values = {"label": label, "training": {"lambda": lam}, "network": {"hidden": [3]}}
+        settings = Settings.model_validate(values | {"data": {"source": "synthetic", "dims": 4, **(data or {})}})
+        run = Run.create(tmp_path / "runs", kind, settings, environment=MACHINE | environment)
+        run.append(dict.fromkeys(CURVES, 0.5) | {"step": 0})
+        if status != "running":
+            scores = {"validation_accuracy": accuracy, "test_accuracy": accuracy - 0.1}
+            run.finish(status, results=results or scores if status == "completed" else {})
+        return run
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def toy_images(dataset):
+    """Let every training read the toy problem, whatever its settings say, and draw nothing; the calls that read it."""
+    calls = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(data, "load", lambda *found, **_: calls.append(found) or dataset)
+        patch.setattr(plots, "draw", lambda _: [])
+        patch.setattr(train, "this_machine", lambda: {"numpy": "any"})
+        yield calls
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Write a config, and return its path."""
+
+    def write(content, name="some.yaml"):
+        (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+        return tmp_path / name
+
+    return write
 
 
 class Release:

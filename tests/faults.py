@@ -98,7 +98,6 @@ class Trainings:
         from cifarnet.experiments import train
         from cifarnet.plots import style
 
-        monkeypatch.setattr(os, "fsync", lambda _: None)
         monkeypatch.setattr(plots, "draw", lambda _: [])
         monkeypatch.setattr(style, "render", lambda *_: b"")
         monkeypatch.setattr(train, "this_machine", lambda: {"numpy": "any"})

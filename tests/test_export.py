@@ -160,8 +160,6 @@ def test_a_batch_may_have_all_rows_and_no_more(classifier):
     [
         ({"lam": -1}, "training.lambda = -1"),
         ({"hidden": (20, 0)}, "network.hidden"),
-        ({"init": "xaver"}, "network.init = .xaver"),
-        ({"batch_size": 0}, "training.batch_size = 0"),
         ({"eta_min": 0.2, "eta_max": 0.1}, "training.schedule.eta_min = 0.2: must be at most eta_max"),
     ],
 )
