@@ -22,6 +22,7 @@ from cifarnet.errors import ConfigError, DataError, RunError
 from cifarnet.experiments import pool
 from cifarnet.experiments import train as experiment
 from cifarnet.experiments.pool import Job
+from cifarnet.readable import csv_text
 from cifarnet.runs import Run
 from cifarnet.runs.trials import MEASURES
 from cifarnet.search import space, tpe
@@ -537,9 +538,15 @@ def test_any_numbers_are_searched(run_search):
 
 
 def test_cycles_are_searched_like_any_number(run_search):
-    """Their column does not hide how long each trial was trained."""
-    run, _ = run_search("search.over.training.schedule.cycles.values=[1, 2]", general=True)
-    assert [(row["training.schedule.cycles"], row["cycles"]) for row in rows(run)] == [("1", "1"), ("2", "2")]
+    """With their short name; a table of an earlier version, which had a second column of them, goes on."""
+    run, study = run_search("search.over.training.schedule.cycles.values=[1, 2]", general=True)
+    assert [(row["index"], row["cycles"]) for row in rows(run)] == [("0", "1"), ("1", "2")]
+    assert sorted(trial["cycles"] for trial in study.standings()) == [1, 2]
+    table, complete = run.read_rows("trials.csv"), rows(run)
+    first = {"index": "0", "seed": "42", "training.schedule.cycles": "1"} | next(r for r in table if r["index"] == "0")
+    run.write("trials.csv", csv_text([first, first.values()]))
+    assert resumed(run) == [1]
+    assert rows(run) == complete
 
 
 def test_a_diverged_trial_is_recorded_and_stops_nothing(run_search):
