@@ -355,7 +355,8 @@ def test_latest_is_the_newest_that_has_what_a_command_needs(make, tmp_path):
 
 def test_a_damaged_folder_is_listed_as_unreadable(make, tmp_path):
     make("a")
-    for content in ("{", "[]", '{"kind": "train", "label": "x", "status": "new"}', '{"kind": 3}'):
+    no_score = '{"kind": "train", "status": "completed", "results": {"test_accuracy": null}}'
+    for content in ("{", "[]", '{"kind": "train", "label": "x", "status": "new"}', '{"kind": 3}', no_score):
         path = tmp_path / "runs" / f"{len(content)}-broken"
         path.mkdir()
         (path / "run.json").write_text(content)
@@ -364,7 +365,7 @@ def test_a_damaged_folder_is_listed_as_unreadable(make, tmp_path):
             _ = Run(path).info
     (tmp_path / "runs" / "no-run").mkdir()
     found = catalog.list_runs(tmp_path / "runs")
-    assert sorted(run.status for run in found) == ["completed", *["unreadable"] * 4]
+    assert sorted(run.status for run in found) == ["completed", *["unreadable"] * 5]
     table = catalog.columns(found, "table")
     assert [table[name].summary(found[:1]) for name in ("status", "label", "test")] == ["unreadable", "", ""]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -42,12 +42,30 @@ class Member(NamedTuple):
     run: Run
     file: str
 
-    def read(self, threads: int) -> Callable[[Split], tuple[Array, Array]]:
-        """Read the network; return what gives the probabilities (n, K) and losses (n,) of images."""
-        settings, latest = self.run.settings, self.file == LATEST  # which holds the state of a training, and no more
-        theta = self.run.read_arrays(LATEST, ["theta"])["theta"] if latest else self.run.load_model(self.file).theta
+    def outcomes(self, images: Split, threads: int, flips: bool, shifts: int) -> tuple[Array, Array]:
+        """Return the probabilities (n, K) and losses (n,) of images, or the means over the variants of each image."""
+        settings = self.run.settings
         loss = settings.training.loss_function.measured
-        return lambda images: training.outcomes(theta, settings.sizes, images, loss, threads)
+        if self.file == LATEST:  # which holds the state of a training, and no more
+            theta = self.run.read_arrays(LATEST, ["theta"])["theta"]
+        else:
+            theta = self.run.load_model(self.file).theta
+        if not (flips or shifts):
+            return training.outcomes(theta, settings.sizes, images, loss, threads)
+        if settings.data.dims is not None:
+            raise RunError(f"{self.name}: its images are cut (data.dims), and cannot be mirrored or moved")
+        Ps, losses = list[Array](), list[Array]()
+        for start in range(0, len(images.y), CHUNK):
+            X, y = (part[start : start + CHUNK] for part in images)
+            mean_P: Any = 0
+            mean_loss: Any = 0
+            for count, variant in enumerate(variants(X, flips=flips, shifts=shifts), 1):
+                P, loss_of_each = training.outcomes(theta, settings.sizes, Split(variant, y), loss, threads)
+                mean_P = mean_P + (P - mean_P) / count
+                mean_loss = mean_loss + (loss_of_each - mean_loss) / count
+            Ps.append(mean_P)
+            losses.append(mean_loss)
+        return np.concatenate(Ps), np.concatenate(losses)
 
 
 def evaluate(
@@ -64,30 +82,33 @@ def evaluate(
 ) -> Evaluated:
     """Evaluate the networks of runs on ``train``, ``validation`` or ``test`` as one; add figures to the first folder.
 
-    Several networks, or variants of images, count by their mean probabilities, whose cross-entropy is the loss; one
-    network by itself has its own loss. Where the folder cannot be written, the result stands, with a warning. RunError
-    if a run has no such network, or the runs have other images in this split.
+    Several networks, or variants of images, count by their mean probabilities. The loss is the cross-entropy of these;
+    of networks that were trained by the hinge loss, and of one network by itself, the mean of their own. Where the
+    folder cannot be written, the result stands, with a warning. RunError if a run has no such network, or the runs have
+    other images in this split.
 
     ``checkpoint`` names what is taken instead of the network after the last update, ``best``, ``latest`` or
     ``cycle-N``; with ``cycles`` those of all cycles' ends are, a run's latest first. ``flips`` averages over each image
     and its mirror image, ``shifts`` over all ways to move it by up to this many pixels.
     """
-    members, Ps = list(networks(runs, checkpoint, cycles)), list[Array]()
+    members, Ps, own_losses = list(networks(runs, checkpoint, cycles)), list[Array](), list[Array]()
     load = lru_cache(1)(partial(data.load, data_dir=data_dir))
     dataset = load(runs[0].settings.data)
     images: Split = getattr(dataset, split)
     with training.blas_threads(1):
-        if len(members) == 1 and not (flips or shifts):
-            P, losses = members[0].read(threads)(images)
-        else:
-            for member in members:
-                own = getattr(load(member.run.settings.data), split)
-                if not np.array_equal(own.y, images.y):
-                    cure = "; take --split test" * (split != "test")
-                    raise RunError(f"{member.name}: has other {split} images than {members[0].name}{cure}")
-                Ps.append(mean_outcome(member, own, threads, flips, shifts))
-            P = np.mean(Ps, axis=0)
-            losses = -np.log(np.maximum(P[np.arange(len(P)), images.y], np.finfo(P.dtype).tiny))
+        for member in members:
+            own = getattr(load(member.run.settings.data), split)
+            if not np.array_equal(own.y, images.y):
+                cure = "; take --split test" * (split != "test")
+                raise RunError(f"{member.name}: has other {split} images than {members[0].name}{cure}")
+            P, losses = member.outcomes(own, threads, flips, shifts)
+            Ps.append(P)
+            own_losses.append(losses)
+    P = np.mean(Ps, axis=0)
+    if (len(members) == 1 and not (flips or shifts)) or all(run.settings.training.loss == "hinge" for run in runs):
+        losses = np.mean(own_losses, axis=0)
+    else:
+        losses = -np.log(np.maximum(P[np.arange(len(P)), images.y], np.finfo(P.dtype).tiny))
     summary = training.summary(training.confusion(P.argmax(axis=1), images.y, P.shape[1]), losses, dataset.classes)
     if len(members) > 1:
         growth = training.growth(np.stack(Ps), images.y)
@@ -101,7 +122,8 @@ def evaluate(
         run = Run(runs[0].path)
         run.formats = formats
         write_confusion(run, name, np.array(summary["confusion"]), dataset.classes)
-        plots.save(run, drawn := figures(name, dataset, images, P, summary))
+        drawn = figures(name, dataset, images, P, summary)
+        plots.save(run, drawn)
         if run.status != "running":
             pages.write(run)
     trained = ((run.environment.get("data", {}).get("fingerprint"), run.settings.data) for run in runs)
@@ -122,20 +144,6 @@ def networks(runs: Sequence[Run], checkpoint: str | None, cycles: bool) -> Itera
             yield Member(f"{run.name}, {name.replace('-', ' ')}", run, f"checkpoints/{name}.npz")
         if not names:
             yield Member(run.name, run, "model.npz")
-
-
-def mean_outcome(member: Member, images: Split, threads: int, flips: bool, shifts: int) -> Array:
-    """Return a network's probabilities (n, K): the mean over the variants of each image."""
-    if (flips or shifts) and member.run.settings.data.dims is not None:
-        raise RunError(f"{member.name}: its images are cut (data.dims), and cannot be mirrored or moved")
-    network, means = member.read(threads), []
-    for start in range(0, len(images.y), CHUNK):
-        X, y = (part[start : start + CHUNK] for part in images)
-        mean: Any = 0
-        for count, variant in enumerate(variants(X, flips=flips, shifts=shifts), 1):
-            mean = mean + (network(Split(variant, y))[0] - mean) / count
-        means.append(mean)
-    return np.concatenate(means)
 
 
 def figures(name: str, dataset: Dataset, images: Split, P: Array, summary: dict[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cifarnet.errors import RunError, shown
-from cifarnet.readable import flatten
+from cifarnet.readable import flatten, is_number
 from cifarnet.runs import storage
 from cifarnet.runs.environment import now, process
 from cifarnet.runs.storage import Folder, reading
@@ -33,9 +33,11 @@ LOCK = ".lock"
 CURVES = ("step", *(f"{split}_{name}" for name in ("cost", "loss", "accuracy") for split in ("train", "validation")))
 FACTS = ("kind", "label", "status", "started", "seconds")  # of run.json
 FIELDS = {"kind": str, "label": str, "status": str, "settings": dict, "results": dict}
+SCORES = ("accuracy", "cost", "loss")  # how the names of results end that are numbers
 STATUSES = ("running", "completed", "interrupted", "diverged", "failed")
 STOPPED = {"interrupted": "was interrupted", "stale": "was killed", "failed": "has failed", "diverged": "has diverged"}
 KINDS = {"train": "training", "gradcheck": "gradient check", "find-eta": "range test", "diagnose": "diagnosis"}
+OVER = "search.over."
 LENGTH = ("training.schedule.n_s", "training.schedule.cycles")
 HOLDS = {"network": "model.npz", "checkpoint": "checkpoints/*.npz"}  # what runs have in files
 
@@ -151,6 +153,9 @@ class Run(Folder):
         info = self.read_json("run.json")
         with reading(self.path / "run.json", "that of a run"):
             wrong = [key for key, kind in FIELDS.items() if not isinstance(info.get(key, {}), kind)]
+            if "results" not in wrong:
+                scores = {key: value for key, value in info.get("results", {}).items() if key.endswith(SCORES)}
+                wrong += [f"results.{key}" for key, value in scores.items() if not is_number(value)]
             if wrong or info["status"] not in STATUSES:
                 raise ValueError(f"{', '.join(wrong) or 'status'} is not as this version of cifarnet writes it")
         if info["status"] == "running" and not storage.locked(self.path / LOCK):
@@ -204,13 +209,21 @@ class Run(Folder):
         """
         scores = {f"results.{key}" if key in self.choices else key: value for key, value in self.scores.items()}
         facts = {key: self.info[key] for key in FACTS if key in self.info}
-        settings, best = dict(self.choices), self.results.get("best", {})
-        if self.kind == "search":
-            over = [key[12:].rpartition(".")[0] for key in settings if key.startswith("search.over.")]
-            for key in [*LENGTH, "training.lambda", *over]:
-                tried = [value for name, value in best.items() if f".{key}".endswith(f".{name}")]
-                settings[key] = tried[0] if tried else settings.get(key) if best and key not in LENGTH else None
-        return settings | scores | facts | {"run": self.name}
+        searched = self._best_values() if self.kind == "search" else {}
+        return self.choices | searched | scores | facts | {"run": self.name}
+
+    def _best_values(self) -> dict[str, Any]:
+        """Return by key what the best trial of a search has; None for what is not known yet, and for the length."""
+        best = self.results.get("best", {})
+        axes = [key.removeprefix(OVER).rpartition(".")[0] for key in self.choices if key.startswith(OVER)]
+        values: dict[str, Any] = {}
+        for key in (*LENGTH, "training.lambda", *axes):
+            names = [name for name in best if f".{key}".endswith(f".{name}")]  # short ones
+            if names:
+                values[key] = best[names[0]]
+            elif not best or key in LENGTH:
+                values[key] = None
+        return values
 
     @property
     def is_synthetic(self) -> bool:
