@@ -29,6 +29,7 @@ from cifarnet.runs import FORMATS, LATEST, Run
 from cifarnet.runs.environment import differences, this_machine
 from cifarnet.training import NUMERICS, Record, Scores, State
 
+Records = Generator[Record, None, None]
 BEST = "checkpoints/best.npz"  # the network of the highest validation accuracy, the first of those that have it
 
 
@@ -149,30 +150,30 @@ class Training:
     def __post_init__(self) -> None:
         OPEN[self.run.path.resolve()] = self
         self._thread: threading.Thread | None = None
-        self._records: list[weakref.ref[Generator[Record, None, None]]] = []  # weak: who leaves one, ends it
+        self._records: list[weakref.ref[Records]] = []  # one, if any; weak: who leaves it, ends it
         self._abandon = weakref.finalize(self, abandon, self.run, self.state, self._records)
 
     def __repr__(self) -> str:
         return f"Training({self.run.path}: {self.state.step:,} of {self.settings.updates:,} updates)"
 
-    def __iter__(self) -> Generator[Record, None, None]:
+    def __iter__(self) -> Records:
         """Train, or go on in an iterator that is open; Diverged, or RunError where the folder cannot be written."""
-        known = [records for iterator in self._records if (records := iterator())]
-        if going := [records for records in known if getgeneratorstate(records) != GEN_CLOSED]:
-            return going[0]
+        for records in alive(self._records):
+            if getgeneratorstate(records) != GEN_CLOSED:
+                return records
         records, self._thread = self._train(), threading.current_thread()
-        self._records.append(weakref.ref(records))
+        self._records[:] = [weakref.ref(records)]
         return records
 
     def close(self) -> None:
         """Stop; a run that has not ended is interrupted. RunError where another thread iterates over it."""
         if self._thread not in (None, threading.current_thread()) and self._thread.is_alive():
             raise RunError(f"{self.run.path}: another thread of this process is running it; wait for it, or stop it")
-        for records in filter(None, [iterator() for iterator in self._records]):
+        for records in alive(self._records):
             records.close()
         self._abandon()
 
-    def _train(self) -> Generator[Record, None, None]:
+    def _train(self) -> Records:
         run = self.run
         if run.info["status"] != "running":
             raise RunError(f"{run.path}: {run.info['status']}; resume the run to go on")
@@ -197,7 +198,7 @@ class Training:
             self._checkpoint()
         self.run.finish("interrupted", **steps)
 
-    def _updates(self, refresh: Callable[[], None]) -> Generator[Record, None, None]:
+    def _updates(self, refresh: Callable[[], None]) -> Records:
         """Update the network to its end, with a row and a checkpoint for each measurement, and now and then a page."""
         best = max(self.run.records["validation_accuracy"], default=0.0) if self.state.step else -1.0  # so far
         records = training.train(self.state, self.dataset, self.settings, self.threads)
@@ -245,12 +246,17 @@ class Training:
 OPEN: weakref.WeakValueDictionary[Path, Training] = weakref.WeakValueDictionary()  # the trainings of this process
 
 
-def abandon(run: Run, state: State, iterators: Sequence[weakref.ref[Generator[Record, None, None]]]) -> None:
+def alive(iterators: Sequence[weakref.ref[Records]]) -> list[Records]:
+    """Return the iterators that somebody still has."""
+    return [records for iterator in iterators if (records := iterator())]
+
+
+def abandon(run: Run, state: State, iterators: Sequence[weakref.ref[Records]]) -> None:
     """End a training that nobody will go on with, unless this process is a fork of the one that runs it."""
     if run.info["pid"] != os.getpid():
         return
     with contextlib.suppress(RunError):
-        for records in filter(None, [iterator() for iterator in iterators]):
+        for records in alive(iterators):
             records.close()
         if run.info["status"] == "running":  # none of them has begun
             run.finish("interrupted", updates=state.step)
@@ -263,18 +269,18 @@ def final(
 
     Returns what run.json has, the network, and of the test images the confusions and the probabilities (n, K).
     """
-    theta, sizes, l2, loss = state.scored, state.sizes, settings.training.l2, settings.training.loss_function.measured
-    practice = settings.deviations.practice
+    theta, sizes, practice = state.scored, state.sizes, settings.deviations.practice
+    l2, loss = settings.training.l2, settings.training.loss_function.measured
     P, losses = training.outcomes(theta, sizes, dataset.test, loss, threads)
-    scores = {"train": train, "validation": validation}
+    test = training.scores_of(theta, sizes, l2, P, losses, dataset.test.y)
     if settings.evaluation.train_cost != "all" or practice.keeps_best:
-        scores["train"] = training.score(theta, sizes, dataset.train, loss, l2, threads)
+        train = training.score(theta, sizes, dataset.train, loss, l2, threads)
     if practice.keeps_best:
-        scores["validation"] = training.score(theta, sizes, dataset.validation, loss, l2, threads)
-    scores["test"] = training.scores_of(theta, sizes, l2, P, losses, dataset.test.y)
-    results = {"seed": settings.seed, "updates": state.step} | {
-        f"{split}_{name}": value for split, s in scores.items() if s for name, value in s._asdict().items()
-    }
+        validation = training.score(theta, sizes, dataset.validation, loss, l2, threads)
+    results: dict[str, Any] = {"seed": settings.seed, "updates": state.step}
+    for split, scores in (("train", train), ("validation", validation), ("test", test)):
+        if scores:
+            results |= {f"{split}_{name}": value for name, value in scores._asdict().items()}
     confusion = training.confusion(P.argmax(axis=1), dataset.test.y, len(dataset.classes))
     return practice.results(results), model(dataset, state, theta), confusion, P
 
