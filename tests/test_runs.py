@@ -21,7 +21,7 @@ from cifarnet.config import Settings
 from cifarnet.errors import ConfigError, RunError
 from cifarnet.nn.model import Model
 from cifarnet.nn.network import parameter_count
-from cifarnet.runs import LATEST, Run, catalog, storage
+from cifarnet.runs import Run, catalog, storage
 from tests.common import python, started
 
 CURVES = [f"{split}_{name}" for name in ("cost", "loss", "accuracy") for split in ("train", "validation")]
@@ -150,15 +150,6 @@ def test_a_name_that_is_not_utf_8_is_escaped(run):
     assert run.notes[0].endswith("from \\udcff.png to λ")
 
 
-def test_a_checkpoint_has_the_metrics_so_far(run):
-    run.checkpoint({"step": np.array(1)})
-    assert run.read_arrays(LATEST, ["step", "metrics"])["metrics"].tobytes() == run.read_bytes("metrics.csv")
-    shutil.rmtree(run.path / "checkpoints")
-    (run.path / "checkpoints").symlink_to(run.path)
-    with pytest.raises(RunError, match=r"checkpoints: .*a link stands"):
-        run.checkpoint({"step": np.array(2)})
-
-
 def test_what_a_kill_left_half_written_is_removed(run):
     run.finish("failed", error="x", updates=3)
     run.update(seconds=100)
@@ -169,8 +160,8 @@ def test_what_a_kill_left_half_written_is_removed(run):
     for name in ("metrics.csv", "log.txt"):
         with (run.path / name).open("a") as file:
             file.write("14,0.2")
-    taken = Run(run.path).take()
-    taken.reopen(10)
+    with Run(run.path).take() as taken:
+        taken.reopen(10)
     assert run.read_bytes("metrics.csv") == before
     assert not list(run.path.rglob("*.part"))
     assert [line.split(" ", 1)[1] for line in (run.path / "log.txt").read_text().splitlines()] == [
@@ -188,12 +179,12 @@ TRAIN = """
 import os, sys, time
 from pathlib import Path
 from cifarnet.config import Settings
-from cifarnet.runs import Run
+from cifarnet.runs import LATEST, Run
 import numpy as np
 def train():
     run = Run.create(Path(sys.argv[1]), "train", Settings(), environment={})
     run.append({"step": 0})
-    run.checkpoint({"step": np.array(0)})
+    run.write_arrays(LATEST, {"step": np.array(0)})
     return run
 """
 
@@ -202,14 +193,15 @@ def test_a_run_belongs_to_one_process_at_a_time(run):
     """Nobody else takes or removes it, in this process either; any thread may let it go."""
     assert Run(run.path).status == "running"
     with pytest.raises(RunError, match=rf"process {os.getpid()} on .* is running it; wait for it, or stop it first"):
-        Run(run.path).take()
+        Run(run.path).take().__enter__()
     with pytest.raises(RunError, match="a process is running it"):
         Run(run.path).remove()
     thread = threading.Thread(target=run.release)
     thread.start()
     thread.join()
     assert Run(run.path).status == "stale"
-    Run(run.path).take().release()
+    with Run(run.path).take() as taken:
+        taken.release()
 
 
 def test_a_killed_run_is_stale(tmp_path):

@@ -54,18 +54,16 @@ class Member(NamedTuple):
             return training.outcomes(theta, settings.sizes, images, loss, threads)
         if settings.data.dims is not None:
             raise RunError(f"{self.name}: its images are cut (data.dims), and cannot be mirrored or moved")
-        Ps, losses = list[Array](), list[Array]()
+        means = []
         for start in range(0, len(images.y), CHUNK):
             X, y = (part[start : start + CHUNK] for part in images)
-            mean_P: Any = 0
-            mean_loss: Any = 0
+            mean: Any = 0  # (n, K + 1): with the losses in the last column
             for count, variant in enumerate(variants(X, flips=flips, shifts=shifts), 1):
-                P, loss_of_each = training.outcomes(theta, settings.sizes, Split(variant, y), loss, threads)
-                mean_P = mean_P + (P - mean_P) / count
-                mean_loss = mean_loss + (loss_of_each - mean_loss) / count
-            Ps.append(mean_P)
-            losses.append(mean_loss)
-        return np.concatenate(Ps), np.concatenate(losses)
+                found = training.outcomes(theta, settings.sizes, Split(variant, y), loss, threads)
+                mean = mean + (np.column_stack(found) - mean) / count
+            means.append(mean)
+        both = np.concatenate(means)
+        return both[:, :-1], both[:, -1]
 
 
 def evaluate(

@@ -109,14 +109,14 @@ def check(
     always = {"data.dims": dims or settings.data.dims or 20, "training.augmentation": Augmentation().model_dump()}
     settings = config.override(settings, {"training.lambda": (lambdas or [own])[0]} | always, "gradcheck")
     dataset = data.load(settings.data, data_dir, dtype=np.float64)
-    how, problems = {"random_samples": random_samples, "random_biases": True}, []
+    problems = []
     for lam in lambdas or ([own] if own else LAMBDAS):
         for hidden in dict.fromkeys((settings.network.hidden, SQUARE)):
             changes = {"training.lambda": lam, "network.hidden": list(hidden)}
             if hidden != settings.network.hidden:
                 changes["network.init"] = "xavier"  # where the settings have a deviation for each of their layers
             changed = config.override(settings, changes, "gradcheck")
-            problems.append(problem(changed, dataset.train, samples, **how))
+            problems.append(problem(changed, dataset.train, samples, random_samples=random_samples, random_biases=True))
     return GradientCheck(problems, methods, step, threads, create(settings, dataset, runs_dir, "gradcheck"))
 
 

@@ -23,7 +23,7 @@ from cifarnet import data, training
 from cifarnet.config import Data, Settings
 from cifarnet.data import Dataset, Datasets, Split
 from cifarnet.errors import CifarnetError, ConfigError, DataError, Diverged, RunError
-from cifarnet.experiments.train import final
+from cifarnet.experiments.train import final, model
 from cifarnet.nn.model import Model
 from cifarnet.training import NUMERICS, Record, State
 from cifarnet.version import RELEASE
@@ -230,9 +230,11 @@ def do_group(group: Group, datasets: Datasets, threads: int, stop: threading.Eve
     dataset = datasets.load(first.settings.data, first.fingerprint, test=tests)
     began = time.perf_counter()
     with training.blas_threads(1):
-        results = first.check(first.settings, dataset.train, stop) if first.check else None
-        checked = Outcome("left") if results is None else Outcome("completed", results=results)
-        found = [checked] if first.check else train_group(group, dataset, threads, stop)
+        if first.check:
+            results = first.check(first.settings, dataset.train, stop)
+            found = [Outcome("left") if results is None else Outcome("completed", results=results)]
+        else:
+            found = train_group(group, dataset, threads, stop)
     seconds = round((time.perf_counter() - began) / len(group), 3)
     return [replace(outcome, provenance=dataset.provenance, seconds=seconds) for outcome in found]
 
@@ -256,7 +258,7 @@ def train_group(group: Group, dataset: Dataset, threads: int, stop: threading.Ev
         more: dict[str, Any] = {}
         if scored != "validation" and end.status == "completed":
             last = end.records[-1]
-            results, network, confusion, _ = final(settings, dataset, state, last.train, last.validation, threads)
-            more = {"results": results, "model": network, "confusion": confusion}
+            results, confusion, _ = final(settings, dataset, state, last.train, last.validation, threads)
+            more = {"results": results, "model": model(dataset, state, state.scored), "confusion": confusion}
         found[i] = replace(end, updates=state.step, **more)
     return found

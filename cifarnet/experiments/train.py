@@ -150,7 +150,7 @@ class Training:
     def __post_init__(self) -> None:
         OPEN[self.run.path.resolve()] = self
         self._thread: threading.Thread | None = None
-        self._records: list[weakref.ref[Records]] = []  # one, if any; weak: who leaves it, ends it
+        self._records: weakref.WeakSet[Records] = weakref.WeakSet()  # who leaves an iterator, ends it
         self._abandon = weakref.finalize(self, abandon, self.run, self.state, self._records)
 
     def __repr__(self) -> str:
@@ -158,18 +158,18 @@ class Training:
 
     def __iter__(self) -> Records:
         """Train, or go on in an iterator that is open; Diverged, or RunError where the folder cannot be written."""
-        for records in alive(self._records):
+        for records in self._records:
             if getgeneratorstate(records) != GEN_CLOSED:
                 return records
         records, self._thread = self._train(), threading.current_thread()
-        self._records[:] = [weakref.ref(records)]
+        self._records.add(records)
         return records
 
     def close(self) -> None:
         """Stop; a run that has not ended is interrupted. RunError where another thread iterates over it."""
         if self._thread not in (None, threading.current_thread()) and self._thread.is_alive():
             raise RunError(f"{self.run.path}: another thread of this process is running it; wait for it, or stop it")
-        for records in alive(self._records):
+        for records in list(self._records):
             records.close()
         self._abandon()
 
@@ -209,24 +209,27 @@ class Training:
                     self.run.append(record.row())
                     if record.validation.accuracy > best:
                         best = record.validation.accuracy
-                        self.run.write_arrays(BEST, self._model())
+                        self.run.write_arrays(BEST, self._model(self.state.theta))
                     if timetable.ends_cycle(record.step):
-                        self.run.write_arrays(f"checkpoints/cycle-{record.cycle}.npz", self._model())
+                        self.run.write_arrays(f"checkpoints/cycle-{record.cycle}.npz", self._model(self.state.theta))
                     if record.step:
                         self._checkpoint()
                     refresh()
                 yield record
 
     def _checkpoint(self) -> None:
-        self.run.checkpoint(self.state.arrays() | {"identity": np.array(identity(self.settings, self.dataset))})
+        """Write the state, what it is of, and the metrics so far, which a resumed run begins with."""
+        metrics = np.frombuffer(self.run.read_bytes("metrics.csv"), np.uint8)
+        own = np.array(identity(self.settings, self.dataset))
+        self.run.write_arrays(LATEST, self.state.arrays() | {"identity": own, "metrics": metrics})
 
-    def _model(self) -> dict[str, NDArray[Any]]:
-        return model(self.dataset, self.state, self.state.theta).arrays(self.state.step)
+    def _model(self, theta: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        return model(self.dataset, self.state, theta).arrays(self.state.step)
 
     def _finish(self) -> None:
         """Write what a finished run has."""
         run, state, dataset = self.run, self.state, self.dataset
-        run.write_arrays("model.npz", model(dataset, state, state.scored).arrays(state.step))
+        run.write_arrays("model.npz", self._model(state.scored))
         with ThreadPoolExecutor(1) as pool:
             reading = pool.submit(lambda: dataset.test)  # while figures are drawn: figure-3 2.95 -> 2.7 s
             self.warnings += plots.draw(run)
@@ -236,7 +239,7 @@ class Training:
         def last(split: str) -> Scores:
             return Scores(*(float(columns[f"{split}_{name}"][-1]) for name in Scores._fields))
 
-        results, _, confusion, P = final(self.settings, dataset, state, last("train"), last("validation"), self.threads)
+        results, confusion, P = final(self.settings, dataset, state, last("train"), last("validation"), self.threads)
         write_confusion(run, "test", confusion, dataset.classes)
         with warned(self.warnings, "the mistakes could not be drawn"):
             plots.save(run, mistakes(dataset, dataset.test, P))
@@ -246,17 +249,12 @@ class Training:
 OPEN: weakref.WeakValueDictionary[Path, Training] = weakref.WeakValueDictionary()  # the trainings of this process
 
 
-def alive(iterators: Sequence[weakref.ref[Records]]) -> list[Records]:
-    """Return the iterators that somebody still has."""
-    return [records for iterator in iterators if (records := iterator())]
-
-
-def abandon(run: Run, state: State, iterators: Sequence[weakref.ref[Records]]) -> None:
+def abandon(run: Run, state: State, iterators: weakref.WeakSet[Records]) -> None:
     """End a training that nobody will go on with, unless this process is a fork of the one that runs it."""
     if run.info["pid"] != os.getpid():
         return
     with contextlib.suppress(RunError):
-        for records in alive(iterators):
+        for records in list(iterators):
             records.close()
         if run.info["status"] == "running":  # none of them has begun
             run.finish("interrupted", updates=state.step)
@@ -264,10 +262,10 @@ def abandon(run: Run, state: State, iterators: Sequence[weakref.ref[Records]]) -
 
 def final(
     settings: Settings, dataset: Dataset, state: State, train: Scores | None, validation: Scores | None, threads: int
-) -> tuple[dict[str, Any], Model, NDArray[np.int64], Floats]:
+) -> tuple[dict[str, Any], NDArray[np.int64], Floats]:
     """Score a finished training, with its last scores, on the test images.
 
-    Returns what run.json has, the network, and of the test images the confusions and the probabilities (n, K).
+    Returns what run.json has, and of the test images the confusions and the probabilities (n, K).
     """
     theta, sizes, practice = state.scored, state.sizes, settings.deviations.practice
     l2, loss = settings.training.l2, settings.training.loss_function.measured
@@ -282,7 +280,7 @@ def final(
         if scores:
             results |= {f"{split}_{name}": value for name, value in scores._asdict().items()}
     confusion = training.confusion(P.argmax(axis=1), dataset.test.y, len(dataset.classes))
-    return practice.results(results), model(dataset, state, theta), confusion, P
+    return practice.results(results), confusion, P
 
 
 def mistakes(dataset: Dataset, images: Split, P: NDArray[Any], name: str = "test", most: int = 10) -> dict[str, Any]:
