@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,8 +20,7 @@ from cifarnet.runs import FORMATS, LATEST, Run
 CHUNK = 2000  # images at a time: of each there may be hundreds of variants, of all of them two at once
 
 
-@dataclass(frozen=True)
-class Evaluated:
+class Evaluated(NamedTuple):
     """What networks do on a set of images: of which source, and whether they were trained on the same data.
 
     ``figures`` are the names of those that are in the run folder; ``warnings`` says what could not be kept in it.
@@ -46,10 +44,8 @@ class Member(NamedTuple):
         """Return the probabilities (n, K) and losses (n,) of images, or the means over the variants of each image."""
         settings = self.run.settings
         loss = settings.training.loss_function.measured
-        if self.file == LATEST:  # which holds the state of a training, and no more
-            theta = self.run.read_arrays(LATEST, ["theta"])["theta"]
-        else:
-            theta = self.run.load_model(self.file).theta
+        latest = self.file == LATEST  # which holds the state of a training, and no more
+        theta = self.run.read_arrays(LATEST, ["theta"])["theta"] if latest else self.run.load_model(self.file).theta
         if not (flips or shifts):
             return training.outcomes(theta, settings.sizes, images, loss, threads)
         if settings.data.dims is not None:
@@ -81,15 +77,14 @@ def evaluate(
     """Evaluate the networks of runs on ``train``, ``validation`` or ``test`` as one; add figures to the first folder.
 
     Several networks, or variants of images, count by their mean probabilities. The loss is the cross-entropy of these;
-    of networks that were trained by the hinge loss, and of one network by itself, the mean of their own. Where the
-    folder cannot be written, the result stands, with a warning. RunError if a run has no such network, or the runs have
-    other images in this split.
+    of networks trained by the hinge loss, and of one by itself, the mean of their own. Where the folder cannot be
+    written, the result stands, with a warning. RunError if a run lacks the network, or has other images in this split.
 
     ``checkpoint`` names what is taken instead of the network after the last update, ``best``, ``latest`` or
     ``cycle-N``; with ``cycles`` those of all cycles' ends are, a run's latest first. ``flips`` averages over each image
     and its mirror image, ``shifts`` over all ways to move it by up to this many pixels.
     """
-    members, Ps, own_losses = list(networks(runs, checkpoint, cycles)), list[Array](), list[Array]()
+    members, outcomes = list(networks(runs, checkpoint, cycles)), []
     load = lru_cache(1)(partial(data.load, data_dir=data_dir))
     dataset = load(runs[0].settings.data)
     images: Split = getattr(dataset, split)
@@ -99,9 +94,8 @@ def evaluate(
             if not np.array_equal(own.y, images.y):
                 cure = "; take --split test" * (split != "test")
                 raise RunError(f"{member.name}: has other {split} images than {members[0].name}{cure}")
-            P, losses = member.outcomes(own, threads, flips, shifts)
-            Ps.append(P)
-            own_losses.append(losses)
+            outcomes.append(member.outcomes(own, threads, flips, shifts))
+    Ps, own_losses = zip(*outcomes, strict=True)
     P = np.mean(Ps, axis=0)
     if (len(members) == 1 and not (flips or shifts)) or all(run.settings.training.loss == "hinge" for run in runs):
         losses = np.mean(own_losses, axis=0)
@@ -124,24 +118,24 @@ def evaluate(
         plots.save(run, drawn)
         if run.status != "running":
             pages.write(run)
-    trained = ((run.environment.get("data", {}).get("fingerprint"), run.settings.data) for run in runs)
-    same = all(fingerprint == load(own).fingerprint for fingerprint, own in trained)
+    known = [run.environment.get("data", {}).get("fingerprint") for run in runs]
+    same = known == [load(run.settings.data).fingerprint for run in runs]
     return Evaluated(summary, dataset.source, same, list(drawn), warnings)
 
 
 def networks(runs: Sequence[Run], checkpoint: str | None, cycles: bool) -> Iterator[Member]:
     """Find the networks of runs, in their order; RunError if a run has no such checkpoint, or no finished cycle."""
     for run in runs:
+        if not (cycles or checkpoint):
+            yield Member(run.name, run, "model.npz")
+            continue
         known = sorted((path.stem for path in run.path.glob("checkpoints/*.npz")), key=lambda name: (len(name), name))
-        chosen = [name for name in known[::-1] if name.startswith("cycle-")] if cycles else [checkpoint]
-        names = [name for name in chosen if name in known]
-        if not names and (cycles or checkpoint):
+        chosen = [name for name in known[::-1] if (name.startswith("cycle-") if cycles else name == checkpoint)]
+        if not chosen:
             lacks = "finished cycle" if cycles else f"checkpoint {checkpoint}"
             raise RunError(f"{run.path}: no {lacks}; its checkpoints: {', '.join(known) or 'none'}")
-        for name in names:
+        for name in chosen:
             yield Member(f"{run.name}, {name.replace('-', ' ')}", run, f"checkpoints/{name}.npz")
-        if not names:
-            yield Member(run.name, run, "model.npz")
 
 
 def figures(name: str, dataset: Dataset, images: Split, P: Array, summary: dict[str, Any]) -> dict[str, Any]:
@@ -149,6 +143,5 @@ def figures(name: str, dataset: Dataset, images: Split, P: Array, summary: dict[
     found = {f"confusion-{name}": plots.confusion(np.array(summary["confusion"]), dataset.classes)}
     found |= mistakes(dataset, images, P, name, most=25)  # as many as a figure shows well
     if "members" in summary:
-        alone = [member["accuracy"] for member in summary["members"]]
-        found[f"members-{name}"] = plots.members(alone, summary["by_members"])
+        found[f"members-{name}"] = plots.members([m["accuracy"] for m in summary["members"]], summary["by_members"])
     return found

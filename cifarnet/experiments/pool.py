@@ -243,22 +243,23 @@ def train_group(group: Group, dataset: Dataset, threads: int, stop: threading.Ev
     """Train a group in lockstep; a network that diverges drops out, and the others go on."""
     all_settings, scored = [job.settings for job in group], group[0].scored
     states = [State.initial(settings) for settings in all_settings]
-    found = [Outcome("completed", records=[]) for _ in group]
+    curves = [list[Record]() for _ in group]
     steps = training.train_lockstep(states, dataset, all_settings, threads, train_scores=scored == "all")
     with closing(steps):
         for latest in steps:
-            for i, point in enumerate(latest):
-                if isinstance(point, Diverged):
-                    found[i] = replace(found[i], status="diverged", note=str(point))
-                elif point.validation:
-                    found[i].records.append(point)
+            for records, point in zip(curves, latest, strict=True):
+                if isinstance(point, Record) and point.validation:
+                    records.append(point)
             if stop.is_set():
                 return [Outcome("left")] * len(group)
-    for i, (end, state, settings) in enumerate(zip(found, states, all_settings, strict=True)):
-        more: dict[str, Any] = {}
-        if scored != "validation" and end.status == "completed":
-            last = end.records[-1]
-            results, confusion, _ = final(settings, dataset, state, last.train, last.validation, threads)
-            more = {"results": results, "model": model(dataset, state, state.scored), "confusion": confusion}
-        found[i] = replace(end, updates=state.step, **more)
+    found = []
+    for settings, state, records, end in zip(all_settings, states, curves, latest, strict=True):
+        outcome = Outcome("completed", records=records, updates=state.step)
+        if isinstance(end, Diverged):
+            outcome = replace(outcome, status="diverged", note=str(end))
+        elif scored != "validation":
+            last = {"train": end.train, "validation": end.validation}
+            results, confusion, _ = final(settings, dataset, state, last, threads)
+            outcome = replace(outcome, results=results, model=model(dataset, state, state.scored), confusion=confusion)
+        found.append(outcome)
     return found

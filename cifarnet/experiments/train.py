@@ -30,6 +30,7 @@ from cifarnet.runs.environment import differences, this_machine
 from cifarnet.training import NUMERICS, Record, Scores, State
 
 Records = Generator[Record, None, None]
+MEASURED = ("train", "validation")  # on the way
 BEST = "checkpoints/best.npz"  # the network of the highest validation accuracy, the first of those that have it
 
 
@@ -59,11 +60,10 @@ def create(
     threads: int = 1,
     files: Mapping[str, Any] | None = None,
     run_class: type[Run] = Run,
-    **info: Any,
 ) -> Run:
-    """Make the run folder of an experiment on these images, with JSON ``files``; ``info`` goes into run.json."""
+    """Make the run folder of an experiment on these images, with JSON ``files``."""
     known = this_machine() | {"threads": threads, "numerics": NUMERICS, "data": dataset.provenance}
-    return run_class.create(runs_dir, kind, settings, environment=known, files=files, **info)
+    return run_class.create(runs_dir, kind, settings, environment=known, files=files)
 
 
 def resume(
@@ -188,15 +188,14 @@ class Training:
 
     def _stop(self, error: BaseException) -> None:
         """Mark the run as what it is now."""
-        steps = {"updates": self.state.step}
         if isinstance(error, Exception):
+            status = "diverged" if isinstance(error, Diverged) else "failed"
             with contextlib.suppress(RunError):  # where the folder is the trouble, the first error says so
-                status = "diverged" if isinstance(error, Diverged) else "failed"
-                self.run.finish(status, error=str(error), **steps)
+                self.run.finish(status, error=str(error), updates=self.state.step)
             return
         if self.state.step and isinstance(error, GeneratorExit):  # left between two updates
             self._checkpoint()
-        self.run.finish("interrupted", **steps)
+        self.run.finish("interrupted", updates=self.state.step)
 
     def _updates(self, refresh: Callable[[], None]) -> Records:
         """Update the network to its end, with a row and a checkpoint for each measurement, and now and then a page."""
@@ -234,12 +233,9 @@ class Training:
             reading = pool.submit(lambda: dataset.test)  # while figures are drawn: figure-3 2.95 -> 2.7 s
             self.warnings += plots.draw(run)
             reading.result()
-        columns = run.records
-
-        def last(split: str) -> Scores:
-            return Scores(*(float(columns[f"{split}_{name}"][-1]) for name in Scores._fields))
-
-        results, confusion, P = final(self.settings, dataset, state, last("train"), last("validation"), self.threads)
+        last = {name: float(column[-1]) for name, column in run.records.items()}
+        scores = {split: Scores(*(last[f"{split}_{name}"] for name in Scores._fields)) for split in MEASURED}
+        results, confusion, P = final(self.settings, dataset, state, scores, self.threads)
         write_confusion(run, "test", confusion, dataset.classes)
         with warned(self.warnings, "the mistakes could not be drawn"):
             plots.save(run, mistakes(dataset, dataset.test, P))
@@ -261,24 +257,24 @@ def abandon(run: Run, state: State, iterators: weakref.WeakSet[Records]) -> None
 
 
 def final(
-    settings: Settings, dataset: Dataset, state: State, train: Scores | None, validation: Scores | None, threads: int
+    settings: Settings, dataset: Dataset, state: State, last: Mapping[str, Scores | None], threads: int
 ) -> tuple[dict[str, Any], NDArray[np.int64], Floats]:
-    """Score a finished training, with its last scores, on the test images.
+    """Score a finished training on the test images; ``last`` has its last scores on the others.
 
     Returns what run.json has, and of the test images the confusions and the probabilities (n, K).
     """
     theta, sizes, practice = state.scored, state.sizes, settings.deviations.practice
     l2, loss = settings.training.l2, settings.training.loss_function.measured
     P, losses = training.outcomes(theta, sizes, dataset.test, loss, threads)
-    test = training.scores_of(theta, sizes, l2, P, losses, dataset.test.y)
+    scores = {**last, "test": training.scores_of(theta, sizes, l2, P, losses, dataset.test.y)}
     if settings.evaluation.train_cost != "all" or practice.keeps_best:
-        train = training.score(theta, sizes, dataset.train, loss, l2, threads)
+        scores["train"] = training.score(theta, sizes, dataset.train, loss, l2, threads)
     if practice.keeps_best:
-        validation = training.score(theta, sizes, dataset.validation, loss, l2, threads)
+        scores["validation"] = training.score(theta, sizes, dataset.validation, loss, l2, threads)
     results: dict[str, Any] = {"seed": settings.seed, "updates": state.step}
-    for split, scores in (("train", train), ("validation", validation), ("test", test)):
-        if scores:
-            results |= {f"{split}_{name}": value for name, value in scores._asdict().items()}
+    for split, found in scores.items():
+        if found:
+            results |= {f"{split}_{name}": value for name, value in found._asdict().items()}
     confusion = training.confusion(P.argmax(axis=1), dataset.test.y, len(dataset.classes))
     return practice.results(results), confusion, P
 
