@@ -45,19 +45,27 @@ def design(
     if "seed" in space:
         raise ConfigError(f"search.over: seed: take search.{stage}.seeds instead, which ranks by the mean")
     study = draft.model_copy(update={"space": dict(space)})
-    sampling = study.part.model_copy(update={"trials": max(study.part.trials - len(first), 1)})
+    trials = study.part.trials
+    sampling = study.part.model_copy(update={"trials": max(trials - len(first), 1)})
     points = spaces.points(space, sampling, stage, settings.seed)
     sampled = (spaces.values_at(space, point, settings) for point in points)
-    most = None if all(axis.values for axis in space.values()) else study.part.trials
+    values = chain(first, (others for others in sampled if others not in first))
     if study.learns:
-        tpe.library()  # now, not when the first trials have run
-        for end in 0.0, 1.0:  # of every axis: trials that are not known yet may go there
-            values = spaces.values_at(space, [end] * len(space), settings)
-            study.trial_settings(Trial(index=0, seed=settings.seed, values=values))
-        most = tpe.round_size(study.part.trials)
-    study.add(islice(chain(first, (values for values in sampled if values not in first)), most))
+        check_ends(study)
+        study.add(islice(values, tpe.round_size(trials)))  # the others when these have ended
+    else:
+        only_lists = all(axis.values for axis in space.values())
+        study.add(values if only_lists else islice(values, trials))
     study.final_settings(study.trials[0].values)
     return study
+
+
+def check_ends(study: Study) -> None:
+    """Check that trials that are suggested later can be: everywhere in the space, and by optuna; else ConfigError."""
+    tpe.library()
+    for end in 0.0, 1.0:  # of every axis
+        values = spaces.values_at(study.space, [end] * len(study.space), study.settings)
+        study.trial_settings(Trial(index=0, seed=study.settings.seed, values=values))
 
 
 def kept(settings: Settings, stage: str, origins: Mapping[str, str]) -> tuple[Settings, dict[str, str]]:
