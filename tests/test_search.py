@@ -283,6 +283,13 @@ def test_a_schedule_that_is_set_beside_the_earlier_search_is_kept(complete):
     assert "cycles 7" in CliRunner().invoke(cli, [*words, "--dry-run"]).output
 
 
+def test_half_of_a_split_that_is_set_beside_the_earlier_search_is_kept(complete):
+    """The other half is that of the earlier search, and so is what `data` says of it."""
+    words = ["search-lambda", "fine", "--from", str(complete[0].path), "--set", "data.train=[3]", "--dry-run"]
+    printed = CliRunner().invoke(cli, words).output
+    assert "search.final.train: data.train (--set)\nsearch.final.validation: data.validation\n" in printed + "\n"
+
+
 @pytest.mark.parametrize(
     ("source", "overrides", "split"),
     [

@@ -258,8 +258,7 @@ def train_group(group: Group, dataset: Dataset, threads: int, stop: threading.Ev
         if isinstance(end, Diverged):
             outcome = replace(outcome, status="diverged", note=str(end))
         elif scored != "validation":
-            last = {"train": end.train, "validation": end.validation}
-            results, confusion, _ = final(settings, dataset, state, last, threads)
+            results, confusion, _ = final(settings, dataset, state, end.train, end.validation, threads)
             outcome = replace(outcome, results=results, model=model(dataset, state, state.scored), confusion=confusion)
         found.append(outcome)
     return found

@@ -30,7 +30,6 @@ from cifarnet.runs.environment import differences, this_machine
 from cifarnet.training import NUMERICS, Record, Scores, State
 
 Records = Generator[Record, None, None]
-MEASURED = ("train", "validation")  # on the way
 BEST = "checkpoints/best.npz"  # the network of the highest validation accuracy, the first of those that have it
 
 
@@ -234,8 +233,8 @@ class Training:
             self.warnings += plots.draw(run)
             reading.result()
         last = {name: float(column[-1]) for name, column in run.records.items()}
-        scores = {split: Scores(*(last[f"{split}_{name}"] for name in Scores._fields)) for split in MEASURED}
-        results, confusion, P = final(self.settings, dataset, state, scores, self.threads)
+        train, validation = (Scores(*(last[f"{s}_{name}"] for name in Scores._fields)) for s in ("train", "validation"))
+        results, confusion, P = final(self.settings, dataset, state, train, validation, self.threads)
         write_confusion(run, "test", confusion, dataset.classes)
         with warned(self.warnings, "the mistakes could not be drawn"):
             plots.save(run, mistakes(dataset, dataset.test, P))
@@ -257,24 +256,24 @@ def abandon(run: Run, state: State, iterators: weakref.WeakSet[Records]) -> None
 
 
 def final(
-    settings: Settings, dataset: Dataset, state: State, last: Mapping[str, Scores | None], threads: int
+    settings: Settings, dataset: Dataset, state: State, train: Scores | None, validation: Scores | None, threads: int
 ) -> tuple[dict[str, Any], NDArray[np.int64], Floats]:
-    """Score a finished training on the test images; ``last`` has its last scores on the others.
+    """Score a finished training, with its last scores, on the test images.
 
     Returns what run.json has, and of the test images the confusions and the probabilities (n, K).
     """
     theta, sizes, practice = state.scored, state.sizes, settings.deviations.practice
     l2, loss = settings.training.l2, settings.training.loss_function.measured
     P, losses = training.outcomes(theta, sizes, dataset.test, loss, threads)
-    scores = {**last, "test": training.scores_of(theta, sizes, l2, P, losses, dataset.test.y)}
+    test = training.scores_of(theta, sizes, l2, P, losses, dataset.test.y)
     if settings.evaluation.train_cost != "all" or practice.keeps_best:
-        scores["train"] = training.score(theta, sizes, dataset.train, loss, l2, threads)
+        train = training.score(theta, sizes, dataset.train, loss, l2, threads)
     if practice.keeps_best:
-        scores["validation"] = training.score(theta, sizes, dataset.validation, loss, l2, threads)
+        validation = training.score(theta, sizes, dataset.validation, loss, l2, threads)
     results: dict[str, Any] = {"seed": settings.seed, "updates": state.step}
-    for split, found in scores.items():
-        if found:
-            results |= {f"{split}_{name}": value for name, value in found._asdict().items()}
+    for split, scores in (("train", train), ("validation", validation), ("test", test)):
+        if scores:
+            results |= {f"{split}_{name}": value for name, value in scores._asdict().items()}
     confusion = training.confusion(P.argmax(axis=1), dataset.test.y, len(dataset.classes))
     return practice.results(results), confusion, P
 

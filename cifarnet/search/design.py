@@ -78,14 +78,19 @@ def kept(settings: Settings, stage: str, origins: Mapping[str, str]) -> tuple[Se
     changes, sources = dict[str, Any](), dict[str, str]()
     for part, names in {"coarse": SCHEDULE, "fine": SCHEDULE, "final": SCHEDULE + SPLIT}.items():
         for own in names:
-            key = source = f"search.{part}.{own.rpartition('.')[2]}"
-            if key not in stated:
-                lost, together = own == VALIDATION and other_split, SPLIT if own in SPLIT else (own,)
-                source = own if stated.intersection(together) and not lost else DEFAULT
-            if source == own:
+            key = f"search.{part}.{own.rpartition('.')[2]}"
+            together = SPLIT if own in SPLIT else (own,)
+            lost = own == VALIDATION and other_split
+            if key in stated:
+                source = key
+            elif stated.intersection(together) and not lost:
+                source = own
                 changes[key] = spaces.current(settings, own)
+            else:
+                source = DEFAULT
             if part in (stage, "final"):
-                sources[key] = source if source == DEFAULT else f"{source} ({origins[source]})"
+                origin = origins.get(source)  # that of the half of a split which is not set may be unknown
+                sources[key] = f"{source} ({origin})" if origin else source
     return config.override(settings, changes, "search"), sources
 
 
