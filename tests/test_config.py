@@ -117,6 +117,15 @@ def test_set_merges_mappings_and_replaces_everything_else():
     assert load("figure-4", ["training.schedule={}"]) == load("figure-4")
 
 
+def test_what_is_searched_is_replaced_where_it_is_set_as_a_mapping():
+    """Set key by key, an axis is added."""
+    word, own = "search.over={training.lambda: {values: [1, 2]}}", set(load("width").search.over)
+    assert set(load("width", [word]).search.over) == {"training.lambda"} < own | {"training.lambda"}
+    assert set(load("width", [word, "search.over.seed.values=[1]"]).search.over) == {"training.lambda", "seed"}
+    assert set(load("width", ["search.over.seed.values=[1]"]).search.over) == {*own, "seed"}
+    assert load("width", ["search.over={}"]).search.over == {}
+
+
 def test_a_mapping_that_is_loaded_stays_as_it_is():
     given = {"search": {}, "network": {"hidden": [3]}}
     load(given, ["search.coarse.trials=3", "network.hidden=[4]"])

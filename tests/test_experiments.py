@@ -109,6 +109,19 @@ def test_variants_of_images_count_by_their_mean(pair, flips, shifts, name):
     assert "members" not in found.summary
 
 
+def test_the_loss_over_variants_is_that_which_was_trained(pair, trainings):
+    """Of two networks with the hinge loss, on each image and its mirror image: the mean of the four."""
+    settings, y = changed(pair[0].settings, training__loss="hinge"), np.arange(70) % 10
+    runs = [trainings.train(train.start(changed(settings, seed=seed), runs_dir=trainings.folder)) for seed in (1, 2)]
+    X, losses = data.load(settings.data).test.X, []
+    for run in runs:
+        for images in variants(X, flips=True, shifts=0):
+            Z = network.forward(run.model.theta, run.model.sizes, images)[-1]
+            losses.append(np.maximum(0, Z - Z[np.arange(70), y][:, None] + 1).sum(axis=1).mean() - 1)
+    assert len(losses) == 4
+    assert evaluate.evaluate(runs, "test", flips=True).summary["loss"] == pytest.approx(np.mean(losses), rel=1e-5)
+
+
 def test_checkpoints_are_evaluated_by_name(trainings):
     """cycle-N and latest, of an interrupted run, too; what is not there is named, with what is."""
     run = trainings.train(trainings.start(), 20)

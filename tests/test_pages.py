@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from cifarnet import config, pages, plots, reports
+from cifarnet.api import compare
 from cifarnet.errors import RunError
 from cifarnet.experiments import gradients, pool, range_test
 from cifarnet.nn.schedules import Ramp
@@ -219,11 +220,11 @@ def test_the_index_has_a_row_a_run_results_first_and_leaves_damaged_ones_out(fol
 
 def test_runs_in_a_figure_are_named_by_what_differs(tmp_path):
     runs = [finished(tmp_path, "one", lam) for lam in (0.1, 0.01)]
-    assert catalog.legends(runs) == ["λ = 0.1", "λ = 0.01"]
+    assert compare.legends(runs) == ["λ = 0.1", "λ = 0.01"]
     same = [*runs, finished(tmp_path, "two", 0.01)]
-    assert catalog.legends(same)[0] == "λ = 0.1"
-    assert catalog.legends(same)[1:] == [f"{name} λ = 0.01" for name in list(catalog.handles(same).values())[1:]]
-    assert catalog.legends(runs[:1]) == list(catalog.handles(runs[:1]).values())
+    assert compare.legends(same)[0] == "λ = 0.1"
+    assert compare.legends(same)[1:] == [f"{name} λ = 0.01" for name in list(catalog.handles(same).values())[1:]]
+    assert compare.legends(runs[:1]) == list(catalog.handles(runs[:1]).values())
 
 
 def test_pages_are_light_and_carry_their_script_with_its_licence(folder):

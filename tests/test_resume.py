@@ -136,7 +136,8 @@ def test_a_run_that_would_become_another_is_refused(trainings, monkeypatch, chan
     with pytest.raises(RunError, match=message):
         trainings.resume(run.path)
     assert before == {name: (run.path / name).read_bytes() for name in files(run.path)}
-    Run(run.path).take().release()
+    with Run(run.path).take() as taken:
+        taken.release()
 
 
 def test_a_checkpoint_that_is_not_the_runs_own_is_refused(trainings):

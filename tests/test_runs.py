@@ -83,7 +83,7 @@ def test_links_that_lead_out_of_a_run_folder_are_not_followed(run, tmp_path):
     with pytest.raises(RunError, match=r"figures: .*remove it"):
         run.write("figures/x.png", b"")
     with pytest.raises(RunError, match=r"checkpoints: .*a link stands"):
-        run.checkpoint({"step": np.array(2)})
+        run.write_arrays("checkpoints/latest.npz", {"step": np.array(2)})
     with pytest.raises(RunError, match=r"log\.txt: .*a link stands where a file belongs; remove it"):
         run.log("x")
     run.remove_parts()
@@ -107,8 +107,8 @@ def test_what_a_kill_left_half_written_is_removed(run):
     for name in ("metrics.csv", "log.txt"):
         with (run.path / name).open("a") as file:
             file.write("14,0.2")
-    taken = Run(run.path).take()
-    taken.reopen(10)
+    with Run(run.path).take() as taken:
+        taken.reopen(10)
     assert run.read_bytes("metrics.csv") == before
     assert not list(run.path.rglob("*.part"))
     lines = (run.path / "log.txt").read_text().splitlines()
@@ -124,7 +124,7 @@ def test_a_run_belongs_to_one_process_at_a_time(run):
     """Nobody else takes or removes it, in this process either; any thread may let it go."""
     assert Run(run.path).status == "running"
     with pytest.raises(RunError, match=rf"process {os.getpid()} on .* is running it; wait for it, or stop it first"):
-        Run(run.path).take()
+        Run(run.path).take().__enter__()
     with pytest.raises(RunError, match="a process is running it"):
         Run(run.path).remove()
     thread = threading.Thread(target=run.release)
@@ -132,7 +132,8 @@ def test_a_run_belongs_to_one_process_at_a_time(run):
     thread.join()
     assert Run(run.path).status == "stale"
     assert Run(run.path).describe() == f"was killed: cifarnet train --resume {run.path}"
-    Run(run.path).take().release()
+    with Run(run.path).take() as taken:
+        taken.release()
 
 
 FORKED = """
@@ -188,7 +189,8 @@ def test_file_systems_lock_as_they_can(make, run, monkeypatch):
 
 def test_a_damaged_folder_is_listed_as_unreadable(make, tmp_path):
     make("a")
-    for content in ("{", "[]", '{"kind": "train", "label": "x", "status": "new"}', '{"kind": 3}'):
+    no_score = '{"kind": "train", "status": "completed", "results": {"test_accuracy": null}}'
+    for content in ("{", "[]", '{"kind": "train", "label": "x", "status": "new"}', '{"kind": 3}', no_score):
         path = tmp_path / "runs" / f"{len(content)}-broken"
         path.mkdir()
         (path / "run.json").write_text(content)
@@ -197,7 +199,7 @@ def test_a_damaged_folder_is_listed_as_unreadable(make, tmp_path):
             _ = Run(path).info
     (tmp_path / "runs" / "no-run").mkdir()
     found = catalog.list_runs(tmp_path / "runs")
-    assert sorted(run.status for run in found) == ["completed", *["unreadable"] * 4]
+    assert sorted(run.status for run in found) == ["completed", *["unreadable"] * 5]
     table = catalog.columns(found, "table")
     assert [table[name].summary(found[:1]) for name in ("status", "label", "test")] == ["unreadable", "", ""]
 

@@ -14,6 +14,7 @@ from cifarnet.cli import cli
 from cifarnet.errors import ConfigError, RunError
 from cifarnet.experiments import pool
 from cifarnet.experiments.pool import Job
+from cifarnet.readable import csv_text
 from cifarnet.runs import Run
 from cifarnet.search import read, tpe
 from tests.searches import LAMBDA, laid_out, lambdas, outcomes, resumed, rows, searched, stopped
@@ -102,6 +103,13 @@ def test_a_schedule_that_is_set_beside_the_earlier_search_is_kept(complete):
     assert "cycles 7" in CliRunner().invoke(cli, [*words, "--dry-run"]).output
 
 
+def test_half_of_a_split_that_is_set_beside_the_earlier_search_is_kept(complete):
+    """The other half is that of the earlier search, and so is what `data` says of it."""
+    words = ["search-lambda", "fine", "--from", str(complete[0].path), "--set", "data.train=[3]", "--dry-run"]
+    printed = CliRunner().invoke(cli, words).output
+    assert "search.final.train: data.train (--set)\nsearch.final.validation: data.validation\n" in printed + "\n"
+
+
 def test_three_settings_are_drawn_as_lines_from_each_to_the_accuracy():
     """Heights are places between the ends; of a logarithm 0 is at the foot; the best is drawn last."""
     logarithmic = {"training.lambda": True, "network.hidden": False, "training.batch_size": False}
@@ -140,13 +148,24 @@ def test_any_numbers_are_searched(run_search):
     )
     run, study = run_search(*(f"search.over.{axis}" for axis in axes), general=True)
     assert all(2 <= int(row["hidden"]) <= 6 for row in rows(run))
-    assert {(row["training.schedule.cycles"], row["cycles"]) for row in rows(run)} == {("1", "1"), ("2", "2")}
+    assert {row["cycles"] for row in rows(run)} == {"1", "2"}
     best = study.standings()[0]
     final = config.load(run.path / "best.yaml")
     assert (final.network.hidden, final.training.schedule.eta_max) == ((best["hidden"],), best["eta_max"])
     fine = laid_out("search.fine.values=[0.1]", stage="fine", general=True, earlier=read(run))
     assert set(fine.space) == {"network.hidden", "training.schedule.eta_max", "training.schedule.cycles"}
     assert len(fine.trials) == 3
+
+
+def test_an_earlier_versions_table_of_a_search_for_cycles_goes_on(run_search):
+    """It had a second column of them, under their long name."""
+    run, study = run_search("search.over.training.schedule.cycles.values=[1, 2]", general=True)
+    assert sorted(trial["cycles"] for trial in study.standings()) == [1, 2]
+    table, complete = run.read_rows("trials.csv"), rows(run)
+    first = {"index": "0", "seed": "42", "training.schedule.cycles": "1"} | next(r for r in table if r["index"] == "0")
+    run.write("trials.csv", csv_text([first, first.values()]))
+    assert resumed(run) == [1]
+    assert rows(run) == complete
 
 
 def test_a_diverged_trial_is_recorded_and_stops_nothing(run_search):

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cifarnet import plots
+from cifarnet.readable import brief
 from cifarnet.runs import Run
-from cifarnet.runs.catalog import differing, differing_settings, legends, recorded_facts
+from cifarnet.runs.catalog import RANK, differing, differing_settings, handles, recorded_facts, short_names
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+LEGEND = 3  # settings of a run in a legend
+SYMBOLS = {"lambda": "λ", "eta": "η", "eta_min": "η_min", "eta_max": "η_max"}
 CAUSES = {
     "data.": "the images are not the same",
     "git_": "the code is not the same",
@@ -42,6 +46,27 @@ def curves(runs: Sequence[Run]) -> Figure | None:
         return None
     figure = plots.overlay({name: run.records for name, run in zip(legends(drawn), drawn, strict=True)})
     return plots.stamp(figure) if any(run.is_synthetic for run in drawn) else figure
+
+
+def legends(runs: Sequence[Run]) -> list[str]:
+    """Return names of runs for a figure: what differs, of many settings a few or as many as tell the runs apart.
+
+    Before those that this leaves alike are their short names.
+    """
+    differ = [key for key in differing_settings(runs) if not key.startswith(("label", "search.", "evaluation."))]
+    differ.sort(key=lambda key: RANK.get(key, len(RANK) - 2))  # the seed comes late
+    counts = range(min(len(differ), LEGEND), len(differ) + 1)
+    texts = [[named(run, differ[:count]) for run in runs] for count in counts]
+    names = next((names for names in texts if len(set(names)) == len(runs)), texts[0])
+    alike, short = Counter(names), handles(runs)
+    alone = [bool(name) and alike[name] == 1 for name in names]
+    return [n if one else f"{short[run.path]} {n}".strip() for run, n, one in zip(runs, names, alone, strict=True)]
+
+
+def named(run: Run, keys: Collection[str]) -> str:
+    """Return the settings that a run has of these as a legend has them, such as λ = 0.01."""
+    values = {name: run.values.get(key) for key, name in short_names(keys).items()}
+    return ", ".join(f"{SYMBOLS.get(n, n)} = {brief(value)}" for n, value in values.items() if value is not None)
 
 
 def explain(a: Run, b: Run) -> str | None:

@@ -26,6 +26,7 @@ from cifarnet.readable import as_plain, flatten
 LOG = logging.getLogger(__name__)
 VARIABLE = "CIFARNET_SET"
 KINDS = ("training.schedule", "training.optimizer")  # a word there is the kind
+OVER = ("search", "over")
 
 
 class Resolved(NamedTuple):
@@ -51,9 +52,9 @@ def load(source: str | Path | Mapping[str, Any] | None = None, overrides: Sequen
 
     ``source`` is a file, the name of a shipped config such as figure-3, or a mapping like one; None for the defaults.
     Overrides are texts such as "training.lambda=0.001"; flags are top-level settings such as seed=1, which win over
-    everything else, None if not given. Mappings are merged key by key; of two values for one key the later wins. Where
-    a kind is changed, keys of a lower layer that the new kind does not have are dropped. ConfigError has a line for
-    every value that is wrong or, once all are right, for all that contradict each other.
+    everything else, None if not given. Mappings are merged key by key, but for `search.over`; of two values for one key
+    the later wins. Where a kind is changed, keys of a lower layer that the new kind does not have are dropped.
+    ConfigError has a line for every value that is wrong or, once all are right, for all that contradict each other.
     """
     return resolve(source, overrides, **flags).settings
 
@@ -187,7 +188,9 @@ class Layers:
             self.problems.append((mark, f"{quoted(found.value)} is no config; write keys and values, such as seed: 1"))
 
     def lay(self, value: Any, mark: Mark, path: KeyPath = (), lines: Mapping[KeyPath, int] = {}) -> None:
-        """Put a value over what is at a path, mappings key by key."""
+        """Put a value over what is at a path, mappings key by key; but what is searched is one value."""
+        if path == OVER and isinstance(self.tree.get("search"), dict):
+            self.tree["search"].pop("over", None)
         for written, leaf in leaves(as_plain(value), path):
             if isinstance(leaf, str) and dotted(written) in KINDS:
                 written = (*written, "kind")

@@ -96,7 +96,7 @@ class Search(Setting):
     over: dict[str, Axis] = Field(
         {},
         description="For `search`: what to try, by dotted key; each has log10: [low, high] (10^l, l from low to high), "
-        "linear: [low, high], or values: [...].",
+        "linear: [low, high], or values: [...]. Set as a mapping, it replaces that of the config.",
         json_schema_extra=message("must be keys with an axis each, such as training.lambda: {log10: [-5, -1]}"),
     )
     coarse: Coarse = Coarse()

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,8 +20,7 @@ from cifarnet.runs import FORMATS, LATEST, Run
 CHUNK = 2000  # images at a time: of each there may be hundreds of variants, of all of them two at once
 
 
-@dataclass(frozen=True)
-class Evaluated:
+class Evaluated(NamedTuple):
     """What networks do on a set of images: of which source, and whether they were trained on the same data.
 
     ``figures`` are the names of those that are in the run folder; ``warnings`` says what could not be kept in it.
@@ -42,12 +40,26 @@ class Member(NamedTuple):
     run: Run
     file: str
 
-    def read(self, threads: int) -> Callable[[Split], tuple[Array, Array]]:
-        """Read the network; return what gives the probabilities (n, K) and losses (n,) of images."""
-        settings, latest = self.run.settings, self.file == LATEST  # which holds the state of a training, and no more
-        theta = self.run.read_arrays(LATEST, ["theta"])["theta"] if latest else self.run.load_model(self.file).theta
+    def outcomes(self, images: Split, threads: int, flips: bool, shifts: int) -> tuple[Array, Array]:
+        """Return the probabilities (n, K) and losses (n,) of images, or the means over the variants of each image."""
+        settings = self.run.settings
         loss = settings.training.loss_function.measured
-        return lambda images: training.outcomes(theta, settings.sizes, images, loss, threads)
+        latest = self.file == LATEST  # which holds the state of a training, and no more
+        theta = self.run.read_arrays(LATEST, ["theta"])["theta"] if latest else self.run.load_model(self.file).theta
+        if not (flips or shifts):
+            return training.outcomes(theta, settings.sizes, images, loss, threads)
+        if settings.data.dims is not None:
+            raise RunError(f"{self.name}: its images are cut (data.dims), and cannot be mirrored or moved")
+        means = []
+        for start in range(0, len(images.y), CHUNK):
+            X, y = (part[start : start + CHUNK] for part in images)
+            mean: Any = 0  # (n, K + 1): with the losses in the last column
+            for count, variant in enumerate(variants(X, flips=flips, shifts=shifts), 1):
+                found = training.outcomes(theta, settings.sizes, Split(variant, y), loss, threads)
+                mean = mean + (np.column_stack(found) - mean) / count
+            means.append(mean)
+        both = np.concatenate(means)
+        return both[:, :-1], both[:, -1]
 
 
 def evaluate(
@@ -64,30 +76,31 @@ def evaluate(
 ) -> Evaluated:
     """Evaluate the networks of runs on ``train``, ``validation`` or ``test`` as one; add figures to the first folder.
 
-    Several networks, or variants of images, count by their mean probabilities, whose cross-entropy is the loss; one
-    network by itself has its own loss. Where the folder cannot be written, the result stands, with a warning. RunError
-    if a run has no such network, or the runs have other images in this split.
+    Several networks, or variants of images, count by their mean probabilities. The loss is the cross-entropy of these;
+    of networks trained by the hinge loss, and of one by itself, the mean of their own. Where the folder cannot be
+    written, the result stands, with a warning. RunError if a run lacks the network, or has other images in this split.
 
     ``checkpoint`` names what is taken instead of the network after the last update, ``best``, ``latest`` or
     ``cycle-N``; with ``cycles`` those of all cycles' ends are, a run's latest first. ``flips`` averages over each image
     and its mirror image, ``shifts`` over all ways to move it by up to this many pixels.
     """
-    members, Ps = list(networks(runs, checkpoint, cycles)), list[Array]()
+    members, outcomes = list(networks(runs, checkpoint, cycles)), []
     load = lru_cache(1)(partial(data.load, data_dir=data_dir))
     dataset = load(runs[0].settings.data)
     images: Split = getattr(dataset, split)
     with training.blas_threads(1):
-        if len(members) == 1 and not (flips or shifts):
-            P, losses = members[0].read(threads)(images)
-        else:
-            for member in members:
-                own = getattr(load(member.run.settings.data), split)
-                if not np.array_equal(own.y, images.y):
-                    cure = "; take --split test" * (split != "test")
-                    raise RunError(f"{member.name}: has other {split} images than {members[0].name}{cure}")
-                Ps.append(mean_outcome(member, own, threads, flips, shifts))
-            P = np.mean(Ps, axis=0)
-            losses = -np.log(np.maximum(P[np.arange(len(P)), images.y], np.finfo(P.dtype).tiny))
+        for member in members:
+            own = getattr(load(member.run.settings.data), split)
+            if not np.array_equal(own.y, images.y):
+                cure = "; take --split test" * (split != "test")
+                raise RunError(f"{member.name}: has other {split} images than {members[0].name}{cure}")
+            outcomes.append(member.outcomes(own, threads, flips, shifts))
+    Ps, own_losses = zip(*outcomes, strict=True)
+    P = np.mean(Ps, axis=0)
+    if (len(members) == 1 and not (flips or shifts)) or all(run.settings.training.loss == "hinge" for run in runs):
+        losses = np.mean(own_losses, axis=0)
+    else:
+        losses = -np.log(np.maximum(P[np.arange(len(P)), images.y], np.finfo(P.dtype).tiny))
     summary = training.summary(training.confusion(P.argmax(axis=1), images.y, P.shape[1]), losses, dataset.classes)
     if len(members) > 1:
         growth = training.growth(np.stack(Ps), images.y)
@@ -104,7 +117,8 @@ def evaluate(
         run = Run(runs[0].path)
         run.formats = formats
         write_confusion(run, name, np.array(summary["confusion"]), dataset.classes)
-        plots.save(run, drawn := figures(name, dataset, images, P, summary))
+        drawn = figures(name, dataset, images, P, summary)
+        plots.save(run, drawn)
         if run.status != "running":
             pages.write(run)
     return Evaluated(summary, dataset.source, same, list(drawn), warnings)
@@ -113,30 +127,16 @@ def evaluate(
 def networks(runs: Sequence[Run], checkpoint: str | None, cycles: bool) -> Iterator[Member]:
     """Find the networks of runs, in their order; RunError if a run has no such checkpoint, or no finished cycle."""
     for run in runs:
+        if not (cycles or checkpoint):
+            yield Member(run.name, run, "model.npz")
+            continue
         known = sorted((path.stem for path in run.path.glob("checkpoints/*.npz")), key=lambda name: (len(name), name))
-        chosen = [name for name in known[::-1] if name.startswith("cycle-")] if cycles else [checkpoint]
-        names = [name for name in chosen if name in known]
-        if not names and (cycles or checkpoint):
+        chosen = [name for name in known[::-1] if (name.startswith("cycle-") if cycles else name == checkpoint)]
+        if not chosen:
             lacks = "finished cycle" if cycles else f"checkpoint {checkpoint}"
             raise RunError(f"{run.path}: no {lacks}; its checkpoints: {', '.join(known) or 'none'}")
-        for name in names:
+        for name in chosen:
             yield Member(f"{run.name}, {name.replace('-', ' ')}", run, f"checkpoints/{name}.npz")
-        if not names:
-            yield Member(run.name, run, "model.npz")
-
-
-def mean_outcome(member: Member, images: Split, threads: int, flips: bool, shifts: int) -> Array:
-    """Return a network's probabilities (n, K): the mean over the variants of each image."""
-    if (flips or shifts) and member.run.settings.data.dims is not None:
-        raise RunError(f"{member.name}: its images are cut (data.dims), and cannot be mirrored or moved")
-    network, means = member.read(threads), []
-    for start in range(0, len(images.y), CHUNK):
-        X, y = (part[start : start + CHUNK] for part in images)
-        mean: Any = 0
-        for count, variant in enumerate(variants(X, flips=flips, shifts=shifts), 1):
-            mean = mean + (network(Split(variant, y))[0] - mean) / count
-        means.append(mean)
-    return np.concatenate(means)
 
 
 def figures(name: str, dataset: Dataset, images: Split, P: Array, summary: dict[str, Any]) -> dict[str, Any]:
@@ -144,6 +144,5 @@ def figures(name: str, dataset: Dataset, images: Split, P: Array, summary: dict[
     found = {f"confusion-{name}": plots.confusion(np.array(summary["confusion"]), dataset.classes)}
     found |= mistakes(dataset, images, P, name, most=25)  # as many as a figure shows well
     if "members" in summary:
-        alone = [member["accuracy"] for member in summary["members"]]
-        found[f"members-{name}"] = plots.members(alone, summary["by_members"])
+        found[f"members-{name}"] = plots.members([m["accuracy"] for m in summary["members"]], summary["by_members"])
     return found

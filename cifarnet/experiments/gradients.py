@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,9 +73,8 @@ def problem(
     n = len(split.y)
     if not 1 <= samples <= n:
         raise ConfigError(f"samples = {samples}: there are {n} training images")
-    chosen = np.arange(samples)
-    if random_samples:
-        chosen = generator(settings.seed, "samples").choice(n, samples, replace=False)
+    rng = generator(settings.seed, "samples")
+    chosen = rng.choice(n, samples, replace=False) if random_samples else np.arange(samples)
 
     def batch(rows: Array) -> Split:
         X = split.X[rows].astype(np.float64)
@@ -109,14 +109,14 @@ def check(
     always = {"data.dims": dims or settings.data.dims or 20, "training.augmentation": Augmentation().model_dump()}
     settings = config.override(settings, {"training.lambda": (lambdas or [own])[0]} | always, "gradcheck")
     dataset = data.load(settings.data, data_dir, dtype=np.float64)
-    how, problems = {"random_samples": random_samples, "random_biases": True}, []
+    problems = []
     for lam in lambdas or ([own] if own else LAMBDAS):
         for hidden in dict.fromkeys((settings.network.hidden, SQUARE)):
             changes = {"training.lambda": lam, "network.hidden": list(hidden)}
             if hidden != settings.network.hidden:
                 changes["network.init"] = "xavier"  # where the settings have a deviation for each of their layers
             changed = config.override(settings, changes, "gradcheck")
-            problems.append(problem(changed, dataset.train, samples, **how))
+            problems.append(problem(changed, dataset.train, samples, random_samples=random_samples, random_biases=True))
     return GradientCheck(problems, methods, step, threads, create(settings, dataset, runs_dir, "gradcheck"))
 
 
@@ -136,14 +136,13 @@ class GradientCheck:
     def __iter__(self) -> Generator[Derivative, None, None]:
         rows: list[dict[str, Any]] = []
         with training.blas_threads(self.threads), pages.live_page(self.run) as refresh:
-            for problem in self.problems:
-                for method in self.methods:
-                    numerical = []
-                    for derivative in problem.derivatives(method, self.step):
-                        numerical.append(derivative)
-                        refresh()
-                        yield derivative
-                    rows += [row(problem.settings, method, errors) for errors in problem.errors(numerical)]
+            for problem, method in itertools.product(self.problems, self.methods):
+                numerical = []
+                for derivative in problem.derivatives(method, self.step):
+                    numerical.append(derivative)
+                    refresh()
+                    yield derivative
+                rows += [row(problem.settings, method, errors) for errors in problem.errors(numerical)]
             results = {
                 "passed": all(row["passed"] for row in rows),
                 "method": self.methods[0] if len(self.methods) == 1 else list(self.methods),

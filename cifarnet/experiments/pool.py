@@ -23,7 +23,7 @@ from cifarnet import data, training
 from cifarnet.config import Data, Settings
 from cifarnet.data import Dataset, Datasets, Split
 from cifarnet.errors import CifarnetError, ConfigError, DataError, Diverged, RunError
-from cifarnet.experiments.train import final
+from cifarnet.experiments.train import final, model
 from cifarnet.nn.model import Model
 from cifarnet.training import NUMERICS, Record, State
 from cifarnet.version import RELEASE
@@ -230,9 +230,11 @@ def do_group(group: Group, datasets: Datasets, threads: int, stop: threading.Eve
     dataset = datasets.load(first.settings.data, first.fingerprint, test=tests)
     began = time.perf_counter()
     with training.blas_threads(1):
-        results = first.check(first.settings, dataset.train, stop) if first.check else None
-        checked = Outcome("left") if results is None else Outcome("completed", results=results)
-        found = [checked] if first.check else train_group(group, dataset, threads, stop)
+        if first.check:
+            results = first.check(first.settings, dataset.train, stop)
+            found = [Outcome("left") if results is None else Outcome("completed", results=results)]
+        else:
+            found = train_group(group, dataset, threads, stop)
     seconds = round((time.perf_counter() - began) / len(group), 3)
     return [replace(outcome, provenance=dataset.provenance, seconds=seconds) for outcome in found]
 
@@ -241,22 +243,22 @@ def train_group(group: Group, dataset: Dataset, threads: int, stop: threading.Ev
     """Train a group in lockstep; a network that diverges drops out, and the others go on."""
     all_settings, scored = [job.settings for job in group], group[0].scored
     states = [State.initial(settings) for settings in all_settings]
-    found = [Outcome("completed", records=[]) for _ in group]
+    curves = [list[Record]() for _ in group]
     steps = training.train_lockstep(states, dataset, all_settings, threads, train_scores=scored == "all")
     with closing(steps):
         for latest in steps:
-            for i, point in enumerate(latest):
-                if isinstance(point, Diverged):
-                    found[i] = replace(found[i], status="diverged", note=str(point))
-                elif point.validation:
-                    found[i].records.append(point)
+            for records, point in zip(curves, latest, strict=True):
+                if isinstance(point, Record) and point.validation:
+                    records.append(point)
             if stop.is_set():
                 return [Outcome("left")] * len(group)
-    for i, (end, state, settings) in enumerate(zip(found, states, all_settings, strict=True)):
-        more: dict[str, Any] = {}
-        if scored != "validation" and end.status == "completed":
-            last = end.records[-1]
-            results, network, confusion, _ = final(settings, dataset, state, last.train, last.validation, threads)
-            more = {"results": results, "model": network, "confusion": confusion}
-        found[i] = replace(end, updates=state.step, **more)
+    found = []
+    for settings, state, records, end in zip(all_settings, states, curves, latest, strict=True):
+        outcome = Outcome("completed", records=records, updates=state.step)
+        if isinstance(end, Diverged):
+            outcome = replace(outcome, status="diverged", note=str(end))
+        elif scored != "validation":
+            results, confusion, _ = final(settings, dataset, state, end.train, end.validation, threads)
+            outcome = replace(outcome, results=results, model=model(dataset, state, state.scored), confusion=confusion)
+        found.append(outcome)
     return found

@@ -58,9 +58,8 @@ def variants(settings: Settings, hidden: Sequence[tuple[int, ...]], lambdas: Seq
         raise ConfigError(f"training.schedule.kind = {kind.kind}: has no eta_min and eta_max to find; take cyclic")
     found = {}
     for layers, lam in product(hidden or [settings.network.hidden], lambdas or [settings.training.lam]):
-        values = {"network.hidden": list(layers), "training.lambda": lam}
         name = f"hidden-{'-'.join(map(str, layers)) or 'none'}-lambda-{lam:.15g}"
-        found[name] = config.override(settings, values, "find-eta")
+        found[name] = config.override(settings, {"network.hidden": list(layers), "training.lambda": lam}, "find-eta")
     return found
 
 

@@ -29,6 +29,7 @@ from cifarnet.runs import FORMATS, LATEST, Run
 from cifarnet.runs.environment import differences, this_machine
 from cifarnet.training import NUMERICS, Record, Scores, State
 
+Records = Generator[Record, None, None]
 BEST = "checkpoints/best.npz"  # the network of the highest validation accuracy, the first of those that have it
 
 
@@ -58,11 +59,10 @@ def create(
     threads: int = 1,
     files: Mapping[str, Any] | None = None,
     run_class: type[Run] = Run,
-    **info: Any,
 ) -> Run:
-    """Make the run folder of an experiment on these images, with JSON ``files``; ``info`` goes into run.json."""
+    """Make the run folder of an experiment on these images, with JSON ``files``."""
     known = this_machine() | {"threads": threads, "numerics": NUMERICS, "data": dataset.provenance}
-    return run_class.create(runs_dir, kind, settings, environment=known, files=files, **info)
+    return run_class.create(runs_dir, kind, settings, environment=known, files=files)
 
 
 def resume(
@@ -149,30 +149,30 @@ class Training:
     def __post_init__(self) -> None:
         OPEN[self.run.path.resolve()] = self
         self._thread: threading.Thread | None = None
-        self._records: list[weakref.ref[Generator[Record, None, None]]] = []  # weak: who leaves one, ends it
+        self._records: weakref.WeakSet[Records] = weakref.WeakSet()  # who leaves an iterator, ends it
         self._abandon = weakref.finalize(self, abandon, self.run, self.state, self._records)
 
     def __repr__(self) -> str:
         return f"Training({self.run.path}: {self.state.step:,} of {self.settings.updates:,} updates)"
 
-    def __iter__(self) -> Generator[Record, None, None]:
+    def __iter__(self) -> Records:
         """Train, or go on in an iterator that is open; Diverged, or RunError where the folder cannot be written."""
-        known = [records for iterator in self._records if (records := iterator())]
-        if going := [records for records in known if getgeneratorstate(records) != GEN_CLOSED]:
-            return going[0]
+        for records in self._records:
+            if getgeneratorstate(records) != GEN_CLOSED:
+                return records
         records, self._thread = self._train(), threading.current_thread()
-        self._records.append(weakref.ref(records))
+        self._records.add(records)
         return records
 
     def close(self) -> None:
         """Stop; a run that has not ended is interrupted. RunError where another thread iterates over it."""
         if self._thread not in (None, threading.current_thread()) and self._thread.is_alive():
             raise RunError(f"{self.run.path}: another thread of this process is running it; wait for it, or stop it")
-        for records in filter(None, [iterator() for iterator in self._records]):
+        for records in list(self._records):
             records.close()
         self._abandon()
 
-    def _train(self) -> Generator[Record, None, None]:
+    def _train(self) -> Records:
         run = self.run
         if run.info["status"] != "running":
             raise RunError(f"{run.path}: {run.info['status']}; resume the run to go on")
@@ -187,17 +187,16 @@ class Training:
 
     def _stop(self, error: BaseException) -> None:
         """Mark the run as what it is now."""
-        steps = {"updates": self.state.step}
         if isinstance(error, Exception):
+            status = "diverged" if isinstance(error, Diverged) else "failed"
             with contextlib.suppress(RunError):  # where the folder is the trouble, the first error says so
-                status = "diverged" if isinstance(error, Diverged) else "failed"
-                self.run.finish(status, error=str(error), **steps)
+                self.run.finish(status, error=str(error), updates=self.state.step)
             return
         if self.state.step and isinstance(error, GeneratorExit):  # left between two updates
             self._checkpoint()
-        self.run.finish("interrupted", **steps)
+        self.run.finish("interrupted", updates=self.state.step)
 
-    def _updates(self, refresh: Callable[[], None]) -> Generator[Record, None, None]:
+    def _updates(self, refresh: Callable[[], None]) -> Records:
         """Update the network to its end, with a row and a checkpoint for each measurement, and now and then a page."""
         best = max(self.run.records["validation_accuracy"], default=0.0) if self.state.step else -1.0  # so far
         records = training.train(self.state, self.dataset, self.settings, self.threads)
@@ -208,34 +207,34 @@ class Training:
                     self.run.append(record.row())
                     if record.validation.accuracy > best:
                         best = record.validation.accuracy
-                        self.run.write_arrays(BEST, self._model())
+                        self.run.write_arrays(BEST, self._model(self.state.theta))
                     if timetable.ends_cycle(record.step):
-                        self.run.write_arrays(f"checkpoints/cycle-{record.cycle}.npz", self._model())
+                        self.run.write_arrays(f"checkpoints/cycle-{record.cycle}.npz", self._model(self.state.theta))
                     if record.step:
                         self._checkpoint()
                     refresh()
                 yield record
 
     def _checkpoint(self) -> None:
-        self.run.checkpoint(self.state.arrays() | {"identity": np.array(identity(self.settings, self.dataset))})
+        """Write the state, what it is of, and the metrics so far, which a resumed run begins with."""
+        metrics = np.frombuffer(self.run.read_bytes("metrics.csv"), np.uint8)
+        own = np.array(identity(self.settings, self.dataset))
+        self.run.write_arrays(LATEST, self.state.arrays() | {"identity": own, "metrics": metrics})
 
-    def _model(self) -> dict[str, NDArray[Any]]:
-        return model(self.dataset, self.state, self.state.theta).arrays(self.state.step)
+    def _model(self, theta: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        return model(self.dataset, self.state, theta).arrays(self.state.step)
 
     def _finish(self) -> None:
         """Write what a finished run has."""
         run, state, dataset = self.run, self.state, self.dataset
-        run.write_arrays("model.npz", model(dataset, state, state.scored).arrays(state.step))
+        run.write_arrays("model.npz", self._model(state.scored))
         with ThreadPoolExecutor(1) as pool:
             reading = pool.submit(lambda: dataset.test)  # while figures are drawn: figure-3 2.95 -> 2.7 s
             self.warnings += plots.draw(run)
             reading.result()
-        columns = run.records
-
-        def last(split: str) -> Scores:
-            return Scores(*(float(columns[f"{split}_{name}"][-1]) for name in Scores._fields))
-
-        results, _, confusion, P = final(self.settings, dataset, state, last("train"), last("validation"), self.threads)
+        last = {name: float(column[-1]) for name, column in run.records.items()}
+        train, validation = (Scores(*(last[f"{s}_{name}"] for name in Scores._fields)) for s in ("train", "validation"))
+        results, confusion, P = final(self.settings, dataset, state, train, validation, self.threads)
         write_confusion(run, "test", confusion, dataset.classes)
         with warned(self.warnings, "the mistakes could not be drawn"):
             plots.save(run, mistakes(dataset, dataset.test, P))
@@ -245,12 +244,12 @@ class Training:
 OPEN: weakref.WeakValueDictionary[Path, Training] = weakref.WeakValueDictionary()  # the trainings of this process
 
 
-def abandon(run: Run, state: State, iterators: Sequence[weakref.ref[Generator[Record, None, None]]]) -> None:
+def abandon(run: Run, state: State, iterators: weakref.WeakSet[Records]) -> None:
     """End a training that nobody will go on with, unless this process is a fork of the one that runs it."""
     if run.info["pid"] != os.getpid():
         return
     with contextlib.suppress(RunError):
-        for records in filter(None, [iterator() for iterator in iterators]):
+        for records in list(iterators):
             records.close()
         if run.info["status"] == "running":  # none of them has begun
             run.finish("interrupted", updates=state.step)
@@ -258,25 +257,25 @@ def abandon(run: Run, state: State, iterators: Sequence[weakref.ref[Generator[Re
 
 def final(
     settings: Settings, dataset: Dataset, state: State, train: Scores | None, validation: Scores | None, threads: int
-) -> tuple[dict[str, Any], Model, NDArray[np.int64], Floats]:
+) -> tuple[dict[str, Any], NDArray[np.int64], Floats]:
     """Score a finished training, with its last scores, on the test images.
 
-    Returns what run.json has, the network, and of the test images the confusions and the probabilities (n, K).
+    Returns what run.json has, and of the test images the confusions and the probabilities (n, K).
     """
-    theta, sizes, l2, loss = state.scored, state.sizes, settings.training.l2, settings.training.loss_function.measured
-    practice = settings.deviations.practice
+    theta, sizes, practice = state.scored, state.sizes, settings.deviations.practice
+    l2, loss = settings.training.l2, settings.training.loss_function.measured
     P, losses = training.outcomes(theta, sizes, dataset.test, loss, threads)
-    scores = {"train": train, "validation": validation}
+    test = training.scores_of(theta, sizes, l2, P, losses, dataset.test.y)
     if settings.evaluation.train_cost != "all" or practice.keeps_best:
-        scores["train"] = training.score(theta, sizes, dataset.train, loss, l2, threads)
+        train = training.score(theta, sizes, dataset.train, loss, l2, threads)
     if practice.keeps_best:
-        scores["validation"] = training.score(theta, sizes, dataset.validation, loss, l2, threads)
-    scores["test"] = training.scores_of(theta, sizes, l2, P, losses, dataset.test.y)
-    results = {"seed": settings.seed, "updates": state.step} | {
-        f"{split}_{name}": value for split, s in scores.items() if s for name, value in s._asdict().items()
-    }
+        validation = training.score(theta, sizes, dataset.validation, loss, l2, threads)
+    results: dict[str, Any] = {"seed": settings.seed, "updates": state.step}
+    for split, scores in (("train", train), ("validation", validation), ("test", test)):
+        if scores:
+            results |= {f"{split}_{name}": value for name, value in scores._asdict().items()}
     confusion = training.confusion(P.argmax(axis=1), dataset.test.y, len(dataset.classes))
-    return practice.results(results), model(dataset, state, theta), confusion, P
+    return practice.results(results), confusion, P
 
 
 def mistakes(dataset: Dataset, images: Split, P: NDArray[Any], name: str = "test", most: int = 10) -> dict[str, Any]:

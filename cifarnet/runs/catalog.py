@@ -6,7 +6,7 @@ import difflib
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from operator import eq, ge, gt, le, lt, ne
 from pathlib import Path
 from statistics import fmean
@@ -19,13 +19,12 @@ from cifarnet.runs.environment import facts
 from cifarnet.runs.run import Run
 
 COMPARISONS = {"<=": le, ">=": ge, "!=": ne, "==": eq, "=": eq, "<": lt, ">": gt}
-SYMBOLS = {"lambda": "λ", "eta": "η", "eta_min": "η_min", "eta_max": "η_max"}  # as figures have them
 FIRST = [  # settings as lists show them, before all others; where there is no room, the last go first
     *("training.lambda", "training.schedule.n_s", "network.hidden", "training.schedule.eta_max"),
     *("training.schedule.eta_min", "training.schedule.eta", "data.limit", "seed", "data.source", "split"),
 ]
+RANK = {key: place for place, key in enumerate(FIRST)}
 SPLIT = ("data.train", "data.validation")  # one column
-LEGEND = 3  # settings of a run in a legend
 CONDITION = re.compile(r"([^<>=!~]+?)\s*(<=|>=|!=|==|=|<|>)\s*([^<>=!~\s].*)")
 
 
@@ -78,27 +77,31 @@ COLUMNS = {  # by heading
 
 def columns(runs: Sequence[Run], output: str) -> dict[str, Column]:
     """Return what an output shows of runs, by heading (in CSV by key): of the settings those that differ."""
-    found = [key for key in differing_settings(runs) if key != "label" and not key.startswith("search")]
-    keys = found if output == "csv" else [*dict.fromkeys("split" if key in SPLIT else key for key in found)]
-    keys.sort(key=lambda key: FIRST.index(key) if key in FIRST else len(FIRST))
-    keep = {key: 6 + len(FIRST) - i for i, key in enumerate(FIRST)}
-    settings = {
-        name: Column(key, brief, number=True, keep=keep.get(key, 0), value=split if key == "split" else None)
-        for key, name in short_names(keys).items()
-    }
+    keys = [key for key in differing_settings(runs) if key != "label" and not key.startswith("search")]
+    if output != "csv":
+        keys = [*dict.fromkeys("split" if key in SPLIT else key for key in keys)]
+    keys.sort(key=lambda key: RANK.get(key, len(RANK)))
+    settings = {}
+    for key, name in short_names(keys).items():
+        keep = 6 + len(RANK) - RANK[key] if key in RANK else 0
+        settings[name] = Column(key, brief, number=True, keep=keep, value=split if key == "split" else None)
     here = {heading: column for heading, column in COLUMNS.items() if output in column.outputs}
     every = {heading: column for heading, column in here.items() if not column.number} | settings | here
     return {column.key: column for column in every.values()} if output == "csv" else every
 
 
-def short_names(keys: Iterable[str]) -> dict[str, str]:
+def short_names(keys: Collection[str]) -> dict[str, str]:
     """Return the names that lists and figures have for settings: the last part of the key, or the last two parts.
 
     The last part of some is that of a column, or of a setting that is shown more often: dropout.hidden, optimizer.kind.
     """
-    parts = {key: key.split(".") for key in keys}
-    ends = Counter(key.rpartition(".")[2] for key in {*FIRST, *COLUMNS, *parts})
-    return {k: ".".join(p[-1:] if k in FIRST or ends[p[-1]] == 1 else p[-2:]) for k, p in parts.items()}
+    ends = Counter(last_part(key) for key in {*FIRST, *COLUMNS, *keys})
+    clear = {key for key in keys if key in FIRST or ends[last_part(key)] == 1}
+    return {key: last_part(key) if key in clear else ".".join(key.split(".")[-2:]) for key in keys}
+
+
+def last_part(key: str) -> str:
+    return key.rpartition(".")[2]
 
 
 def fold(runs: Sequence[Run], key: str) -> list[list[Run]]:
@@ -193,15 +196,18 @@ def arrange(runs: Sequence[Run], key: str) -> list[Run]:
 def full_key(name: str, runs: Sequence[Run], option: str) -> str:
     """Return the key that a name, or the last part of it, stands for; ConfigError proposes others."""
     name = COLUMNS[name].key if name in COLUMNS else name
-    known = {key for run in runs for key in run.values} | {column.key for column in COLUMNS.values()}
+    columns = [column.key for column in COLUMNS.values()]
+    known = {key for run in runs for key in run.values}.union(columns)
+    if not runs or name in known:
+        return name
     ends = [key for key in known if key.endswith(f".{name}")]
     ends = [key for key in ends if key in FIRST] or ends  # those that lists show under this name
-    if not runs or name in known or len(ends) == 1:
-        return name if name in known or not ends else ends[0]
-    by_end = {key.rpartition(".")[2]: key for key in known} | {key: key for key in known}
+    if len(ends) == 1:
+        return ends[0]
+    by_end = {last_part(key): key for key in known} | {key: key for key in known}
     near = ends or [by_end[key] for key in difflib.get_close_matches(name, by_end, 3)]
-    others = ", ".join(["a setting such as training.lambda", *dict.fromkeys(c.key for c in COLUMNS.values())])
-    raise ConfigError(f"{option} {name}: no run has such a value; try {', '.join(sorted(set(near))) or others}")
+    others = ["a setting such as training.lambda", *dict.fromkeys(columns)]
+    raise ConfigError(f"{option} {name}: no run has such a value; try {', '.join(sorted(set(near)) or others)}")
 
 
 def differing(tables: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -219,27 +225,6 @@ def handles(runs: Sequence[Run]) -> dict[Path, str]:
     """Return the shortest name of each run that a command takes: when it was started, where no other began then."""
     counts = Counter(run.name[:15] for run in runs)
     return {run.path: run.name[:15] if counts[run.name[:15]] == 1 else run.name for run in runs}
-
-
-def legends(runs: Sequence[Run]) -> list[str]:
-    """Return names of runs for a figure: what differs, of many settings a few or as many as tell the runs apart.
-
-    Before those that this leaves alike are their short names.
-    """
-    differ = [key for key in differing_settings(runs) if not key.startswith(("label", "search.", "evaluation."))]
-    differ.sort(key=lambda key: FIRST.index(key) if key in FIRST else len(FIRST) - 2)  # the seed comes late
-    counts = range(min(len(differ), LEGEND), len(differ) + 1)
-    texts = [[", ".join(named(run, differ[:count])) for run in runs] for count in counts]
-    names = next((names for names in texts if len(set(names)) == len(runs)), texts[0])
-    alone, short = [bool(name) and names.count(name) == 1 for name in names], handles(runs)
-    return [n if one else f"{short[run.path]} {n}".strip() for run, n, one in zip(runs, names, alone, strict=True)]
-
-
-def named(run: Run, keys: Iterable[str]) -> Iterator[str]:
-    """Yield settings that a run has as a legend has them, such as λ = 0.01."""
-    for key, name in short_names(keys).items():
-        if (value := run.values.get(key)) is not None:
-            yield f"{SYMBOLS.get(name, name)} = {brief(value)}"
 
 
 def recorded_facts(run: Run) -> dict[str, Any]:

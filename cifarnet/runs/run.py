@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cifarnet.errors import RunError, shown
-from cifarnet.readable import flatten
+from cifarnet.readable import flatten, is_number
 from cifarnet.runs import storage
 from cifarnet.runs.environment import now, process
 from cifarnet.runs.storage import Folder, reading
@@ -33,9 +34,11 @@ LOCK = ".lock"
 CURVES = ("step", *(f"{split}_{name}" for name in ("cost", "loss", "accuracy") for split in ("train", "validation")))
 FACTS = ("kind", "label", "status", "started", "seconds")  # of run.json
 FIELDS = {"kind": str, "label": str, "status": str, "settings": dict, "results": dict}
+NUMBERS = ("accuracy", "cost", "loss")  # how the names of results end that are numbers
 STATUSES = ("running", "completed", "interrupted", "diverged", "failed")
 STOPPED = {"interrupted": "was interrupted", "stale": "was killed", "failed": "has failed", "diverged": "has diverged"}
 KINDS = {"train": "training", "gradcheck": "gradient check", "find-eta": "range test", "diagnose": "diagnosis"}
+OVER = "search.over."
 LENGTH = ("training.schedule.n_s", "training.schedule.cycles")
 HOLDS = {"network": "model.npz", "checkpoint": "checkpoints/*.npz"}  # what runs have in files
 
@@ -107,8 +110,7 @@ class Run(Folder):
         part = runs_dir / f".{name}.{os.getpid()}-{threading.get_ident()}.part"
         run = cls(part, {"kind": kind, "label": settings.label, "status": "running", **process(), "started": now()})
         try:
-            runs_dir.mkdir(parents=True, exist_ok=True)
-            part.mkdir()
+            part.mkdir(parents=True)
             run.write("config.yaml", config.dump(settings))
             for file, value in {"environment.json": environment, **(files or {})}.items():
                 run.write_json(file, value)
@@ -125,23 +127,21 @@ class Run(Folder):
         LOG.info("run folder %s", run.path)
         return run
 
-    def take(self) -> Run:
-        """Take over a folder that no process writes, without a change in it; an error in its ``with`` lets it go."""
+    @contextlib.contextmanager
+    def take(self) -> Iterator[Run]:
+        """Take over a folder that no process writes, without a change in it; an error in the block lets it go."""
         info = Run(self.path).info
         self._lock = storage.lock(self.path / LOCK)
         if self._lock is None:
             who = f"process {info.get('pid')} on {info.get('host')}"
             raise RunError(f"{shown(self.path)}: {who} is running it; wait for it, or stop it first")
-        self._info = self.read_json("run.json")
-        self._started = time.monotonic() - self._info.get("seconds", 0)
-        return self
-
-    def __enter__(self) -> Run:
-        return self
-
-    def __exit__(self, kind: object, *_: object) -> None:
-        if kind:
+        try:
+            self._info = self.read_json("run.json")
+            self._started = time.monotonic() - self._info.get("seconds", 0)
+            yield self
+        except BaseException:
             self.release()
+            raise
 
     @property
     def info(self) -> dict[str, Any]:
@@ -151,6 +151,8 @@ class Run(Folder):
         info = self.read_json("run.json")
         with reading(self.path / "run.json", "that of a run"):
             wrong = [key for key, kind in FIELDS.items() if not isinstance(info.get(key, {}), kind)]
+            scores = {} if wrong else info.get("results", {})
+            wrong += [key for key, value in scores.items() if key.endswith(NUMBERS) and not is_number(value)]
             if wrong or info["status"] not in STATUSES:
                 raise ValueError(f"{', '.join(wrong) or 'status'} is not as this version of cifarnet writes it")
         if info["status"] == "running" and not storage.locked(self.path / LOCK):
@@ -204,13 +206,16 @@ class Run(Folder):
         """
         scores = {f"results.{key}" if key in self.choices else key: value for key, value in self.scores.items()}
         facts = {key: self.info[key] for key in FACTS if key in self.info}
-        settings, best = dict(self.choices), self.results.get("best", {})
-        if self.kind == "search":
-            over = [key[12:].rpartition(".")[0] for key in settings if key.startswith("search.over.")]
-            for key in [*LENGTH, "training.lambda", *over]:
-                tried = [value for name, value in best.items() if f".{key}".endswith(f".{name}")]
-                settings[key] = tried[0] if tried else settings.get(key) if best and key not in LENGTH else None
-        return settings | scores | facts | {"run": self.name}
+        searched = self._best_values() if self.kind == "search" else {}
+        return self.choices | searched | scores | facts | {"run": self.name}
+
+    def _best_values(self) -> dict[str, Any]:
+        """Return by key what the best trial of a search has; None for what is not known yet, and for the length."""
+        best = self.results.get("best", {})
+        axes = [key.removeprefix(OVER).rpartition(".")[0] for key in self.choices if key.startswith(OVER)]
+        keys = (*LENGTH, "training.lambda", *axes)
+        found = {key: best[name] for name in best for key in keys if f".{key}".endswith(f".{name}")}
+        return dict.fromkeys(LENGTH if best else keys) | found
 
     @property
     def is_synthetic(self) -> bool:
@@ -282,23 +287,17 @@ class Run(Folder):
 
     def log(self, text: str) -> None:
         """Add a line to log.txt with the time."""
-        storage.append(self.path / "log.txt", f"{now()} {text}")
+        storage.append(self.path / "log.txt", f"{now()} {text}\n")
 
     def note(self, text: str) -> None:
         """Add a line to notes.txt: a file of its own, as another process may be writing run.json."""
-        storage.append(self.path / "notes.txt", f"{now()} {' '.join(text.split())}")
+        storage.append(self.path / "notes.txt", f"{now()} {' '.join(text.split())}\n")
 
     def update(self, **info: Any) -> None:
         """Set entries of run.json."""
         self._info = self.info | info
         self.__dict__.pop("values", None)
         self.write_json("run.json", self._info)
-
-    def checkpoint(self, arrays: Mapping[str, Any]) -> None:
-        """Write checkpoints/latest.npz, with the metrics so far."""
-        import numpy as np
-
-        self.write_arrays(LATEST, {**arrays, "metrics": np.frombuffer(self.read_bytes("metrics.csv"), np.uint8)})
 
     def reopen(self, step: int, what: str = "updates") -> None:
         """Begin to write a folder that was taken; what another process left half written is removed."""

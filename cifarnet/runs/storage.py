@@ -87,8 +87,8 @@ def append(path: Path, line: str, header: str = "") -> None:
     """Add a line to a file, below a header where the file is new; who reads it leaves out a line that has no end."""
     try:
         with opened(path, os.O_APPEND) as descriptor:
-            new = header and not os.fstat(descriptor).st_size
-            write_all(descriptor, (f"{header}\n" if new else "") + f"{line}\n")
+            is_new = not os.fstat(descriptor).st_size
+            write_all(descriptor, header * is_new + line)
     except OSError as error:
         raise failed(path, error) from error
 
@@ -137,9 +137,9 @@ def named(name: str, runs_dir: Path) -> Path:
             if (path / "run.json").is_file():
                 return path.parent / path.readlink() if path.is_symlink() else path  # such as another folder's latest
         known = [path for path in folders(runs_dir) if path.name.startswith(name)]
-    if len(known) != 1:
-        if not known:
-            raise RunError(f"{shown(name)}: no run in {shown(runs_dir)} begins like this; see cifarnet runs list")
+    if not known:
+        raise RunError(f"{shown(name)}: no run in {shown(runs_dir)} begins like this; see cifarnet runs list")
+    if len(known) > 1:
         names = ", ".join(path.name for path in known[-5:])
         found = f"{len(known)} runs in {shown(runs_dir)} begin like this"
         raise RunError(f"{shown(name)}: {found} ({names}); name one of them, or its folder")
@@ -270,4 +270,4 @@ class Folder:
 
     def append(self, row: Mapping[str, Any], name: str = "metrics.csv") -> None:
         """Add a row to a table, with a header where the table is new."""
-        append(self.path / name, *(csv_text([cells]).removesuffix("\n") for cells in (row.values(), row)))
+        append(self.path / name, csv_text([row.values()]), header=csv_text([row]))

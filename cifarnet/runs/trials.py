@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
@@ -23,6 +23,14 @@ def summary(rows: Sequence[Mapping[str, str]]) -> dict[str, Any]:
     return {name: fmean(column) for name, column in done.items()} | spread | {"status": status}
 
 
+def by_index(values: Mapping[int, Any], rows: Iterable[Mapping[str, str]]) -> list[dict[str, Any]]:
+    """Return all trials, of these values by index: each with its values and the `summary` of its rows."""
+    own: dict[int, list[Mapping[str, str]]] = {index: [] for index in values}
+    for row in rows:
+        own[int(row["index"])].append(row)
+    return [{"index": index, "values": values[index]} | summary(found) for index, found in own.items()]
+
+
 def rank(trials: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the trials that have an accuracy, the best first: by mean final validation accuracy, then by index.
 
@@ -36,12 +44,11 @@ def rank(trials: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 def standings(run: Run) -> list[dict[str, Any]]:
     """Return the ranked trials of a search, with the seconds that all seeds of one took."""
     values = {trial["index"]: trial["values"] for trial in run.read_json("plan.json")["trials"]}
-    rows: dict[int, list[Mapping[str, str]]] = {index: [] for index in values}
-    for row in run.read_rows("trials.csv"):
-        rows[int(row["index"])].append(row)
-    found = [summary(own) | {"index": i, "values": values[i]} for i, own in rows.items()]
-    took = {i: sum(float(row["seconds"]) for row in own) for i, own in rows.items()}
-    return [t | {"accuracy": t["validation_accuracy"], "seconds": took[t["index"]]} for t in rank(found)]
+    rows, seconds = run.read_rows("trials.csv"), dict.fromkeys(values, 0.0)
+    for row in rows:
+        seconds[int(row["index"])] += float(row["seconds"])
+    ranked = rank(by_index(values, rows))
+    return [t | {"accuracy": t["validation_accuracy"], "seconds": seconds[t["index"]]} for t in ranked]
 
 
 def stages(run: Run) -> dict[str, list[dict[str, Any]]]:

@@ -45,19 +45,27 @@ def design(
     if "seed" in space:
         raise ConfigError(f"search.over: seed: take search.{stage}.seeds instead, which ranks by the mean")
     study = draft.model_copy(update={"space": dict(space)})
-    sampling = study.part.model_copy(update={"trials": max(study.part.trials - len(first), 1)})
+    trials = study.part.trials
+    sampling = study.part.model_copy(update={"trials": max(trials - len(first), 1)})
     points = spaces.points(space, sampling, stage, settings.seed)
     sampled = (spaces.values_at(space, point, settings) for point in points)
-    most = None if all(axis.values for axis in space.values()) else study.part.trials
+    values = chain(first, (others for others in sampled if others not in first))
     if study.learns:
-        tpe.library()  # now, not when the first trials have run
-        for end in 0.0, 1.0:  # of every axis: trials that are not known yet may go there
-            values = spaces.values_at(space, [end] * len(space), settings)
-            study.trial_settings(Trial(index=0, seed=settings.seed, values=values))
-        most = tpe.round_size(study.part.trials)
-    study.add(islice(chain(first, (values for values in sampled if values not in first)), most))
+        check_ends(study)
+        study.add(islice(values, tpe.round_size(trials)))  # the others when these have ended
+    else:
+        only_lists = all(axis.values for axis in space.values())
+        study.add(values if only_lists else islice(values, trials))
     study.final_settings(study.trials[0].values)
     return study
+
+
+def check_ends(study: Study) -> None:
+    """Check that trials that are suggested later can be: everywhere in the space, and by optuna; else ConfigError."""
+    tpe.library()
+    for end in 0.0, 1.0:  # of every axis
+        values = spaces.values_at(study.space, [end] * len(study.space), study.settings)
+        study.trial_settings(Trial(index=0, seed=study.settings.seed, values=values))
 
 
 def kept(settings: Settings, stage: str, origins: Mapping[str, str]) -> tuple[Settings, dict[str, str]]:
@@ -70,14 +78,19 @@ def kept(settings: Settings, stage: str, origins: Mapping[str, str]) -> tuple[Se
     changes, sources = dict[str, Any](), dict[str, str]()
     for part, names in {"coarse": SCHEDULE, "fine": SCHEDULE, "final": SCHEDULE + SPLIT}.items():
         for own in names:
-            key = source = f"search.{part}.{own.rpartition('.')[2]}"
-            if key not in stated:
-                lost, together = own == VALIDATION and other_split, SPLIT if own in SPLIT else (own,)
-                source = own if stated.intersection(together) and not lost else DEFAULT
-            if source == own:
+            key = f"search.{part}.{own.rpartition('.')[2]}"
+            together = SPLIT if own in SPLIT else (own,)
+            lost = own == VALIDATION and other_split
+            if key in stated:
+                source = key
+            elif stated.intersection(together) and not lost:
+                source = own
                 changes[key] = spaces.current(settings, own)
+            else:
+                source = DEFAULT
             if part in (stage, "final"):
-                sources[key] = source if source == DEFAULT else f"{source} ({origins[source]})"
+                origin = origins.get(source)  # that of the half of a split which is not set may be unknown
+                sources[key] = f"{source} ({origin})" if origin else source
     return config.override(settings, changes, "search"), sources
 
 

@@ -31,13 +31,20 @@ def interval(axis: Axis) -> tuple[float, float]:
     return ends
 
 
+def place(axis: Axis, value: Number) -> float:
+    """Return where on its interval a value is: that of a setting, or its exponent, the lower end for 0."""
+    if not axis.log10:
+        return value
+    return math.log10(value) if value > 0 else axis.log10[0]
+
+
 def at(axis: Axis, u: float) -> Number:
     """Return the value at u in [0, 1]."""
     if axis.values:
         return axis.values[min(int(u * len(axis.values)), len(axis.values) - 1)]
     low, high = interval(axis)
-    place = low + u * (high - low)
-    return float(10**place) if axis.log10 else place
+    found = low + u * (high - low)
+    return float(10**found) if axis.log10 else found
 
 
 def coordinate(axis: Axis, value: Number) -> float:
@@ -46,9 +53,7 @@ def coordinate(axis: Axis, value: Number) -> float:
         distances = [abs(other - value) for other in axis.values]
         return (distances.index(min(distances)) + 0.5) / len(distances)
     low, high = interval(axis)
-    if axis.log10:
-        value = math.log10(value) if value > 0 else low
-    return min(max((value - low) / (high - low), 0.0), 1.0) if high > low else 0.5
+    return min(max((place(axis, value) - low) / (high - low), 0.0), 1.0) if high > low else 0.5
 
 
 def point(space: Space, values: Values) -> Point:
@@ -134,7 +139,7 @@ def around(axis: Axis, best: Sequence[Number], margin: float) -> Axis:
     if axis.values:
         return Axis(values=tuple(value for value in axis.values if value in best) or axis.values)
     low, high = interval(axis)
-    places = [(math.log10(value) if value > 0 else low) if axis.log10 else value for value in best]
+    places = [place(axis, value) for value in best]
     wide = margin * (high - low)
     part = max(low, min(places) - wide), min(high, max(places) + wide)
     return Axis(log10=part) if axis.log10 else Axis(linear=part)

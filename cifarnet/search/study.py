@@ -21,15 +21,22 @@ from cifarnet.experiments.pool import Executor, Job, Outcome
 from cifarnet.readable import csv_text, percent
 from cifarnet.runs import FORMATS, Run
 from cifarnet.runs.catalog import short_names
-from cifarnet.runs.trials import rank, summary
+from cifarnet.runs.trials import by_index, rank
 from cifarnet.search import tpe
 from cifarnet.search.space import Values, is_list, listed, values_at
 
 CYCLES, N_S, TRAIN, VALIDATION = "training.schedule.cycles", "training.schedule.n_s", "data.train", "data.validation"
 LOG = logging.getLogger(__name__)
 TABLE, PLAN = "trials.csv", "plan.json"
-COMMON = (CYCLES, N_S, *(f"training.{name}" for name in ("schedule.eta_min", "schedule.eta_max", "batch_size")),
-          "network.hidden", "seed")  # fmt: skip
+COMMON = {  # what all trials have, unless it is searched
+    CYCLES: "cycles",
+    N_S: "n_s",
+    "training.schedule.eta_min": "eta_min",
+    "training.schedule.eta_max": "eta_max",
+    "training.batch_size": "batch size",
+    "network.hidden": "hidden",
+    "seed": "seed",
+}
 EARLIER = "earlier.json"  # what a fine search started from, so that the folder can be drawn alone
 
 Row = dict[str, str]  # of trials.csv
@@ -73,8 +80,8 @@ class Study(BaseModel, frozen=True):
 
     @cached_property
     def names(self) -> dict[str, str]:
-        """Short names of the searched keys; the column cycles of trials.csv is another one."""
-        return {key: key if name == "cycles" else name for key, name in short_names(self.space).items()}
+        """Short names of the searched keys."""
+        return short_names(self.space)
 
     @property
     def learns(self) -> bool:
@@ -132,10 +139,8 @@ class Study(BaseModel, frozen=True):
 
     def summaries(self) -> list[dict[str, Any]]:
         """Return every trial by index: its values, how it did where it was completed, and how it ended."""
-        rows: dict[int, list[Row]] = {index: [] for index in self.values}
-        for row in self.rows:
-            rows[int(row["index"])].append(row)
-        return [{"index": i, **self.named(values), **summary(rows[i])} for i, values in self.values.items()]
+        named = {index: self.named(values) for index, values in self.values.items()}
+        return [{"index": trial["index"], **trial.pop("values"), **trial} for trial in by_index(named, self.rows)]
 
     def standings(self) -> list[dict[str, Any]]:
         """Return the ranked trials."""
@@ -143,18 +148,16 @@ class Study(BaseModel, frozen=True):
 
     def points(self) -> list[dict[str, Any]]:
         """Return the completed trials as a figure shows them, the best first."""
-        values = self.values
         return [
-            {"values": values[trial["index"]], "accuracy": trial["validation_accuracy"], "spread": trial["spread"]}
-            for trial in self.standings()
+            {"values": trial["values"], "accuracy": trial["validation_accuracy"], "spread": trial["spread"]}
+            for trial in rank(by_index(self.values, self.rows))
         ]
 
     def describe(self) -> str:
         """Name the settings that all trials have."""
         settings = self.trial_settings(self.trials[0])
-        known = config.flatten(config.plain(settings)) | {N_S: self.part.n_s, "seed": self.settings.seed}
-        texts = [f"{key.rpartition('.')[2].replace('batch_size', 'batch size')} {known[key]}"
-                 for key in COMMON if key not in self.space]  # fmt: skip
+        known = config.flatten(config.plain(settings))
+        texts = [f"{name} {known[key]}" for key, name in COMMON.items() if key not in self.space]
         return ", ".join([*texts, f"{settings.data.n_train:,} training images"])
 
     def plan(self) -> dict[str, Any]:
@@ -168,6 +171,8 @@ def read(run: Run, *, without_failed: bool = False) -> Study:
         raise RunError(f"{run.path}: this is no search but a run of kind {run.kind}; name the folder of a search")
     plan, table = run.read_json(PLAN), run.read_rows(TABLE)
     rows = [row for row in table if not (without_failed and row.get("status") == "failed")]
+    for row in rows:
+        row.pop(CYCLES, None)  # a second column, beside cycles, that earlier versions wrote where these are searched
     earlier = run.read_json(EARLIER) if (run.path / EARLIER).is_file() else None
     try:
         study = Study.model_validate({**plan, "settings": run.settings, "earlier": earlier, "rows": rows})
@@ -201,7 +206,7 @@ def resume(run: Run, executor: Executor, *, retry_failed: bool = False, formats:
         if changed := "; ".join(train.contradictions(run, study.settings, dataset)):
             raise RunError(f"{run.path}: cannot go on, as it would become another search: {changed}; undo that")
         run.reopen(len(study.rows), "trials")
-        if retry_failed:
+        if (run.path / TABLE).exists():
             run.write(TABLE, csv_text([*study.rows[:1], *(row.values() for row in study.rows)]))
     run.formats = formats
     return study
@@ -253,10 +258,11 @@ def suggested(study: Study, run: Run) -> list[Trial]:
 def write(study: Study, run: Run, trial: Trial, outcome: Outcome) -> None:
     """Add the row of a trial."""
     scores = [r.validation for r in outcome.records if r.validation] if outcome.status == "completed" else []
+    searched = {name: value for name, value in study.named(trial.values).items() if name != "cycles"}
     row = {
         "index": trial.index,
         "seed": trial.seed,
-        **study.named(trial.values),
+        **searched,
         "cycles": trial.values.get(CYCLES, study.part.cycles),
         "best_validation_accuracy": max((s.accuracy for s in scores), default=math.nan),
         "validation_accuracy": scores[-1].accuracy if scores else math.nan,

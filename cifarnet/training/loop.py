@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import math
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -48,6 +48,9 @@ class Record(NamedTuple):
             scores = getattr(self, name) or Scores(math.nan, math.nan, math.nan)
             row |= {f"{name}_{key}": value for key, value in scores._asdict().items()}
         return row
+
+
+Points = list[Record | Diverged]  # of networks in lockstep: the record of each, or how it diverged
 
 
 @dataclass
@@ -99,7 +102,7 @@ def train_lockstep(
     threads: int = 1,
     *,
     train_scores: bool = True,
-) -> Generator[list[Record | Diverged], None, None]:
+) -> Generator[Points, None, None]:
     """Train several networks on the same batches, an update of each in turn, and yield the records of all.
 
     Images are fetched once for all of them: two trainings on each of two cores, m = 50, batch 100: 480 -> 425 us an
@@ -108,23 +111,23 @@ def train_lockstep(
     step, and the settings of one `lockstep_key`.
     """
     networks = [Learner(state, s, len(dataset.train.y)) for state, s in zip(states, settings, strict=True)]
-    measure = Measure(dataset, threads, train_scores)
+    measure = partial(records, networks, dataset, threads, train_scores)
     if states[0].step == 0:
-        yield measure.records(networks, 0)
+        yield measure(0)
     while running := [n for n in networks if not n.error and n.state.step < n.timetable.updates]:
-        yield from rounds(running, networks, dataset, threads, measure)
+        yield from rounds(running, dataset, threads, measure)
 
 
 def rounds(
-    running: Sequence[Learner], networks: Sequence[Learner], dataset: Dataset, threads: int, measure: Measure
-) -> Generator[list[Record | Diverged], None, None]:
-    """Update networks round by round, until the last step or until one of them diverges."""
+    running: Sequence[Learner], dataset: Dataset, threads: int, measure: Callable[[int], Points]
+) -> Generator[Points, None, None]:
+    """Update networks round by round, until the last step or until one of them diverges; yield what is measured."""
     first, start = running[0], running[0].state.step
     settings, updates, n = first.settings, first.timetable.updates, first.settings.training.batch_size
     sizes, thetas = first.state.sizes, [network.state.theta for network in running]
-    augmentation = settings.training.augmentation
-    prepared = (dataset.mean, dataset.std, n, settings.seed)
-    augmenter = augmentation.prepare(*prepared) if augmentation.active else None
+    augmentation, augmenter = settings.training.augmentation, None
+    if augmentation.active:
+        augmenter = augmentation.prepare(dataset.mean, dataset.std, n, settings.seed)
     coming = batches(dataset.train, settings, augmenter, start, updates, threads)
     buffers = Buffers(sizes, n, thetas[0].dtype)
     layer = FirstLayer(coming, thetas, buffers.theta, sizes, n, shards(threads, sizes, n))
@@ -134,7 +137,7 @@ def rounds(
                 update(network, layer, buffers)
             if first.costs_from_batches or first.timetable.measured(step):
                 layer.wait()
-            yield measure.records(networks, step)
+            yield measure(step)
             if any(network.error for network in running):
                 return
 
@@ -147,12 +150,11 @@ def update(network: Learner, layer: FirstLayer, buffers: Buffers) -> None:
     penalty = float(training.l2.cost(weights)) if network.costs_from_batches else 0.0
     eta = network.timetable.eta(state.step)
     Z, y = layer.forward()
+    images = Z[: len(y)]  # a smaller batch, the last of some epochs, is followed by images that do not count
     masks = training.dropout.hidden_masks(state.sizes, len(y), network.settings.seed, state.step)
-    scale, rectifies = practice.scale(training.optimizer.scale(eta), len(y)), practice.rectifies
-    used = Z[: len(y)]  # the last batch may be smaller
-    loss, G = backward(
-        state.theta, state.sizes, used, y, buffers, training.loss_function, scale, masks, rectifies=rectifies
-    )
+    scale = practice.scale(training.optimizer.scale(eta), len(y))
+    how = (training.loss_function, scale, masks)
+    loss, G = backward(state.theta, state.sizes, images, y, buffers, *how, rectifies=practice.rectifies)
     practice.finish(buffers)
     if len(G) < len(Z):
         G = np.concatenate([G, np.zeros_like(Z[len(G) :])])
@@ -176,7 +178,8 @@ def stepping(network: Learner, eta: float) -> Update:
     count = timetable.sample(step + 1) if training.average else 0
 
     def update(part: slice, gradient: Array) -> None:
-        theta, of_weights = state.theta[part], max(0, min(part.stop, network.decayed) - part.start)
+        theta = state.theta[part]
+        of_weights = max(0, min(part.stop, network.decayed) - part.start)
         training.optimizer.step(theta, gradient, state.moments[:, part], eta, step, network.decay, of_weights)
         if count:
             average = state.average[part]
@@ -187,43 +190,39 @@ def stepping(network: Learner, eta: float) -> Update:
     return update
 
 
-@dataclass(frozen=True)
-class Measure:
-    """Makes the records of networks."""
+def records(networks: Sequence[Learner], dataset: Dataset, threads: int, train_scores: bool, step: int) -> Points:
+    """Return the records after ``step`` updates, with scores where the timetable has them, or how one diverged."""
+    running = [network for network in networks if not network.error]
+    if not running or not running[0].timetable.measured(step):
+        return [network.error or record(network, step, None, None) for network in networks]
+    found = scores(running, dataset, threads, train_scores)
+    return [network.error or record(network, step, *next(found)) for network in networks]
 
-    dataset: Dataset
-    threads: int
-    train_scores: bool
 
-    def records(self, networks: Sequence[Learner], step: int) -> list[Record | Diverged]:
-        """Return the records after ``step`` updates, with scores where the timetable has them, or how one diverged."""
-        running = [network for network in networks if not network.error]
-        measured = running and networks[0].timetable.measured(step)
-        scores: Iterator[Any] = iter(self.scores(running)) if measured else itertools.repeat((None, None))
-        return [network.error or record(network, step, *next(scores)) for network in networks]
+@np.errstate(over="ignore", invalid="ignore")
+def scores(
+    networks: Sequence[Learner], dataset: Dataset, threads: int, train_scores: bool
+) -> Iterator[tuple[Scores | None, Scores]]:
+    """Return the scores on training images (all, those of the batches so far, or none) and validation images."""
+    states, l2s = [network.state for network in networks], [network.settings.training.l2 for network in networks]
+    loss = networks[0].settings.training.loss_function.measured
 
-    @np.errstate(over="ignore", invalid="ignore")
-    def scores(self, networks: Sequence[Learner]) -> list[tuple[Scores | None, Scores]]:
-        """Return the scores on training images (all, those of the batches so far, or none) and validation images."""
-        states, l2s = [network.state for network in networks], [network.settings.training.l2 for network in networks]
-        loss = networks[0].settings.training.loss_function.measured
+    def of(split: Split) -> list[Scores]:
+        return score_all([state.theta for state in states], states[0].sizes, split, loss, l2s, threads)
 
-        def of(split: Split) -> list[Scores]:
-            return score_all([state.theta for state in states], states[0].sizes, split, loss, l2s, self.threads)
-
-        trains: Sequence[Scores | None] = [None] * len(networks)
-        if networks[0].costs_from_batches:
-            means = (state.recorded.tolist() for state in states)
-            trains = [Scores(cost, loss, math.nan) if count else None for count, cost, loss in means]
-        elif self.train_scores:
-            trains = of(self.dataset.train)
-        return list(zip(trains, of(self.dataset.validation), strict=True))
+    trains: Sequence[Scores | None] = [None] * len(networks)
+    if networks[0].costs_from_batches:
+        means = (state.recorded.tolist() for state in states)
+        trains = [Scores(cost, loss, math.nan) if count else None for count, cost, loss in means]
+    elif train_scores:
+        trains = of(dataset.train)
+    return zip(trains, of(dataset.validation), strict=True)
 
 
 def record(network: Learner, step: int, train: Scores | None, validation: Scores | None) -> Record | Diverged:
     """Return the record after ``step`` updates, or how the network diverged."""
-    timetable, scores = network.timetable, {"training": train, "validation": validation}
-    costs = {name: found.cost for name, found in scores.items() if found}
+    timetable = network.timetable
+    costs = {name: found.cost for name, found in {"training": train, "validation": validation}.items() if found}
     if not all(map(math.isfinite, costs.values())):
         what = " and ".join(f"{cost} on {name}" for name, cost in costs.items())
         network.error = diverged(step, timetable.eta(step), f"the cost is {what} images")

@@ -99,12 +99,14 @@ class Shard:
     ) -> None:
         _, n, m = Z.shape
         h = sizes[0] // count  # inputs of a tile
-        start, stop = tiles.start * h * m, tiles.stop * h * m
+        start, stop = tiles.start * h * m, tiles.stop * h * m  # of the slice of theta
         self.tiles, self.count, self.h, self.Z = tiles, count, h, Z[tiles.start : tiles.stop]
         self.Ws = [theta[start:stop].reshape(-1, h, m) for theta in thetas]
         self.rest = slice(stop, stop if tiles.stop < count else len(gradient))
         self.gradient_of_rest = gradient[self.rest]
-        pieces = 1 if len(tiles) > 1 else next(p for p in range(1, h + 1) if h % p == 0 and h * m <= p * PIECE)
+        pieces = 1
+        if len(tiles) == 1:
+            pieces = next(p for p in range(1, h + 1) if h % p == 0 and h * m <= p * PIECE)
         self.gradient = np.empty((len(tiles), h // pieces, m), Z.dtype)
         self.parts = [slice(at, at + self.gradient.size) for at in range(start, stop, self.gradient.size)]
         self.memory = np.empty((1 if len(tiles) == count else 2, len(tiles), n, h), Z.dtype)
