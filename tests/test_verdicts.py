@@ -15,6 +15,7 @@ from cifarnet.statistics import inference as statistics
 from cifarnet.studies.figures import read_templates
 from cifarnet.studies.printed import Reported
 from cifarnet.verdicts import claims, compare, curves
+from cifarnet.verdicts.words import gap
 from tests.seventh import curve, recorded
 
 # Numbers
@@ -235,7 +236,7 @@ def test_other_readings_do_not_widen_the_interval(study):
 
 def test_trainings_that_diverged_are_counted(study):
     """None has no number to compare with; of some, the reason says how many are left out."""
-    exhibit, name = study.exhibits[1], f"{study.id}/{study.exhibits[1].id}/{study.exhibits[1].rows[0].id}"
+    exhibit, name = study.exhibits[1], study.exhibits[1].rows[0].name
     number = Reported(text="46 %", measure="test_accuracy")
     row = exhibit.rows[0].model_copy(update={"reported": (number,)})
     alone = study.model_copy(update={"exhibits": (exhibit.model_copy(update={"rows": (row,)}),)})
@@ -253,7 +254,7 @@ def claimed(study, expect, columns, **claim):
     """Test a claim on rows of other networks, by their values seed by seed."""
     rows = ["runs/small", "runs/sample-1", "templates/one", "gradient/first"][: len(columns)]
     claim = study.claims[0].model_copy(update={"expect": expect, "rows": tuple(rows)} | claim)
-    results = dict(zip((f"seventh/{row}" for row in rows), columns, strict=True))
+    results = dict(zip(rows, columns, strict=True))
     return claims.test(study, claim, lambda name: [{"test_accuracy": v} for v in results[name]])
 
 
@@ -313,6 +314,21 @@ def test_nothing_is_compared_with_itself(study):
     verdicts = [claims.test(study, study.claims[0].model_copy(update={"measure": measure}), lambda name: values).verdict
                 for measure in ("test_accuracy", "rises")]  # fmt: skip
     assert verdicts == ["not tested", "undecided"]
+
+
+def test_a_claim_over_gradient_checks_is_of_the_worst_error_of_their_first_method(study):
+    """By the name that the results of a check have for it."""
+    found = {"gradient/first": [3e-7, 4e-7, 3.5e-7], "gradient/other": [1e-7, 1.1e-7, 0.9e-7]}
+    exhibit = study.exhibits[0]
+    check = exhibit.rows[0].check.model_copy(update={"step": 1e-5})
+    rows = (*exhibit.rows, exhibit.rows[0].model_copy(update={"id": "other", "check": check}))
+    both = study.model_copy(update={"exhibits": (exhibit.model_copy(update={"rows": rows}),)})
+    claim = study.claims[0].model_copy(
+        update={"expect": "first highest", "measure": "max_absolute_error", "rows": tuple(found)}
+    )
+    tested = claims.test(both, claim, lambda name: [{"forward.all.max_absolute_error": v} for v in found[name]])
+    assert claims.decide([tested])[0].verdict == "holds"
+    assert (gap(tested.difference, claim.measure), gap(-2.5, "seconds")) == ("+2.5e-07".replace("-", "−"), "−2.5 s")
 
 
 def test_claims_err_at_most_in_five_per_cent():

@@ -64,6 +64,6 @@ class ReproduceReport(Pooled, WithRuns, WithData):
                         sys.exit(stops.code)
         report = reports.Report(studies, folder)
         page, text = str(report.write()), [report.closing()]
-        if synthetic := report.state["synthetic"]:
+        if synthetic := report.records.state["synthetic"]:
             text.append("For the real images: cifarnet data download, then the same command again.")
         self.answer({"page": page, "synthetic": synthetic} | report.summary(), page, *text)

@@ -33,6 +33,11 @@ class Curve(NamedTuple):
         """Its column in metrics.csv."""
         return f"{self.split}_{self.measure}" if self.split else self.measure
 
+    @property
+    def name(self) -> str:
+        """As causes.json has it, without the study."""
+        return f"{self.row} {self.column.replace('_', ' ')} curve"
+
 
 def read_curves(path: Path, reading: Mapping[str, float]) -> list[Curve]:
     """Read a table of points: row (EXHIBIT/ROW), measure, split, x, value; ``reading`` is that of each measure.
