@@ -143,15 +143,16 @@ runs/small,cost,validation,0,2.5
         ("2,0.3", "2,x", r"curves\.csv:3: .*could not convert"),
         ("row,measure", "row,kind", r"curves\.csv:2: .*'measure'"),
         ("runs/small,cost", "runs/none,cost", "no such row: runs/none"),
+        ("2,0.3", "2,0.3\udcff", r"curves\.csv:3: .*could not convert"),
     ],
 )
 def test_what_is_wrong_in_a_table_of_points_is_said_with_its_line(tmp_path, old, new, message):
     path = tmp_path / "seventh.yaml"
     path.write_text(STUDY + "curves: {file: curves.csv, reading: {accuracy: 0.001}}\n")
-    (tmp_path / "curves.csv").write_text(CURVES)
+    (tmp_path / "curves.csv").write_text(CURVES, encoding="utf-8-sig")  # as spreadsheets save it
     study = read_study(path)
     assert len(study.curves_of(study.rows["runs/small"])) == 2
-    (tmp_path / "curves.csv").write_text(CURVES.replace(old, new, 1))
+    (tmp_path / "curves.csv").write_text(CURVES.replace(old, new, 1), errors="surrogateescape")
     with pytest.raises(ConfigError, match=message):
         read_study(path)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -47,7 +46,8 @@ def read_curves(path: Path, reading: Mapping[str, float]) -> list[Curve]:
     ConfigError
         With the file and the line that is wrong.
     """
-    table = csv.DictReader(io.StringIO(Folder(path.parent).read_bytes(path.name).decode()))
+    text = Folder(path.parent).read_bytes(path.name).decode("utf-8-sig", errors="replace")
+    table = csv.DictReader(text.splitlines())
     found: dict[tuple[str, str, str], list[tuple[float, float]]] = {}
     for number, line in enumerate(table, 2):
         try:
