@@ -28,7 +28,8 @@ def one(study, values, text="46 %", others=(), exhibit=None, row=None, official=
     reported = Reported(text=text, **({"measure": "test_accuracy"} | number))
     names = [r.id for r in exhibit.rows if r.id != row.id]
     given = {row.id: values} | {name: [] for name in names} | dict(zip(names, others, strict=False))
-    return compare.compare(study, exhibit, row, reported, given, official=official)
+    results = {name: [{reported.measure: value} for value in column] for name, column in given.items()}
+    return compare.compare(study, exhibit, row, reported, results, official=official)
 
 
 def test_a_number_is_judged_by_students_prediction_interval(study):

@@ -116,5 +116,4 @@ class Chapter:
         """Return ours of a trial that the report gives no number of."""
         measure: Measure = next((number.measure for r in exhibit.rows for number in r.reported), "test_accuracy")
         blank = Reported(text="–", measure=measure, reason="not in the report")
-        values = {row.id: compare.finite(self.results(row.name), measure)}
-        return compare.compare(self.study, exhibit, row, blank, values)._replace(text="")
+        return compare.compare(self.study, exhibit, row, blank, {row.id: self.results(row.name)})._replace(text="")

@@ -26,7 +26,8 @@ COUNTED: dict[str, Verdict] = {
     "incomparable": "cannot be compared", "not_run": "not run", "settings": "setting",
 }  # fmt: skip
 
-Results = Callable[[str], Sequence[Mapping[str, float]]]  # EXHIBIT/ROW of a study -> the measures of each seed
+Measured = Sequence[Mapping[str, float]]  # the measures of each seed
+Results = Callable[[str], Measured]  # of a row of a study, EXHIBIT/ROW
 Values = Mapping[str, Sequence[float]]  # ours of every row of an exhibit, one a seed
 
 
@@ -90,9 +91,7 @@ def entries(study: Study, results: Results, incomparable: str = "", official: bo
             found += stated(study, exhibit, row)
             for number in row.reported:
                 measured.append((len(found), row, number))
-                values = {name: finite(ran, row.measured(number)) for name, ran in rows.items()}
-                ran = sum(map(bool, rows[row.id]))  # nothing is measured of those that are not recorded
-                found.append(compare(study, exhibit, row, number, values, incomparable, official, ran))
+                found.append(compare(study, exhibit, row, number, rows, incomparable, official))
         found += [entry(study, exhibit, None, remark, remark.what, reason=remark.reason) for remark in exhibit.other]
     for index in repetitions(measured):
         found[index] = found[index]._replace(counts=False)
@@ -138,15 +137,16 @@ def compare(
     exhibit: Exhibit,
     row: Row,
     number: Reported,
-    values: Values,
+    results: Mapping[str, Measured],
     why: str = "",
     official: bool = True,
-    ran: int = 0,
 ) -> Entry:
-    """Return the entry of a reported result; ``why`` says why it cannot be compared, if it cannot.
+    """Return the entry of a reported result, beside the ``results`` of every row of its exhibit.
 
-    ``ran`` is how many trainings of the row there are, with those that diverged.
+    ``why`` says why it cannot be compared, if it cannot.
     """
+    values = {name: finite(ran, row.measured(number)) for name, ran in results.items()}
+    ran = sum(map(bool, results[row.id]))  # nothing is measured of those that are not recorded
     words = ["first" * (number.at == "first"), number.measure.replace("_", " "), number.parameter, number.method]
     reason = number.reason or ("no number to compare with" if math.isnan(number.quantity) else why)
     basis, ours = study.basis(row), values[row.id]
