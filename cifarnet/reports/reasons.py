@@ -23,6 +23,7 @@ from cifarnet.reports.jobs import CAUSES, Progress
 from cifarnet.reports.page import Report
 from cifarnet.runs import Folder, Run, folders
 from cifarnet.studies.spec import Exhibit, Row, Study
+from cifarnet.verdicts.claims import same_weights
 from cifarnet.verdicts.compare import decides
 
 FOLDER = "diagnoses"  # in the reports' folder
@@ -99,12 +100,8 @@ def diagnosed(
     for number, (chapter, exhibit, _) in enumerate(exhibits):
         study, asked = chapter.study, problems[number]
         asked = replace(asked, likelier={**asked.likelier, "known": others[study.id]})
-        name, plan = f"{study.id}/{exhibit.id}", causes.plan_of(asked, EFFORT * works[number] / sum(works))
-        same = next((run for run in runs if run.read_json("plan.json") == json.loads(json.dumps(plan))), None)
-        if not same:
-            diagnosis = causes.start(asked, executor, folder / FOLDER, plan["effort"])
-        else:
-            diagnosis = causes.read(same) if same.status == "completed" else causes.resume(same, executor)
+        name = f"{study.id}/{exhibit.id}"
+        diagnosis = begun(asked, EFFORT * works[number] / sum(works), runs, folder / FOLDER, executor)
         if diagnosis.run.status != "completed":
             for step in causes.execute(diagnosis, executor, data_dir, known | trained(chapter, diagnosis)):
                 if step:
@@ -117,6 +114,16 @@ def diagnosed(
         found |= causes_of(diagnosis, study, f"cifarnet diagnose --study {path} --exhibit {exhibit.id}")
         Folder(folder).write_json(CAUSES, found)
         yield Progress(number + 1, total, (number + 1) / total, name)
+
+
+def begun(asked: Problem, effort: float, runs: Sequence[Run], folder: Path, executor: Executor) -> Diagnosis:
+    """Return the one of these diagnoses that has the same plan, to go on if it was stopped, or else a new one."""
+    plan = causes.plan_of(asked, effort)
+    written = json.loads(json.dumps(plan))
+    same = next((run for run in runs if run.read_json("plan.json") == written), None)
+    if not same:
+        return causes.start(asked, executor, folder, plan["effort"])
+    return causes.read(same) if same.status == "completed" else causes.resume(same, executor)
 
 
 def targets(chapters: Sequence[Chapter]) -> Iterator[tuple[Chapter, Exhibit, int]]:
@@ -152,8 +159,7 @@ def trained(chapter: Chapter, diagnosis: Diagnosis) -> Known:
     for row in stages.problem.rows:
         for run in (run for run in chapter.runs_of(chapter.study.rows[row]) if run.status == "completed"):
             task = stages.task(stages.stated, row, run.settings.seed - stages.problem.rows[row].seed)
-            parts = {"data", "network", "training", "deviations", "seed"}
-            if run.settings.model_dump(include=parts) == task.settings.model_dump(include=parts):
+            if same_weights(run.settings, task.settings):
                 step = first_step(task.settings)
                 found[task.key] = {name: value(name, run.results, run.records, step) for name in stages.problem.columns}
     return found

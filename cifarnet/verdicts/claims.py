@@ -37,7 +37,8 @@ def test(study: Study, claim: Claim, results: Results, incomparable: str = "") -
     The verdict is open until ``decide`` has seen all claims of the page.
     """
     first, *others = [study.rows[name] for name in claim.rows]
-    rivals = [row for row in others if not same_network(first.settings, row.settings, claim.measure)]
+    recorded = not claim.measure.startswith(("validation", "test"))  # how it is recorded may matter
+    rivals = [row for row in others if recorded or not same_weights(first.settings, row.settings)]
     if not rivals:
         return Tested(claim, "not tested", "all rows are one network, which is not compared with itself")
     number = Reported(text="–", measure=claim.measure)
@@ -57,10 +58,10 @@ def test(study: Study, claim: Claim, results: Results, incomparable: str = "") -
                   sign * result.difference, low, high, len(seeds), result=result)  # fmt: skip
 
 
-def same_network(a: Settings, b: Settings, measure: str) -> bool:
-    """Whether two rows end at the same weights: they differ in what is recorded, and that is not what is compared."""
+def same_weights(a: Settings, b: Settings) -> bool:
+    """Whether two trainings end at the same weights: they differ in no more than what is recorded of them."""
     parts = {"data", "network", "training", "deviations", "seed"}
-    return measure.startswith(("validation", "test")) and a.model_dump(include=parts) == b.model_dump(include=parts)
+    return a.model_dump(include=parts) == b.model_dump(include=parts)
 
 
 def decide(found: Sequence[Tested]) -> list[Tested]:
