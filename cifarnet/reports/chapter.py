@@ -43,6 +43,9 @@ class Chapter:
         """Return what the runs of a row, EXHIBIT/ROW, measured, seed by seed."""
         return self.records.results(f"{self.study.id}/{name}")
 
+    def entries_of(self, exhibit: Exhibit) -> list[Entry]:
+        return [entry for entry in self.entries if entry.exhibit == exhibit.id]
+
     def explained(self, entry: Entry) -> Entry:
         """Fill the explanation of a number that is incompatible, and add its cause."""
         if entry.verdict != "incompatible":
@@ -90,7 +93,7 @@ class Chapter:
 
     def section(self, exhibit: Exhibit) -> dict[str, Any]:
         """Return one exhibit as the page shows it."""
-        entries = [e for e in self.entries if e.exhibit == exhibit.id]
+        entries = self.entries_of(exhibit)
         lines, figures, shapes, search = [], [], [], "lambda" in exhibit.figures
         templates: Templates | None = None
         for row in exhibit.rows:

@@ -228,11 +228,15 @@ def read_plan(folder: Path) -> dict[str, Any]:
 
 
 class Records:
-    """The reports' folder: plan.json (``state``), the recorded runs by key, and what explains numbers (``causes``)."""
+    """The reports' folder: plan.json (``state``), the recorded runs by key, and what explains numbers (``causes``).
 
-    def __init__(self, folder: Path) -> None:
+    ``rows`` are the keys of each row, STUDY/EXHIBIT/ROW, one a seed; by default those of plan.json.
+    """
+
+    def __init__(self, folder: Path, rows: Mapping[str, Sequence[str]] | None = None) -> None:
         self.folder = folder
         self.state = read_plan(folder)
+        self.rows: Mapping[str, Sequence[str]] = self.state["rows"] if rows is None else rows
         self.runs = recorded(folder)
         self.measures = {key: measures(run) for key, run in self.runs.items()}
         self.causes = Folder(folder).read_json(CAUSES) if (folder / CAUSES).exists() else {}
@@ -241,12 +245,12 @@ class Records:
         self.official = latest is not None and self.environment["data"]["official"]
 
     def runs_of(self, name: str) -> list[Run]:
-        """Return the finished runs of a row, STUDY/EXHIBIT/ROW: one a seed."""
-        return [self.runs[key] for key in self.state["rows"].get(name, ()) if key in self.runs]
+        """Return the finished runs of a row, one a seed."""
+        return [self.runs[key] for key in self.rows.get(name, ()) if key in self.runs]
 
     def results(self, name: str) -> list[Mapping[str, float]]:
         """Return what the runs of a row measured, seed by seed; nothing of one that is not recorded."""
-        return [self.measures.get(key, {}) for key in self.state["rows"].get(name, ())]
+        return [self.measures.get(key, {}) for key in self.rows.get(name, ())]
 
     def cause_of(self, entry: Entry) -> dict[str, Any]:
         """Return what explains a number, if that was found for the value that the report has now."""

@@ -29,7 +29,7 @@ class Report:
 
     def __init__(self, studies: Sequence[Study], folder: Path) -> None:
         self.records = Records(folder)
-        planned = self.records.state["rows"].keys()
+        planned = self.records.rows.keys()
         self.chapters = [Chapter(s, self.records) for s in studies if s.named_rows.keys() & planned]
         tested = [
             claims.test(chapter.study, claim, chapter.results, self.records.incomparable)
@@ -80,7 +80,7 @@ class Report:
             "claims": len(verdicts),
             "by_chance": round((1 - LEVEL) * sum(e.counts and not math.isnan(e.low) for e in self.entries), 1),
             "curves_by_chance": round((1 - LEVEL) * sum(found.n > 1 for found in figures), 1),
-            "seeds": max((len(keys) for keys in self.records.state["rows"].values()), default=0),
+            "seeds": max((len(keys) for keys in self.records.rows.values()), default=0),
         }
 
     def closing(self) -> str:

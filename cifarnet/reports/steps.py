@@ -9,13 +9,11 @@ from typing import Any
 from cifarnet.experiments.pool import Executor
 from cifarnet.reports import jobs
 from cifarnet.reports.chapter import Chapter
-from cifarnet.reports.jobs import Fingerprint, Progress, Scope, Task
-from cifarnet.studies.spec import Exhibit, Study
-from cifarnet.verdicts import compare
+from cifarnet.reports.jobs import Fingerprint, Progress, Records, Scope
+from cifarnet.studies.spec import Exhibit
 from cifarnet.verdicts.compare import Entry
 
 FACTORS = (0.1, 10.0)  # of the step
-Numbers = Mapping[tuple[str, str], Entry]  # by name and printed text
 
 
 def explain(
@@ -25,51 +23,44 @@ def explain(
 
     Yield ``progress`` while the work goes on. What is recorded is not done again.
     """
+    exhibits = {factor: with_step(exhibit, factor) for factor in FACTORS}
+    study = chapter.study.model_copy(update={"exhibits": tuple(exhibits.values())})
+    passes = jobs.passes([study], Scope(), fingerprint)
     folder = chapter.records.folder
-    studies = {factor: with_step(chapter.study, exhibit, factor) for factor in FACTORS}
-    passes = {factor: jobs.passes([study], Scope(), fingerprint) for factor, study in studies.items()}
-    known, todo = jobs.recorded(folder), dict[str, Task]()
-    for task in (task for several in passes.values() for tasks in several for task in tasks):
-        if task.key not in known:
-            todo[task.key] = task
-    for _ in jobs.carry_out([*todo.values()], folder, executor):
+    known = jobs.recorded(folder)
+    todo = [task for tasks in passes for task in tasks if task.key not in known]
+    for _ in jobs.carry_out(todo, folder, executor):
         yield progress
-    measures = {key: jobs.measures(run) for key, run in jobs.recorded(folder).items()}
-    others = {factor: entries(studies[factor], passes[factor], measures) for factor in FACTORS}
-    return causes([e for e in chapter.entries if e.exhibit == exhibit.id], others)
+    other = Chapter(study, Records(folder, jobs.keys_by_row(passes)))
+    return causes(chapter.entries_of(exhibit), {factor: other.entries_of(e) for factor, e in exhibits.items()})
 
 
-def with_step(study: Study, exhibit: Exhibit, factor: float) -> Study:
-    """Return a study of those gradient checks alone that have a number to compare, with another step."""
-    rows = []
+def with_step(exhibit: Exhibit, factor: float) -> Exhibit:
+    """Return an exhibit of those gradient checks alone that have a number to compare, with another step."""
+    name, rows = f"{exhibit.id}-step-times-{factor:g}", []
     for row in exhibit.rows:
         if row.check and not row.alternative and not all(number.reason for number in row.reported):
-            step = float(f"{factor * row.check.step:.12g}")
-            rows.append(row.model_copy(update={"check": row.check.model_copy(update={"step": step})}))
-    return study.model_copy(update={"exhibits": (exhibit.model_copy(update={"rows": tuple(rows)}),)})
+            check = row.check.model_copy(update={"step": float(f"{factor * row.check.step:.12g}")})
+            rows.append(row.model_copy(update={"exhibit": name, "check": check}))
+    return exhibit.model_copy(update={"id": name, "rows": tuple(rows)})
 
 
-def entries(study: Study, passes: Sequence[Sequence[Task]], measures: Mapping[str, Mapping[str, float]]) -> Numbers:
-    """Return the numbers of a study from what was measured, by key."""
-    keys = jobs.keys_by_row(passes)
-    found = compare.entries(study, lambda name: [measures[key] for key in keys[f"{study.id}/{name}"]])
-    return {(entry.name, entry.text): entry for entry in found}
-
-
-def causes(here: Sequence[Entry], others: Mapping[float, Numbers]) -> dict[str, Any]:
+def causes(here: Sequence[Entry], others: Mapping[float, Sequence[Entry]]) -> dict[str, Any]:
     """Return causes from the numbers of an exhibit as they are here, and with other steps.
 
     Named is the step with which most are compatible, beside those that are, if that is more than as they are here.
     """
     counted = [e for e in here if e.counts and not math.isnan(e.low)]
     stated = sum(e.verdict == "compatible" for e in counted)
+    numbers = {factor: {(e.row, e.quantity, e.text): e for e in found} for factor, found in others.items()}
     count = {
-        factor: sum(found[e.name, e.text].verdict == "compatible" for e in counted) for factor, found in others.items()
+        factor: sum(found[e.row, e.quantity, e.text].verdict == "compatible" for e in counted)
+        for factor, found in numbers.items()
     }
     best, causes = max(others, key=lambda factor: count[factor]), {}
     for e in (e for e in counted if e.verdict == "incompatible"):
         own: dict[str, Any] = {"tried": len(others), "deviation": None, "says": ""}
-        other = others[best][e.name, e.text]
+        other = numbers[best][e.row, e.quantity, e.text]
         if count[best] > stated and other.verdict == "compatible":
             own |= {"deviation": f"step times {best:g}", "mean": other.mean, "low": other.low, "high": other.high}
             own["n"] = other.n
