@@ -22,11 +22,11 @@ from cifarnet.config import Settings
 from cifarnet.errors import ConfigError, RunError
 from cifarnet.experiments import pool, train
 from cifarnet.reports import reasons
-from cifarnet.reports.page import cause
 from cifarnet.runs import Run
 from cifarnet.statistics import likelihood
 from cifarnet.studies import read_metrics, read_study
 from cifarnet.training import State
+from cifarnet.verdicts.words import cause
 from tests.common import changed
 
 # --- what is tried, and how likely it is ---

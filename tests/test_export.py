@@ -218,6 +218,7 @@ def test_a_report_has_every_number_of_the_runs_in_the_order_of_the_assignment(ru
         for rank, trial in enumerate(search.trials[:3], 1):
             assert f"| {rank} | {trial['lambda']:.4g} | {100 * trial['validation_accuracy']:.2f} % |" in text
     assert f"classifies {100 * runs[-1].results['test_accuracy']:.2f} % of the test images rightly" in text
+    assert all(f"Settings of search, {stage}\n" in text for stage in ("coarse", "fine"))
     assert text.count("[Your words:") > 8
     assert figures and all(f"]({figure.relative_to(path.parent)})" in text for figure in figures)
     assert all(figure.read_bytes().startswith(b"\x89PNG") for figure in figures)

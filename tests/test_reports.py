@@ -16,10 +16,12 @@ import pytest
 
 from cifarnet import config, reports
 from cifarnet.experiments import pool
-from cifarnet.reports import jobs, page, reasons
+from cifarnet.reports import jobs, reasons
+from cifarnet.reports.chapter import Chapter
 from cifarnet.runs import Folder
 from cifarnet.studies import read_study
 from cifarnet.verdicts import curves
+from cifarnet.verdicts.words import described, show
 from tests.common import started
 from tests.seventh import SHIPPED, STUDY, curve, every, recorded, shipped
 
@@ -204,32 +206,30 @@ def test_the_points_of_a_curve_that_differ_are_named_where_they_are_few():
     runs = [recorded(0.001 * k + np.zeros(9), np.arange(9.0)) for k in range(3)]
     for wrong in (1, 8, 9):
         y = np.where(np.arange(9) < wrong, 1.0, 0.001)
-        words = page.described(curves.compare(curve(np.arange(9), y), runs, "step", 0.0, 1.0))
+        words = described(curves.compare(curve(np.arange(9), y), runs, "step", 0.0, 1.0))
         assert ("; incompatible at 0" in words) == (wrong <= 8)
 
 
 def test_explanations_are_filled_from_what_was_measured(study):
     found = {"seventh/runs/small": [{"test_accuracy": 0.4}, {"test_accuracy": 0.41}]}
-    report = SimpleNamespace(results=lambda name: found.get(name, []))
-    assert page.Report.fill(report, study, "It ends at {runs/small test_accuracy}.") == "It ends at 40.50 %."
-    assert page.Report.fill(report, study, "{runs/mean test_accuracy}") == ""
+    chapter = Chapter(study, SimpleNamespace(results=lambda name: found.get(name, []), incomparable="", official=True))
+    assert chapter.fill("It ends at {runs/small test_accuracy}.") == "It ends at 40.50 %."
+    assert chapter.fill("{runs/mean test_accuracy}") == ""
 
 
 def test_a_cause_stands_beside_the_number_that_it_explains(trained):
     Folder(trained).write_json("plan.json", jobs.read_plan(trained) | {"synthetic": False})
-    known = next(e for found in report_of(trained).entries.values() for e in found if e.is_accuracy)
-    name = f"{known.report}/{known.exhibit}/{known.row} {known.quantity}"
+    known = next(e for e in report_of(trained).entries if e.is_accuracy)
     found = {"tried": 43, "deviation": "no shuffling", "mean": 0.5, "low": 0.4, "high": 0.6, "n": 3}
     found |= {"says": "It is.", "command": "x"}
-    Folder(trained).write_json("causes.json", {name: found})
-    report, entry = report_of(trained), known._replace(verdict="incompatible", reason="")
-    explained = report.explained(report.studies[0], entry).reason
+    Folder(trained).write_json("causes.json", {known.name: found})
+    entry = known._replace(verdict="incompatible", reason="")
+    explained = report_of(trained).chapters[0].explained(entry).reason
     assert explained == "Compatible under: no shuffling, 50.00 % (40.00 to 60.00 %). It is. Again: x"
-    Folder(trained).write_json("causes.json", {name: {"tried": 43, "deviation": None}})
-    report = report_of(trained)
-    assert report.explained(report.studies[0], entry).reason == "None of 43 deviations tried explains it."
-    compatible = known._replace(verdict="compatible")
-    assert report.explained(report.studies[0], compatible) == compatible
+    Folder(trained).write_json("causes.json", {known.name: {"tried": 43, "deviation": None}})
+    chapter, compatible = report_of(trained).chapters[0], known._replace(verdict="compatible")
+    assert chapter.explained(entry).reason == "None of 43 deviations tried explains it."
+    assert chapter.explained(compatible) == compatible
 
 
 def test_what_explains_an_exhibit_is_likelier_in_the_next(monkeypatch, tmp_path, study):
@@ -243,8 +243,8 @@ def test_what_explains_an_exhibit_is_likelier_in_the_next(monkeypatch, tmp_path,
 
     monkeypatch.setattr(reasons.causes, "start", start)
     monkeypatch.setattr(reasons, "causes_of", lambda *_: {})
-    exhibits = [(study, study.exhibits[1], 42)] * 2
-    deque(reasons.diagnosed(SimpleNamespace(folder=tmp_path), exhibits, {}, 2, None, None, None))
+    exhibits = [(SimpleNamespace(study=study), study.exhibits[1], 42)] * 2
+    deque(reasons.diagnosed(tmp_path, exhibits, {}, 2, None, None, None))
     assert asked == [[], [{"deviations.l2_missing": True}]]
 
 
@@ -259,12 +259,12 @@ def test_an_error_of_a_gradient_may_come_from_another_step(tmp_path):
         with pool.local(2) as executor:
             deque(reports.reproduce([study], reports.Scope(3), tmp_path, executor, None))
             deque(reports.explain([study], tmp_path, executor, None))
-        return [e for e in report_of(tmp_path).entries["seventh"] if e.is_result]
+        return [e for e in report_of(tmp_path).entries if e.is_result]
 
     printed = f"{entries(text.replace('step: 1e-6', 'step: 1e-5'))[0].mean:.2e}"
     forward, centred = entries(text.replace('"1e-6"', f'"{printed}"').replace("1e-7", "1e-17"))
     assert forward.verdict == centred.verdict == "incompatible"
-    assert forward.reason.startswith(f"Compatible under: step times 10, {page.show(float(printed), 'error')}")
+    assert forward.reason.startswith(f"Compatible under: step times 10, {show(float(printed), 'error')}")
     assert centred.reason == "None of 2 deviations tried explains it."
 
 

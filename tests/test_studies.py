@@ -143,14 +143,16 @@ runs/small,cost,validation,0,2.5
         ("2,0.3", "2,x", r"curves\.csv:3: .*could not convert"),
         ("row,measure", "row,kind", r"curves\.csv:2: .*'measure'"),
         ("runs/small,cost", "runs/none,cost", "no such row: runs/none"),
+        ("2,0.3", "2,0.3\udcff", r"curves\.csv:3: .*could not convert"),
     ],
 )
 def test_what_is_wrong_in_a_table_of_points_is_said_with_its_line(tmp_path, old, new, message):
     path = tmp_path / "seventh.yaml"
     path.write_text(STUDY + "curves: {file: curves.csv, reading: {accuracy: 0.001}}\n")
-    (tmp_path / "curves.csv").write_text(CURVES)
-    assert len(read_study(path).curves_of("runs/small")) == 2
-    (tmp_path / "curves.csv").write_text(CURVES.replace(old, new, 1))
+    (tmp_path / "curves.csv").write_text(CURVES, encoding="utf-8-sig")  # as spreadsheets save it
+    study = read_study(path)
+    assert len(study.curves_of(study.rows["runs/small"])) == 2
+    (tmp_path / "curves.csv").write_text(CURVES.replace(old, new, 1), errors="surrogateescape")
     with pytest.raises(ConfigError, match=message):
         read_study(path)
 
@@ -174,7 +176,7 @@ def test_a_number_rests_on_the_least_firm_of_its_assumptions(tmp_path):
     path = tmp_path / "seventh.yaml"
     path.write_text(STUDY.replace("exhibits:\n", READ, 1))
     study = read_study(path)
-    bases = [study.basis("runs", "small"), study.basis("runs", "mean"), study.basis("gradient", "first")]
+    bases = [study.basis(study.rows[name]) for name in ("runs/small", "runs/mean", "gradient/first")]
     assert bases == ["chosen after the numbers", "plausible", "plausible"]
     other = study.named_rows["seventh/runs/small.other-2"]
     assert (other.settings.network.hidden, other.alternative) == ((10,), "ten nodes")

@@ -15,6 +15,7 @@ from cifarnet.statistics import inference as statistics
 from cifarnet.studies.figures import read_templates
 from cifarnet.studies.printed import Reported
 from cifarnet.verdicts import claims, compare, curves
+from cifarnet.verdicts.words import gap
 from tests.seventh import curve, recorded
 
 # Numbers
@@ -27,7 +28,8 @@ def one(study, values, text="46 %", others=(), exhibit=None, row=None, official=
     reported = Reported(text=text, **({"measure": "test_accuracy"} | number))
     names = [r.id for r in exhibit.rows if r.id != row.id]
     given = {row.id: values} | {name: [] for name in names} | dict(zip(names, others, strict=False))
-    return compare.compare(study, exhibit, row, reported, given, official=official)
+    results = {name: [{reported.measure: value} for value in column] for name, column in given.items()}
+    return compare.compare(study, exhibit, row, reported, results, official=official)
 
 
 def test_a_number_is_judged_by_students_prediction_interval(study):
@@ -77,14 +79,14 @@ def test_gradient_errors_are_compared_by_their_power_of_ten(study):
 def test_the_deviation_is_pooled_over_an_exhibit_where_levene_allows(study):
     steady, other, wild = [0.459, 0.460, 0.461], [0.3995, 0.4005, 0.4010], [0.2, 0.5, 0.9]
     alone = statistics.spread([steady])
-    assert (alone.df, alone.pooled, alone.std) == (2, False, pytest.approx(0.001))
+    assert (alone.df, alone.std) == (2, pytest.approx(0.001))
     pooled = statistics.spread([steady, other])
     variances = [0.001**2, stdev(other) ** 2]
-    assert (pooled.df, pooled.pooled, pooled.std) == (4, True, pytest.approx(math.sqrt(sum(variances) / 2)))
+    assert (pooled.df, pooled.std) == (4, pytest.approx(math.sqrt(sum(variances) / 2)))
     assert statistics.spread([steady, [v + 0.1 for v in steady], steady]).df == 4  # one network, recorded in two ways
     many = [[0.46 + 0.0001 * k for k in range(9)], [0.1 * k for k in range(9)]]
-    assert not statistics.spread(many).pooled
-    assert not statistics.spread([[0.0, 1.0], [2.0, 3.0]]).pooled  # two values a row cannot be tested
+    assert statistics.spread(many).df == 8
+    assert statistics.spread([[0.0, 1.0], [2.0, 3.0]]).df == 1  # two values a row cannot be tested
     assert one(study, steady, others=[other]).high < one(study, steady).high
     assert one(study, steady, others=[wild]).n == 3
 
@@ -95,7 +97,7 @@ def test_levene_decides_at_five_per_cent():
     for factor, p in (2.29, 0.06), (2.57, 0.04):
         other = [factor * value for value in base]
         assert stats.levene(base, other).pvalue == pytest.approx(p, abs=0.002)
-        assert statistics.spread([base, other]).pooled == (p > 0.05)
+        assert statistics.spread([base, other]).df == (16 if p > 0.05 else 8)
 
 
 def held_out(study, n, seed=None, known="unknown"):
@@ -235,7 +237,7 @@ def test_other_readings_do_not_widen_the_interval(study):
 
 def test_trainings_that_diverged_are_counted(study):
     """None has no number to compare with; of some, the reason says how many are left out."""
-    exhibit, name = study.exhibits[1], f"{study.id}/{study.exhibits[1].id}/{study.exhibits[1].rows[0].id}"
+    exhibit, name = study.exhibits[1], study.exhibits[1].rows[0].name
     number = Reported(text="46 %", measure="test_accuracy")
     row = exhibit.rows[0].model_copy(update={"reported": (number,)})
     alone = study.model_copy(update={"exhibits": (exhibit.model_copy(update={"rows": (row,)}),)})
@@ -253,7 +255,7 @@ def claimed(study, expect, columns, **claim):
     """Test a claim on rows of other networks, by their values seed by seed."""
     rows = ["runs/small", "runs/sample-1", "templates/one", "gradient/first"][: len(columns)]
     claim = study.claims[0].model_copy(update={"expect": expect, "rows": tuple(rows)} | claim)
-    results = dict(zip((f"seventh/{row}" for row in rows), columns, strict=True))
+    results = dict(zip(rows, columns, strict=True))
     return claims.test(study, claim, lambda name: [{"test_accuracy": v} for v in results[name]])
 
 
@@ -313,6 +315,21 @@ def test_nothing_is_compared_with_itself(study):
     verdicts = [claims.test(study, study.claims[0].model_copy(update={"measure": measure}), lambda name: values).verdict
                 for measure in ("test_accuracy", "rises")]  # fmt: skip
     assert verdicts == ["not tested", "undecided"]
+
+
+def test_a_claim_over_gradient_checks_is_of_the_worst_error_of_their_first_method(study):
+    """By the name that the results of a check have for it."""
+    found = {"gradient/first": [3e-7, 4e-7, 3.5e-7], "gradient/other": [1e-7, 1.1e-7, 0.9e-7]}
+    exhibit = study.exhibits[0]
+    check = exhibit.rows[0].check.model_copy(update={"step": 1e-5})
+    rows = (*exhibit.rows, exhibit.rows[0].model_copy(update={"id": "other", "check": check}))
+    both = study.model_copy(update={"exhibits": (exhibit.model_copy(update={"rows": rows}),)})
+    claim = study.claims[0].model_copy(
+        update={"expect": "first highest", "measure": "max_absolute_error", "rows": tuple(found)}
+    )
+    tested = claims.test(both, claim, lambda name: [{"forward.all.max_absolute_error": v} for v in found[name]])
+    assert claims.decide([tested])[0].verdict == "holds"
+    assert (gap(tested.difference, claim.measure), gap(-2.5, "seconds")) == ("+2.5e-07".replace("-", "−"), "−2.5 s")
 
 
 def test_claims_err_at_most_in_five_per_cent():

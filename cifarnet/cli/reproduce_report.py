@@ -64,7 +64,7 @@ class ReproduceReport(Pooled, WithRuns, WithData):
                     self.carry_out("exhibits", reports.explain(studies, folder, executor, *where), stops)
         report = reports.Report(studies, folder)
         page, text = str(report.write()), [report.closing()]
-        if synthetic := report.state["synthetic"]:
+        if synthetic := report.records.state["synthetic"]:
             text.append("For the real images: cifarnet data download, then the same command again.")
         self.answer({"page": page, "synthetic": synthetic} | report.summary(), page, *text)
 

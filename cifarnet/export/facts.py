@@ -27,9 +27,9 @@ NAMES = {  # of the settings that are always stated
 N_S = "training.schedule.n_s"
 UNSTATED = ("label", "search", "evaluation.", "data.source", "data.limit")
 SCORES = {
-    "training cost": "train_cost", "validation cost": "validation_cost", "training accuracy": "train_accuracy",
-    "validation accuracy": "validation_accuracy", "best on the way": "best_validation_accuracy",
-    "test accuracy": "test_accuracy",
+    "train_cost": "training cost", "validation_cost": "validation cost", "train_accuracy": "training accuracy",
+    "validation_accuracy": "validation accuracy", "best_validation_accuracy": "best on the way",
+    "test_accuracy": "test accuracy",
 }  # fmt: skip
 CHECKED = {
     "method": "method", "hidden": "hidden nodes", "lambda": "λ", "name": "parameter", "n": "values",
@@ -164,16 +164,16 @@ def stated(columns: Mapping[str, Mapping[str, str]]) -> Iterator[Table]:
 def results(runs: Mapping[str, Run]) -> Table:
     """Lay out how trainings ended, with means over those of one config that differ in the seed alone."""
     scores = {name: run.scores | best_on_the_way(run) for name, run in runs.items()}
-    rows = [[name, *(text(key, found.get(key)) for key in SCORES.values())] for name, found in scores.items()]
+    rows = [[name, *(text(key, found.get(key)) for key in SCORES)] for name, found in scores.items()]
     for group in fold([run for run in runs.values() if run.results], "seed"):
         names = [name for name, run in runs.items() if run in group]
         if len(names) > 1:
-            columns = [[scores[name][key] for name in names] for key in SCORES.values()]
+            means = [over_seeds(key, [scores[name][key] for name in names]) for key in SCORES]
             label = runs[names[0]].label
             alone = names == [name for name, run in runs.items() if run.label == label]
             label = f"{label}: mean of {len(names)} seeds" if alone else f"mean of {', '.join(names)}"
-            rows.append([label, *(over_seeds(key, c) for key, c in zip(SCORES.values(), columns, strict=True))])
-    return Table("Results", ["", *SCORES], rows)
+            rows.append([label, *means])
+    return Table("Results", ["", *SCORES.values()], rows)
 
 
 def best_on_the_way(run: Run) -> dict[str, float]:

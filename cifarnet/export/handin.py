@@ -6,6 +6,7 @@ Every number is of a run folder; what only the student can say is left blank.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import count
 from pathlib import Path
@@ -140,11 +141,17 @@ def write(runs: Sequence[Run], to: str, folder: Path) -> list[Path]:
 
 
 def by_part(runs: Sequence[Run]) -> dict[str, dict[str, Run]]:
-    """Return the runs of each part of the assignment that there are runs of, by their names in the text."""
-    parts: dict[str, list[Run]] = {key: [] for key in PARTS}
+    """Return the runs of each part of the assignment that there are runs of, by their names in the text.
+
+    That is the label, or the kind without one; with the part where runs of several parts have the same.
+    """
+    parts: dict[str, dict[Run, str]] = {key: {} for key in PARTS}
     for run in {run.path.resolve(): run for run in runs}.values():
-        parts[part_of(run)].append(run)
-    return {key: named(chosen) for key, chosen in parts.items() if chosen}
+        parts[part_of(run)][run] = KINDS.get(run.kind, run.kind) if run.label == "unnamed" else run.label
+    often = Counter(label for labels in parts.values() for label in set(labels.values()))
+    for key, labels in parts.items():
+        labels |= {run: f"{label}, {key}" for run, label in labels.items() if often[label] > 1}
+    return {key: named(labels) for key, labels in parts.items() if labels}
 
 
 def report(parts: Mapping[str, Mapping[str, Run]], kinds: Sequence[str]) -> Iterator[Section]:
@@ -187,14 +194,14 @@ def part_of(run: Run) -> str:
     return "cycles" if isinstance(settings.training.schedule, Cyclic) else "two layers"
 
 
-def named(runs: Sequence[Run]) -> dict[str, Run]:
-    """Return runs by label, or by kind without one; where several have one, with the seed or else a number."""
-    found, labels = {}, {run: KINDS.get(run.kind, run.kind) if run.label == "unnamed" else run.label for run in runs}
-    for run in runs:
-        same = [other for other in runs if labels[other] == labels[run]]
+def named(labels: Mapping[Run, str]) -> dict[str, Run]:
+    """Return runs by their labels; where several have one, with the seed or else a number."""
+    found = {}
+    for run, label in labels.items():
+        same = [other for other in labels if labels[other] == label]
         seeds = {other.settings.seed for other in same}
         which = f", seed {run.settings.seed}" if len(seeds) == len(same) else f" ({same.index(run) + 1})"
-        found[labels[run] + (which if len(same) > 1 else "")] = run
+        found[label + (which if len(same) > 1 else "")] = run
     return found
 
 

@@ -1,4 +1,4 @@
-"""The reports, trained again (`jobs`) and shown beside ours (`page`, `figures`).
+"""The reports, trained again (`jobs`) and shown beside ours (`page`, of a `chapter` each, and `figures`).
 
 `reasons` has what numbers that differ may come from, `steps` what errors of a gradient may.
 """

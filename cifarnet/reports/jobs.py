@@ -23,10 +23,12 @@ from cifarnet.runs import Folder, Run, folders, this_machine
 from cifarnet.studies.check import Check
 from cifarnet.studies.spec import Row, Study
 from cifarnet.training import NUMERICS, blas_threads, cores
+from cifarnet.verdicts.compare import Entry
 
 Fingerprint = Callable[[Data], str]
 QUICK, FEW = 0.02, 2000  # scale of a first look on synthetic data, and its training images: half a minute
 TRAININGS = "trainings"  # the run folders, in the folder of the reports
+CAUSES = "causes.json"  # what cifarnet diagnose found for the numbers that are incompatible, where it was asked
 PACE = 3e10  # weights times images a second and core, for an estimate
 
 
@@ -210,10 +212,57 @@ def measures(run: Run) -> dict[str, float]:
     return found
 
 
+def keys_by_row(passes: Sequence[Sequence[Task]]) -> dict[str, list[str]]:
+    """Return the keys that each row, STUDY/EXHIBIT/ROW, stands on: one a pass."""
+    found: dict[str, list[str]] = {}
+    for task in (task for tasks in passes for task in tasks):
+        for name in task.users:
+            found.setdefault(name, []).append(task.key)
+    return found
+
+
 def read_plan(folder: Path) -> dict[str, Any]:
     """Return plan.json: the keys that each row stands on, one a seed, and how long the passes took."""
     empty = {"scale": 1, "synthetic": False, "rows": {}, "passes": []}
     return Folder(folder).read_json("plan.json") if (folder / "plan.json").exists() else empty
+
+
+class Records:
+    """The reports' folder: plan.json (``state``), the recorded runs by key, and what explains numbers (``causes``).
+
+    ``rows`` are the keys of each row, STUDY/EXHIBIT/ROW, one a seed; by default those of plan.json.
+    """
+
+    def __init__(self, folder: Path, rows: Mapping[str, Sequence[str]] | None = None) -> None:
+        self.folder = folder
+        self.state = read_plan(folder)
+        self.rows: Mapping[str, Sequence[str]] = self.state["rows"] if rows is None else rows
+        self.runs = recorded(folder)
+        self.measures = {key: measures(run) for key, run in self.runs.items()}
+        self.causes = Folder(folder).read_json(CAUSES) if (folder / CAUSES).exists() else {}
+        latest = max(self.runs.values(), key=lambda run: run.path, default=None)
+        self.environment = latest.environment if latest else {}
+        self.official = latest is not None and self.environment["data"]["official"]
+
+    def runs_of(self, name: str) -> list[Run]:
+        """Return the finished runs of a row, one a seed."""
+        return [self.runs[key] for key in self.rows.get(name, ()) if key in self.runs]
+
+    def results(self, name: str) -> list[Mapping[str, float]]:
+        """Return what the runs of a row measured, seed by seed; nothing of one that is not recorded."""
+        return [self.measures.get(key, {}) for key in self.rows.get(name, ())]
+
+    def cause_of(self, entry: Entry) -> dict[str, Any]:
+        """Return what explains a number, if that was found for the value that the report has now."""
+        found: dict[str, Any] = self.causes.get(entry.name, {})
+        return found if found.get("value", entry.reported) == entry.reported else {}
+
+    @property
+    def incomparable(self) -> str:
+        """Why no number can be compared, where none can."""
+        if self.state["synthetic"]:
+            return "the data are synthetic"
+        return f"trainings are shortened to {self.state['scale']:g} of their length" if self.state["scale"] != 1 else ""
 
 
 def write_plan(folder: Path, scope: Scope, passes: Sequence[Sequence[Task]], effort: Mapping[str, float]) -> None:
@@ -224,8 +273,7 @@ def write_plan(folder: Path, scope: Scope, passes: Sequence[Sequence[Task]], eff
     plan, same = read_plan(folder), {"scale": scope.scale, "synthetic": scope.synthetic}
     if not same.items() <= plan.items():
         plan = same | {"rows": {}, "passes": []}
-    keys = [{name: task.key for task in tasks for name in task.users} for tasks in passes]
-    plan["rows"] |= {name: [pass_[name] for pass_ in keys if name in pass_] for name in keys[0]}
+    plan["rows"] |= keys_by_row(passes)
     number = len(passes) - 1
     if effort["jobs"]:
         before = plan["passes"][number] if len(plan["passes"]) > number else {"jobs": 0, "seconds": 0.0}

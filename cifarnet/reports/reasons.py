@@ -17,11 +17,13 @@ from cifarnet.causes.numbers import compared, first_step, value
 from cifarnet.errors import ConfigError
 from cifarnet.experiments import train
 from cifarnet.experiments.pool import Executor
-from cifarnet.reports import jobs, steps
-from cifarnet.reports.jobs import Progress
-from cifarnet.reports.page import CAUSES, Report
+from cifarnet.reports import steps
+from cifarnet.reports.chapter import Chapter
+from cifarnet.reports.jobs import CAUSES, Progress
+from cifarnet.reports.page import Report
 from cifarnet.runs import Folder, Run, folders
 from cifarnet.studies.spec import Exhibit, Row, Study
+from cifarnet.verdicts.claims import same_weights
 from cifarnet.verdicts.compare import decides
 
 FOLDER = "diagnoses"  # in the reports' folder
@@ -41,8 +43,8 @@ def problem(study: Study, exhibits: Sequence[str], seed: int | None = None) -> P
             if found := list(numbers_of(study, exhibit, row)):
                 numbers += found
                 more = {"label": label} if seed is None else {"label": label, "seed": seed}
-                rows[f"{exhibit.id}/{row.id}"] = row.settings.model_copy(update=more)
-    readings = [a.other for a in study.assumptions if any(a.concerns(*row.split("/")) for row in rows)]
+                rows[row.name] = row.settings.model_copy(update=more)
+    readings = [a.other for a in study.assumptions if any(a.concerns(study.rows[name]) for name in rows)]
     return Problem(rows, numbers, {"reading": readings})
 
 
@@ -50,15 +52,15 @@ def numbers_of(study: Study, exhibit: Exhibit, row: Row) -> Iterator[Number]:
     """Yield the numbers of a training that can be compared, and points of its curves, evenly spread."""
     if row.check or row.alternative:
         return
-    name, unit = f"{exhibit.id}/{row.id}", {"step": 1, "epoch": row.settings.steps_per_epoch}.get(exhibit.x, 0)
+    unit = {"step": 1, "epoch": row.settings.steps_per_epoch}.get(exhibit.x, 0)
     for r in row.reported:
         if r.measure in causes.MEASURES and not (r.reason or r.bound) and not math.isnan(r.quantity):
-            yield Number(name, row.measured(r), r.quantity, r.half)
-    shown = [curve for curve in study.curves_of(name) if unit and curve.column in causes.MEASURES]
+            yield Number(row.name, row.measured(r), r.quantity, r.half)
+    shown = [curve for curve in study.curves_of(row) if unit and curve.column in causes.MEASURES]
     for curve in shown:
         there = curve.x * unit <= row.settings.updates  # beyond the training there is nothing
         for i in np.flatnonzero(there)[compared(int(there.sum()), len(shown))]:
-            yield Number(name, f"{curve.column}@{curve.x[i] * unit:g}", float(curve.y[i]), curve.reading)
+            yield Number(row.name, f"{curve.column}@{curve.x[i] * unit:g}", float(curve.y[i]), curve.reading)
 
 
 def explain(
@@ -71,22 +73,20 @@ def explain(
     is not done again. ``source`` is where the studies were read from; ``only`` names studies, or STUDY/EXHIBIT.
     """
     report, asked = Report(studies, folder), tuple(f"{name}/" for name in only) or ""
-    found = {name: cause for name, cause in report.causes.items() if not name.startswith(asked)}
-    exhibits = [(s, e, seed) for s, e, seed in targets(report) if f"{s.id}/{e.id}/".startswith(asked)]
-    gradients = [(s, e) for s, e in steps.differing(report) if f"{s.id}/{e.id}/".startswith(asked)]
+    found = {name: cause for name, cause in report.records.causes.items() if not name.startswith(asked)}
+    exhibits = [one for one in targets(report.chapters) if f"{one[0].study.id}/{one[1].id}/".startswith(asked)]
+    gradients = [(c, e) for c, e in wrong_gradients(report.chapters) if f"{c.study.id}/{e.id}/".startswith(asked)]
     total = len(exhibits) + len(gradients)
-    yield from diagnosed(report, exhibits, found, total, executor, data_dir, source)
+    yield from diagnosed(folder, exhibits, found, total, executor, data_dir, source)
     fingerprint = data.fingerprints(data_dir)
-    for number, (study, exhibit) in enumerate(gradients, len(exhibits)):
-        checks = steps.tasks(study, exhibit, fingerprint)
-        for _ in jobs.carry_out(steps.missing(report, checks), folder, executor):
-            yield Progress(number, total, number / total, f"{study.id}/{exhibit.id}")
-        found |= steps.explain(report, study, exhibit, checks)
+    for number, (chapter, exhibit) in enumerate(gradients, len(exhibits)):
+        done = Progress(number, total, number / total, f"{chapter.study.id}/{exhibit.id}")
+        found |= yield from steps.explain(chapter, exhibit, executor, fingerprint, done)
     Folder(folder).write_json(CAUSES, found)  # also where nothing differs any more
 
 
 def diagnosed(
-    report: Report, exhibits: Sequence[tuple[Study, Exhibit, int]], found: dict[str, Any], total: int,
+    folder: Path, exhibits: Sequence[tuple[Chapter, Exhibit, int]], found: dict[str, Any], total: int,
     executor: Executor, data_dir: Path | None, source: Path | None,
 ) -> Generator[Progress, None, None]:  # fmt: skip
     """Diagnose exhibits, and add what explains their numbers to ``found``.
@@ -94,22 +94,19 @@ def diagnosed(
     What explains one exhibit of a report is likelier in the next ones, as one program made all. Trainings of the
     reports, of other diagnoses, and of one that was stopped are not done again.
     """
-    runs, known = list(earlier(report.folder / FOLDER, executor)), dict[str, Mapping[str, float]]()
+    runs, known = list(earlier(folder / FOLDER, executor)), dict[str, Mapping[str, float]]()
     for run in runs:
         known |= causes.read(run).stages.done
-    todo = [(study, exhibit, problem(study, [exhibit.id], seed)) for study, exhibit, seed in exhibits]
-    works = [math.sqrt(sum(map(causes.work, asked.rows.values()))) for _, _, asked in todo]
-    others: dict[str, list[Mapping[str, Any]]] = {study.id: [] for study, _, _ in exhibits}
-    for number, (study, exhibit, asked) in enumerate(todo):
+    problems = [problem(chapter.study, [exhibit.id], seed) for chapter, exhibit, seed in exhibits]
+    works = [math.sqrt(sum(map(causes.work, asked.rows.values()))) for asked in problems]
+    others: dict[str, list[Mapping[str, Any]]] = {chapter.study.id: [] for chapter, _, _ in exhibits}
+    for number, (chapter, exhibit, _) in enumerate(exhibits):
+        study, asked = chapter.study, problems[number]
         asked = replace(asked, likelier={**asked.likelier, "known": others[study.id]})
-        name, plan = f"{study.id}/{exhibit.id}", causes.plan_of(asked, EFFORT * works[number] / sum(works))
-        same = next((run for run in runs if run.read_json("plan.json") == json.loads(json.dumps(plan))), None)
-        if not same:
-            diagnosis = causes.start(asked, executor, report.folder / FOLDER, plan["effort"])
-        else:
-            diagnosis = causes.read(same) if same.status == "completed" else causes.resume(same, executor)
+        name = f"{study.id}/{exhibit.id}"
+        diagnosis = begun(asked, EFFORT * works[number] / sum(works), runs, folder / FOLDER, executor)
         if diagnosis.run.status != "completed":
-            for step in causes.execute(diagnosis, executor, data_dir, known | trained(report, study, diagnosis)):
+            for step in causes.execute(diagnosis, executor, data_dir, known | trained(chapter, diagnosis)):
                 if step:
                     yield Progress(number, total, (number + step.fraction) / total, f"{name}, {step.what}")
         known |= diagnosis.stages.done
@@ -118,20 +115,36 @@ def diagnosed(
             others[study.id] += [*first["changes"].values()][:1]
         path = source / f"{study.id}.yaml" if source and source.is_dir() else source or study.id
         found |= causes_of(diagnosis, study, f"cifarnet diagnose --study {path} --exhibit {exhibit.id}")
-        Folder(report.folder).write_json(CAUSES, found)
+        Folder(folder).write_json(CAUSES, found)
         yield Progress(number + 1, total, (number + 1) / total, name)
 
 
-def targets(report: Report) -> Iterator[tuple[Study, Exhibit, int]]:
+def begun(asked: Problem, effort: float, runs: Sequence[Run], folder: Path, executor: Executor) -> Diagnosis:
+    """Return the one of these diagnoses that has the same plan, to go on if it was stopped, or else a new one."""
+    plan = causes.plan_of(asked, effort)
+    written = json.loads(json.dumps(plan))
+    same = next((run for run in runs if run.read_json("plan.json") == written), None)
+    if not same:
+        return causes.start(asked, executor, folder, plan["effort"])
+    return causes.read(same) if same.status == "completed" else causes.resume(same, executor)
+
+
+def targets(chapters: Sequence[Chapter]) -> Iterator[tuple[Chapter, Exhibit, int]]:
     """Yield the exhibits with a number or a curve that differs and that a training has, and the seed of the first."""
-    for study in report.studies:
-        differ = {(e.exhibit, e.row) for e in report.entries[study.id] if e.verdict == "incompatible"}
-        differ |= {(e.id, row.id) for e, row, c in report.curves[study.id] if c.verdict == "incompatible"}
-        for exhibit in study.exhibits:
-            rows = [row for row in exhibit.rows if any(numbers_of(study, exhibit, row))]
-            runs = [run for row in rows for run in report.runs_of(f"{study.id}/{exhibit.id}/{row.id}")]
-            if any((exhibit.id, row.id) in differ for row in rows):
-                yield study, exhibit, runs[0].settings.seed
+    for chapter in chapters:
+        for exhibit in chapter.study.exhibits:
+            rows = [row for row in exhibit.rows if any(numbers_of(chapter.study, exhibit, row))]
+            if chapter.differing & {row.name for row in rows}:
+                runs = [run for row in rows for run in chapter.runs_of(row)]
+                yield chapter, exhibit, runs[0].settings.seed
+
+
+def wrong_gradients(chapters: Sequence[Chapter]) -> Iterator[tuple[Chapter, Exhibit]]:
+    """Yield the exhibits with an error of a gradient that differs."""
+    for chapter in chapters:
+        for exhibit in chapter.study.exhibits:
+            if chapter.differing & {row.name for row in exhibit.rows if row.check and not row.alternative}:
+                yield chapter, exhibit
 
 
 def earlier(folder: Path, executor: Executor) -> Iterator[Run]:
@@ -143,14 +156,13 @@ def earlier(folder: Path, executor: Executor) -> Iterator[Run]:
                 yield run
 
 
-def trained(report: Report, study: Study, diagnosis: Diagnosis) -> Known:
+def trained(chapter: Chapter, diagnosis: Diagnosis) -> Known:
     """Return what the report's own trainings measured, as those of the settings as stated."""
     found, stages = Known(), diagnosis.stages
     for row in stages.problem.rows:
-        for run in (run for run in report.runs_of(f"{study.id}/{row}") if run.status == "completed"):
+        for run in (run for run in chapter.runs_of(chapter.study.rows[row]) if run.status == "completed"):
             task = stages.task(stages.stated, row, run.settings.seed - stages.problem.rows[row].seed)
-            parts = {"data", "network", "training", "deviations", "seed"}
-            if run.settings.model_dump(include=parts) == task.settings.model_dump(include=parts):
+            if same_weights(run.settings, task.settings):
                 step = first_step(task.settings)
                 found[task.key] = {name: value(name, run.results, run.records, step) for name in stages.problem.columns}
     return found

@@ -3,84 +3,68 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from typing import Any
 
+from cifarnet.experiments.pool import Executor
 from cifarnet.reports import jobs
-from cifarnet.reports.jobs import Fingerprint, Scope, Task
-from cifarnet.reports.page import Report
-from cifarnet.studies.spec import Exhibit, Row, Study
-from cifarnet.verdicts import compare
+from cifarnet.reports.chapter import Chapter
+from cifarnet.reports.jobs import Fingerprint, Progress, Records, Scope
+from cifarnet.studies.spec import Exhibit
 from cifarnet.verdicts.compare import Entry
 
 FACTORS = (0.1, 10.0)  # of the step
-SEEDS = 3  # of each check
-Tasks = Mapping[float, Sequence[Task]]  # by factor
 
 
-def differing(report: Report) -> Iterator[tuple[Study, Exhibit]]:
-    """Yield the exhibits with an error of a gradient that is incompatible."""
-    for study in report.studies:
-        differ = {(e.exhibit, e.row) for e in report.entries[study.id] if e.verdict == "incompatible"}
-        for exhibit in study.exhibits:
-            if any((exhibit.id, row.id) in differ for row in checks(exhibit)):
-                yield study, exhibit
+def explain(
+    chapter: Chapter, exhibit: Exhibit, executor: Executor, fingerprint: Fingerprint, progress: Progress
+) -> Generator[Progress, None, dict[str, Any]]:
+    """Check the gradients of an exhibit with each of the other steps; return causes as causes.json has them.
 
-
-def checks(exhibit: Exhibit) -> list[Row]:
-    """Return the gradient checks of an exhibit that have a number to compare."""
-    return [r for r in exhibit.rows if r.check and not r.alternative and any(not n.reason for n in r.reported)]
-
-
-def tasks(study: Study, exhibit: Exhibit, fingerprint: Fingerprint) -> Tasks:
-    """Return the gradient checks of an exhibit with each of the other steps."""
-    rows = [row for row in checks(exhibit) for _ in range(SEEDS)]
-    return {factor: [task(f"{study.id}/{exhibit.id}/{row.id}", row, i % SEEDS, factor, fingerprint)
-                     for i, row in enumerate(rows)] for factor in FACTORS}  # fmt: skip
-
-
-def task(name: str, row: Row, seed: int, factor: float, fingerprint: Fingerprint) -> Task:
-    """Return a row's check with another step, and its own seed plus ``seed``."""
-    assert row.check
-    check = row.check.model_copy(update={"step": float(f"{factor * row.check.step:.12g}")})
-    settings = Scope().settings(row, seed)
-    images = fingerprint(settings.data)
-    return Task(jobs.key(settings, check, images), settings, images, check, (name,))
-
-
-def missing(report: Report, tasks: Tasks) -> list[Task]:
-    """Return the tasks that are not recorded."""
-    done = jobs.recorded(report.folder)
-    return [*{task.key: task for several in tasks.values() for task in several if task.key not in done}.values()]
-
-
-def explain(report: Report, study: Study, exhibit: Exhibit, tasks: Tasks) -> dict[str, Any]:
-    """Return causes as causes.json has them, once the tasks are recorded.
-
-    Named is the step with which most are compatible, beside those that are, if that is more than as they are here.
+    Yield ``progress`` while the work goes on. What is recorded is not done again.
     """
-    done = jobs.recorded(report.folder)
-    alone, others = study.model_copy(update={"exhibits": (exhibit,)}), {}
-    for factor, several in tasks.items():
-        found: dict[str, list[dict[str, float]]] = {}
-        for one in several:
-            found.setdefault(one.users[0], []).append(jobs.measures(done[one.key]))
-        others[factor] = compare.entries(alone, lambda name, found=found: found.get(name, []))  # type: ignore[misc]
-    return causes([e for e in report.entries[study.id] if e.exhibit == exhibit.id], others)
+    exhibits = {factor: with_step(exhibit, factor) for factor in FACTORS}
+    study = chapter.study.model_copy(update={"exhibits": tuple(exhibits.values())})
+    passes = jobs.passes([study], Scope(), fingerprint)
+    folder = chapter.records.folder
+    known = jobs.recorded(folder)
+    todo = [task for tasks in passes for task in tasks if task.key not in known]
+    for _ in jobs.carry_out(todo, folder, executor):
+        yield progress
+    other = Chapter(study, Records(folder, jobs.keys_by_row(passes)))
+    return causes(chapter.entries_of(exhibit), {factor: other.entries_of(e) for factor, e in exhibits.items()})
+
+
+def with_step(exhibit: Exhibit, factor: float) -> Exhibit:
+    """Return an exhibit of those gradient checks alone that have a number to compare, with another step."""
+    name, rows = f"{exhibit.id}-step-times-{factor:g}", []
+    for row in exhibit.rows:
+        if row.check and not row.alternative and not all(number.reason for number in row.reported):
+            check = row.check.model_copy(update={"step": float(f"{factor * row.check.step:.12g}")})
+            rows.append(row.model_copy(update={"exhibit": name, "check": check}))
+    return exhibit.model_copy(update={"id": name, "rows": tuple(rows)})
 
 
 def causes(here: Sequence[Entry], others: Mapping[float, Sequence[Entry]]) -> dict[str, Any]:
-    """Return causes from the numbers of an exhibit as they are here, and with other steps."""
-    counted = [i for i, e in enumerate(here) if e.counts and not math.isnan(e.low)]
-    every = {1.0: here, **others}
-    count = {factor: sum(found[i].verdict == "compatible" for i in counted) for factor, found in every.items()}
+    """Return causes from the numbers of an exhibit as they are here, and with other steps.
+
+    Named is the step with which most are compatible, beside those that are, if that is more than as they are here.
+    """
+    counted = [e for e in here if e.counts and not math.isnan(e.low)]
+    stated = sum(e.verdict == "compatible" for e in counted)
+    numbers = {factor: {(e.row, e.quantity, e.text): e for e in found} for factor, found in others.items()}
+    count = {
+        factor: sum(found[e.row, e.quantity, e.text].verdict == "compatible" for e in counted)
+        for factor, found in numbers.items()
+    }
     best, causes = max(others, key=lambda factor: count[factor]), {}
-    for i in (i for i in counted if here[i].verdict == "incompatible"):
+    for e in (e for e in counted if e.verdict == "incompatible"):
         own: dict[str, Any] = {"tried": len(others), "deviation": None, "says": ""}
-        e = others[best][i]
-        if count[best] > count[1.0] and e.verdict == "compatible":
-            own |= {"deviation": f"step times {best:g}", "mean": e.mean, "low": e.low, "high": e.high, "n": e.n}
-            own["says"] = f"Of {len(counted)} numbers {count[best]} are compatible under it, {count[1.0]} as stated."
+        other = numbers[best][e.row, e.quantity, e.text]
+        if count[best] > stated and other.verdict == "compatible":
+            own |= {"deviation": f"step times {best:g}", "mean": other.mean, "low": other.low, "high": other.high}
+            own["n"] = other.n
+            own["says"] = f"Of {len(counted)} numbers {count[best]} are compatible under it, {stated} as stated."
             own["command"] = "cifarnet reproduce-report --causes"
-        causes[f"{e.report}/{e.exhibit}/{e.row} {e.quantity}"] = own
+        causes[e.name] = own
     return causes

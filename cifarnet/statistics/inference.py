@@ -50,7 +50,6 @@ class Spread(NamedTuple):
 
     std: float
     df: int
-    pooled: bool = False
 
 
 def spread(rows: Sequence[Sequence[float]], own: int = 0) -> Spread:
@@ -64,7 +63,7 @@ def spread(rows: Sequence[Sequence[float]], own: int = 0) -> Spread:
     if len(groups) < 2 or len(values) < FEWEST or not alike_spreads(groups):
         return alone
     df = sum(len(row) - 1 for row in groups)
-    return Spread(math.sqrt(sum((len(row) - 1) * stdev(row) ** 2 for row in groups) / df), df, True)
+    return Spread(math.sqrt(sum((len(row) - 1) * stdev(row) ** 2 for row in groups) / df), df)
 
 
 def interval(values: Sequence[float], spread: Spread, extra: float = 0.0, rounding: float = 0.0) -> tuple[float, float]:

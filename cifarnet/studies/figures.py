@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -35,6 +34,11 @@ class Curve(NamedTuple):
         """Its column in metrics.csv."""
         return f"{self.split}_{self.measure}" if self.split else self.measure
 
+    @property
+    def name(self) -> str:
+        """As causes.json has it, without the study."""
+        return f"{self.row} {self.column.replace('_', ' ')} curve"
+
 
 def read_curves(path: Path, reading: Mapping[str, float]) -> list[Curve]:
     """Read a table of points: row (EXHIBIT/ROW), measure, split, x, value; ``reading`` is that of each measure.
@@ -44,7 +48,7 @@ def read_curves(path: Path, reading: Mapping[str, float]) -> list[Curve]:
     ConfigError
         With the file and the line that is wrong.
     """
-    table = csv.DictReader(io.StringIO(Folder(path.parent).read_bytes(path.name).decode()))
+    table = table_of(path)
     found: dict[tuple[str, str, str], list[tuple[float, float]]] = {}
     for number, line in enumerate(table, 2):
         try:
@@ -57,6 +61,12 @@ def read_curves(path: Path, reading: Mapping[str, float]) -> list[Curve]:
     return [Curve(*k, *np.array(points).T)._replace(reading=reading.get(k[1], 0.0)) for k, points in found.items()]
 
 
+def table_of(path: Path) -> csv.DictReader[str]:
+    """Read a CSV file, whatever ends its lines and whichever program saved it."""
+    text = Folder(path.parent).read_bytes(path.name).decode("utf-8-sig", errors="replace")
+    return csv.DictReader(text.splitlines())
+
+
 def read_metrics(path: Path, settings: Settings) -> dict[str, dict[float, float]]:
     """Read curves of one's own, by column and step: a step or an epoch, and columns as those of metrics.csv.
 
@@ -65,8 +75,7 @@ def read_metrics(path: Path, settings: Settings) -> dict[str, dict[float, float]
     ConfigError
         With the line that no training with these settings can have; or where there is no point.
     """
-    text = Folder(path.parent).read_bytes(path.name).decode("utf-8-sig", errors="replace")
-    table = csv.DictReader(text.splitlines())  # whatever ends its lines
+    table = table_of(path)
     header = table.fieldnames or ()
     known = {f"{split}_{measure}" for split in ("train", "validation") for measure in ("cost", "loss", "accuracy")}
     found: dict[str, dict[float, float]] = {name: {} for name in header if name in known}

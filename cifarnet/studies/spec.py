@@ -47,9 +47,10 @@ class Sample(Setting):
 
 
 class Row(Setting):
-    """One training, or one gradient check, and what the report says of it."""
+    """One training, or one gradient check, and what the report says of it; ``exhibit`` is that of which it is a row."""
 
     id: Name
+    exhibit: str = ""
     title: Text
     settings: Settings
     check: Check | None = None
@@ -58,6 +59,11 @@ class Row(Setting):
     stated: Printed = Field({}, description="Settings as the report prints them.")
     reported: Several[Reported] = ()
     alternative: str = Field("", description="The other reading of an assumption; such a row is not counted.")
+
+    @property
+    def name(self) -> str:
+        """EXHIBIT/ROW."""
+        return f"{self.exhibit}/{self.id}"
 
     def measured(self, number: Reported) -> str:
         """Return the name of a number's measure in the results of this training or gradient check."""
@@ -98,7 +104,8 @@ class Exhibit(Setting):
         for row in [*rows, *(Sample.model_validate(raw["sample"]).rows() if "sample" in raw else ())]:
             settings = merged(shared, row.get("settings", {}))
             shared = settings if raw.get("stepwise") else shared
-            complete.append({"reported": raw.get("reported", ())} | row | {"settings": settings})
+            own = {"settings": settings, "exhibit": str(raw.get("id"))}
+            complete.append({"reported": raw.get("reported", ())} | row | own)
         return {k: v for k, v in raw.items() if k not in ("settings", "reported")} | {"rows": tuple(complete)}
 
 
@@ -116,8 +123,8 @@ class Assumption(Setting):
     otherwise: str = Field("", description="The other reading in words.")
     tries: Several[str] = ()
 
-    def concerns(self, exhibit: str, row: str) -> bool:
-        return not self.exhibits or exhibit in self.exhibits or f"{exhibit}/{row}" in self.exhibits
+    def concerns(self, row: Row) -> bool:
+        return not self.exhibits or row.exhibit in self.exhibits or row.name in self.exhibits
 
     def alternative(self, row: Row, number: int) -> Row:
         """Return a row under the other reading."""
@@ -189,13 +196,13 @@ class Study(Setting):
     def _other_readings(cls, exhibits: tuple[Exhibit, ...], info: ValidationInfo) -> tuple[Exhibit, ...]:
         """Add the rows under other readings."""
         assumptions = list(enumerate(info.data.get("assumptions", ()), 1))
-        known = {f"{exhibit.id}/{row.id}" for exhibit in exhibits for row in exhibit.rows}
+        known = {row.name for exhibit in exhibits for row in exhibit.rows}
         if missing := {name for _, a in assumptions for name in a.tries} - known:
             raise ValueError(f"no such row: {', '.join(sorted(missing))}; an assumption tries exhibit/row")
         found = []
         for exhibit in exhibits:
             others = [a.alternative(row, number) for row in exhibit.rows for number, a in assumptions
-                      if f"{exhibit.id}/{row.id}" in a.tries]  # fmt: skip
+                      if row.name in a.tries]  # fmt: skip
             found.append(exhibit.model_copy(update={"rows": (*exhibit.rows, *others)}))
         return tuple(found)
 
@@ -206,14 +213,14 @@ class Study(Setting):
         named |= {self.templates.row} if self.templates else set()
         named |= {row for text in self.texts for row, _ in FILLED.findall(text)}
         named |= {finding.exhibit for finding in self.findings} - {exhibit.id for exhibit in self.exhibits}
-        if missing := named - self.row_names:
+        if missing := named - self.rows.keys():
             raise ValueError(f"no such row: {', '.join(sorted(missing))}; a row is named exhibit/row")
         return self
 
     @property
-    def row_names(self) -> set[str]:
-        """The rows as EXHIBIT/ROW."""
-        return {f"{exhibit.id}/{row.id}" for exhibit in self.exhibits for row in exhibit.rows}
+    def rows(self) -> dict[str, Row]:
+        """The rows by EXHIBIT/ROW."""
+        return {row.name: row for exhibit in self.exhibits for row in exhibit.rows}
 
     @property
     def texts(self) -> list[str]:
@@ -222,24 +229,24 @@ class Study(Setting):
         exhibits, claims = [e.explanation for e in self.exhibits], [c.explanation for c in self.claims]
         return [*numbers, *exhibits, *claims, *(finding.says for finding in self.findings)]
 
-    def basis(self, exhibit: str, row: str) -> Basis:
+    def basis(self, row: Row) -> Basis:
         """Return the least firm thing that a row rests on."""
-        found: list[Basis] = [a.basis for a in self.assumptions if a.concerns(exhibit, row)]
+        found: list[Basis] = [a.basis for a in self.assumptions if a.concerns(row)]
         return max(found, key=BASES.index, default="stated")
 
-    def curves_of(self, name: str) -> list[Curve]:
-        """Return the report's curves of a row, EXHIBIT/ROW."""
-        return [curve for curve in self._curves if curve.row == name]
+    def curves_of(self, row: Row) -> list[Curve]:
+        """Return the report's curves of a row."""
+        return [curve for curve in self._curves if curve.row == row.name]
 
-    def templates_of(self, name: str) -> Floats | None:
-        """Return the report's class templates of a row, EXHIBIT/ROW, where it has them."""
-        return self._templates if self.templates and self.templates.row == name else None
+    def templates_of(self, row: Row) -> Floats | None:
+        """Return the report's class templates of a row, where it has them."""
+        return self._templates if self.templates and self.templates.row == row.name else None
 
     def read_figures(self, folder: Path) -> Study:
         """Read the curves and templates that stand beside the study; ConfigError says what is wrong."""
         if self.curves:
             self._curves = tuple(read_curves(folder / self.curves.file, self.curves.reading))
-            if missing := {curve.row for curve in self._curves} - self.row_names:
+            if missing := {curve.row for curve in self._curves} - self.rows.keys():
                 raise ConfigError(f"{folder / self.curves.file}: no such row: {', '.join(sorted(missing))}")
         if self.templates:
             self._templates = read_templates(folder / self.templates.file)
@@ -248,7 +255,7 @@ class Study(Setting):
     @property
     def named_rows(self) -> dict[str, Row]:
         """The rows by STUDY/EXHIBIT/ROW."""
-        return {f"{self.id}/{exhibit.id}/{row.id}": row for exhibit in self.exhibits for row in exhibit.rows}
+        return {f"{self.id}/{name}": row for name, row in self.rows.items()}
 
 
 def worded(value: Any) -> Any:

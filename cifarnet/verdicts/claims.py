@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 from cifarnet.config import Settings
 from cifarnet.statistics import inference as statistics
 from cifarnet.statistics.inference import LEVEL, Result
+from cifarnet.studies.printed import Reported
 from cifarnet.studies.spec import Claim, Study
 from cifarnet.verdicts.compare import Results
 
@@ -35,30 +36,32 @@ def test(study: Study, claim: Claim, results: Results, incomparable: str = "") -
 
     The verdict is open until ``decide`` has seen all claims of the page.
     """
-    rows = {name: study.named_rows[f"{study.id}/{name}"].settings for name in claim.rows}
-    first = rows.pop(claim.rows[0])
-    rivals = [name for name, settings in rows.items() if not same_network(first, settings, claim.measure)]
+    first, *others = [study.rows[name] for name in claim.rows]
+    recorded = not claim.measure.startswith(("validation", "test"))  # how it is recorded may matter
+    rivals = [row for row in others if recorded or not same_weights(first.settings, row.settings)]
     if not rivals:
         return Tested(claim, "not tested", "all rows are one network, which is not compared with itself")
-    found = [results(f"{study.id}/{name}") for name in (claim.rows[0], *rivals)]
-    columns = [[measures.get(claim.measure, math.nan) for measures in row] for row in found]
+    number = Reported(text="–", measure=claim.measure)
+    columns = [
+        [measures.get(row.measured(number), math.nan) for measures in results(row.name)] for row in (first, *rivals)
+    ]
     seeds = [values for values in zip(*columns, strict=False) if all(map(math.isfinite, values))]
     if len(seeds) < 2:
         reason = "one seed has no spread" if seeds else ""
         return Tested(claim, "not tested" if seeds else "not run", reason, n=len(seeds))
     sign = -1 if claim.expect == "first lowest" else 1
-    one, *others = [[sign * value for value in column] for column in zip(*seeds, strict=True)]
+    ours, *theirs = [[sign * value for value in column] for column in zip(*seeds, strict=True)]
     alike = claim.expect == "alike"
-    result = statistics.alike(one, others, claim.margin) if alike else statistics.best(one, others)
+    result = statistics.alike(ours, theirs, claim.margin) if alike else statistics.best(ours, theirs)
     low, high = sorted((sign * result.low, sign * result.high))
-    return Tested(claim, "cannot be compared" if incomparable else "undecided", incomparable, rivals[result.rival],
+    return Tested(claim, "cannot be compared" if incomparable else "undecided", incomparable, rivals[result.rival].name,
                   sign * result.difference, low, high, len(seeds), result=result)  # fmt: skip
 
 
-def same_network(a: Settings, b: Settings, measure: str) -> bool:
-    """Whether two rows end at the same weights: they differ in what is recorded, and that is not what is compared."""
+def same_weights(a: Settings, b: Settings) -> bool:
+    """Whether two trainings end at the same weights: they differ in no more than what is recorded of them."""
     parts = {"data", "network", "training", "deviations", "seed"}
-    return measure.startswith(("validation", "test")) and a.model_dump(include=parts) == b.model_dump(include=parts)
+    return a.model_dump(include=parts) == b.model_dump(include=parts)
 
 
 def decide(found: Sequence[Tested]) -> list[Tested]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from statistics import mean, stdev
 from typing import Any, Literal, NamedTuple
@@ -25,7 +26,8 @@ COUNTED: dict[str, Verdict] = {
     "incomparable": "cannot be compared", "not_run": "not run", "settings": "setting",
 }  # fmt: skip
 
-Results = Callable[[str], Sequence[Mapping[str, float]]]  # STUDY/EXHIBIT/ROW -> the measures of each seed
+Measured = Sequence[Mapping[str, float]]  # the measures of each seed
+Results = Callable[[str], Measured]  # of a row of a study, EXHIBIT/ROW
 Values = Mapping[str, Sequence[float]]  # ours of every row of an exhibit, one a seed
 
 
@@ -51,6 +53,11 @@ class Entry(NamedTuple):
     counts: bool = True  # not where it repeats another measurement, or is under another reading
 
     @property
+    def name(self) -> str:
+        """STUDY/EXHIBIT/ROW QUANTITY, as causes.json has it."""
+        return f"{self.report}/{self.exhibit}/{self.row} {self.quantity}"
+
+    @property
     def is_result(self) -> bool:
         return self.verdict != "setting"
 
@@ -61,8 +68,13 @@ class Entry(NamedTuple):
 
 def count(entries: Iterable[Entry]) -> dict[str, int]:
     """Return how many measurements have each verdict; one that is printed several times is one."""
-    counted = [entry.verdict for entry in entries if entry.counts]
-    return {name: counted.count(verdict) for name, verdict in COUNTED.items()}
+    return tally(entry.verdict for entry in entries if entry.counts)
+
+
+def tally(verdicts: Iterable[Verdict]) -> dict[str, int]:
+    """Return how often each verdict is there."""
+    found = Counter(verdicts)
+    return {name: found[verdict] for name, verdict in COUNTED.items()}
 
 
 def entries(study: Study, results: Results, incomparable: str = "", official: bool = True) -> list[Entry]:
@@ -74,14 +86,12 @@ def entries(study: Study, results: Results, incomparable: str = "", official: bo
     measured: list[tuple[int, Row, Reported]] = []
     for exhibit in study.exhibits:
         found += stated(study, exhibit, None)
-        rows = {row.id: results(f"{study.id}/{exhibit.id}/{row.id}") for row in exhibit.rows}
+        rows = {row.id: results(row.name) for row in exhibit.rows}
         for row in exhibit.rows:
             found += stated(study, exhibit, row)
             for number in row.reported:
                 measured.append((len(found), row, number))
-                values = {name: finite(ran, row.measured(number)) for name, ran in rows.items()}
-                ran = sum(map(bool, rows[row.id]))  # nothing is measured of those that are not recorded
-                found.append(compare(study, exhibit, row, number, values, incomparable, official, ran))
+                found.append(compare(study, exhibit, row, number, rows, incomparable, official))
         found += [entry(study, exhibit, None, remark, remark.what, reason=remark.reason) for remark in exhibit.other]
     for index in repetitions(measured):
         found[index] = found[index]._replace(counts=False)
@@ -127,18 +137,19 @@ def compare(
     exhibit: Exhibit,
     row: Row,
     number: Reported,
-    values: Values,
+    results: Mapping[str, Measured],
     why: str = "",
     official: bool = True,
-    ran: int = 0,
 ) -> Entry:
-    """Return the entry of a reported result; ``why`` says why it cannot be compared, if it cannot.
+    """Return the entry of a reported result, beside the ``results`` of every row of its exhibit.
 
-    ``ran`` is how many trainings of the row there are, with those that diverged.
+    ``why`` says why it cannot be compared, if it cannot.
     """
+    values = {name: finite(ran, row.measured(number)) for name, ran in results.items()}
+    ran = sum(map(bool, results[row.id]))  # nothing is measured of those that are not recorded
     words = ["first" * (number.at == "first"), number.measure.replace("_", " "), number.parameter, number.method]
     reason = number.reason or ("no number to compare with" if math.isnan(number.quantity) else why)
-    basis, ours = study.basis(exhibit.id, row.id), values[row.id]
+    basis, ours = study.basis(row), values[row.id]
     found = entry(study, exhibit, row, number, " ".join(filter(None, words)), reason=reason, basis=basis)
     if not ours:
         none = f"none of its {ran} trainings ended with a number" if ran else "no record of this training yet"
@@ -224,7 +235,7 @@ def decides(measure: str, low: float, high: float) -> bool:
 
 def points(study: Study, exhibit: Exhibit, row: Row, found: curves.Compared) -> Iterator[Entry]:
     """Yield the points of a curve as lines of numbers.csv."""
-    curve, basis = found.curve, study.basis(exhibit.id, row.id)
+    curve, basis = found.curve, study.basis(row)
     ours = np.array([curve.x, curve.y, found.mean, found.std, found.low, found.high]).T.tolist()
     for (x, y, mean_, std, low, high), verdict in zip(ours, found.verdicts, strict=True):
         what = f"{curve.column.replace('_', ' ')} at {exhibit.x} {x:g}"
