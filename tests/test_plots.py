@@ -282,7 +282,7 @@ def test_mistakes_say_what_was_taken_for_what(rng):
 
 def test_a_searched_lambda_of_0_stands_left_of_the_others():
     trials = [{"values": {"training.lambda": lam}, "accuracy": 0.4, "spread": 0.0} for lam in (1e-4, 0, 1e-1)]
-    assert experiments.zero_at({"search": trials}, "training.lambda") == pytest.approx(-4.5)
+    assert experiments.placed({"search": trials}, "training.lambda", True)["search"][1] == pytest.approx(-4.5)
     figure = plots.search({"search": trials}, {"training.lambda": True})
     assert figure.axes[0].lines[0].get_xdata().tolist() == pytest.approx([-4, -4.5, -1])
     assert "log₁₀ λ" in texts(figure)

@@ -14,7 +14,7 @@ import numpy as np
 from tabulate import tabulate
 
 from cifarnet import pages
-from cifarnet.readable import csv_text, duration, percent
+from cifarnet.readable import csv_text, percent
 from cifarnet.reports import jobs
 from cifarnet.reports.figures import figure, over_lambda
 from cifarnet.runs import Folder, Run
@@ -220,7 +220,7 @@ class Report:
         command = f"cifarnet reproduce-report --studies {alone.id}" if alone else "cifarnet reproduce-report"
         words = {"title": self.title, "standalone": bool(alone), "command": command, "book": self, **self.summary()}
         words |= {"bases": BASES, "useful": USEFUL, "level": LEVEL, "isnan": math.isnan}
-        shown = {"duration": duration, "show": show, "gap": gap, "span": span, "described": described}
+        shown = {"show": show, "gap": gap, "span": span, "described": described}
         return str(pages.template("report.html.j2").render(**words, **shown))
 
     @cached_property
