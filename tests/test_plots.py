@@ -288,6 +288,15 @@ def test_a_searched_lambda_of_0_stands_left_of_the_others():
     assert "log₁₀ λ" in texts(figure)
 
 
+def test_a_setting_that_is_0_in_all_trials_has_one_tick_in_the_middle_of_its_axis():
+    values = {"training.lambda": 0, "network.dropout.hidden": 0, "training.batch_size": 100}
+    trials = [{"values": values, "accuracy": accuracy, "spread": 0.0} for accuracy in (0.4, 0.3)]
+    figure = plots.search({"coarse": trials}, dict(zip(values, (True, False, False), strict=True)))
+    ticks = [note for note in figure.axes[0].texts if note.get_text() in ("0", "100") and note.xy[0] < 3]
+    assert [(note.get_text(), note.xy) for note in ticks] == [("0", (0, 0.5)), ("0", (1, 0.5)), ("100", (2, 0.5))]
+    assert "0.3162" not in texts(figure)
+
+
 def test_a_chart_has_its_lines_and_marks_in_the_colours_of_the_page_and_words():
     x, y = np.arange(4.0), np.array([0.1, np.nan, 0.3, 0.4])
     lines = [plots.Series("training", x, y, y - 0.1, y + 0.1), plots.Series("validation", x, y, y, y)]
