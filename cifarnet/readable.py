@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean, stdev
 from typing import Any
@@ -49,6 +50,16 @@ def in_table(key: str, value: Any) -> str:
 def predicted(measure: str, value: float) -> str:
     """Return a number, or the end of an interval, of a measure such as train_accuracy@100 as people read it."""
     return percent(min(max(value, 0.0), 1.0)) if "accuracy" in measure else f"{value:.4g}"
+
+
+def reported(text: str, quantity: str) -> str:
+    """Return an accuracy of a report as ours are written, to the digits that it prints: .4586 as 45.86 %."""
+    number = re.fullmatch(r"\d*\.?(\d*)", text.removesuffix("%").strip())
+    if "error" in quantity and len(text) > len("1.234e-05"):
+        return f"{float(text):.2e}"
+    if "accuracy" not in quantity or not number or not number[0].strip("."):
+        return text
+    return f"{number[0]} %" if "%" in text else f"{100 * float(number[0]):.{max(len(number[1]) - 2, 0)}f} %"
 
 
 def shown(value: Any) -> str:

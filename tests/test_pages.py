@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cifarnet import config, pages, plots, reports
+from cifarnet import config, pages, plots, readable, reports
 from cifarnet.api import compare
 from cifarnet.errors import RunError
 from cifarnet.experiments import gradients, pool, range_test
@@ -244,7 +244,7 @@ def test_an_index_of_many_runs_stays_light(tmp_path, monkeypatch):
     for i in range(100):
         (tmp_path / f"20260101-{i:06}-train-first").symlink_to(run.path)
     runs = [Run.listed(path) for path in sorted(tmp_path.glob("20260101-*"))]
-    text = render.html("index.html.j2", render.index(runs) | {"synthetic": False})
+    text = render.html("index.html.j2", render.index(runs))
     assert text.count(b"<svg") == 100 and len(text) < 290_000, len(text)
 
 
@@ -260,8 +260,8 @@ def test_the_report_says_what_was_compared_and_folds(folder):
     [("46 %", "46 %"), ("46.13%", "46.13 %"), (".4586", "45.86 %"), ("0.1000", "10.00 %"), ("–", "–"), ("", "")],
 )
 def test_reported_accuracies_are_percentages(text, shown):
-    assert render.reported(text, "test accuracy") == shown
-    assert render.reported(text, "cost") == text
+    assert readable.reported(text, "test accuracy") == shown
+    assert readable.reported(text, "cost") == text
 
 
 def test_a_damaged_record_is_said_on_the_page_and_the_index_stands(tmp_path):

@@ -282,10 +282,19 @@ def test_mistakes_say_what_was_taken_for_what(rng):
 
 def test_a_searched_lambda_of_0_stands_left_of_the_others():
     trials = [{"values": {"training.lambda": lam}, "accuracy": 0.4, "spread": 0.0} for lam in (1e-4, 0, 1e-1)]
-    assert experiments.zero_at({"search": trials}, "training.lambda") == pytest.approx(-4.5)
+    assert experiments.placed({"search": trials}, "training.lambda", True)["search"][1] == pytest.approx(-4.5)
     figure = plots.search({"search": trials}, {"training.lambda": True})
     assert figure.axes[0].lines[0].get_xdata().tolist() == pytest.approx([-4, -4.5, -1])
     assert "log₁₀ λ" in texts(figure)
+
+
+def test_a_setting_that_is_0_in_all_trials_has_one_tick_in_the_middle_of_its_axis():
+    values = {"training.lambda": 0, "network.dropout.hidden": 0, "training.batch_size": 100}
+    trials = [{"values": values, "accuracy": accuracy, "spread": 0.0} for accuracy in (0.4, 0.3)]
+    figure = plots.search({"coarse": trials}, dict(zip(values, (True, False, False), strict=True)))
+    ticks = [note for note in figure.axes[0].texts if note.get_text() in ("0", "100") and note.xy[0] < 3]
+    assert [(note.get_text(), note.xy) for note in ticks] == [("0", (0, 0.5)), ("0", (1, 0.5)), ("100", (2, 0.5))]
+    assert "0.3162" not in texts(figure)
 
 
 def test_a_chart_has_its_lines_and_marks_in_the_colours_of_the_page_and_words():

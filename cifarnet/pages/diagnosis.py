@@ -9,11 +9,11 @@ import numpy as np
 
 from cifarnet import plots
 from cifarnet.pages.kinds import Cell, Table, View
+from cifarnet.plots.style import PALETTE
 from cifarnet.readable import predicted
 from cifarnet.runs import Run
 
-BEST = 2  # candidates whose numbers are shown
-COLOURS = ("c0", "c1", "c2")
+SHOWN = 3  # candidates whose numbers are shown, what is stated first
 SENTENCES = ("origin", "sign", "cure")  # how a deviation comes about, how it shows and how it is corrected
 Found = Mapping[str, Any]
 
@@ -25,14 +25,13 @@ def content(run: Run) -> View:
         going = {"Go on": f"cifarnet diagnose --resume {run.path}"} if run.is_stopped else {}
         return View(says=["The trainings are not done yet."], commands=going)
     candidates, first = results["candidates"], results["candidates"][0]
-    stated = [c for c in candidates if c["kind"] == "as stated"]
-    chosen = stated + [c for c in candidates if c["kind"] != "as stated"][:BEST]
-    tables = [numbers(results["reported"], chosen), ranking(candidates)]
-    tables += [excluded(results["excluded"])] if results["excluded"] else []
-    mending = [first[key] for key in SENTENCES if first["fits"] and first[key]]
-    again = {"Train as the likeliest": f"cifarnet train --config {run.path / 'best.yaml'}"}
-    charts = [*curves(results["reported"], chosen)]
-    return View(says=[*results["says"], *mending], commands=again, charts=charts, tables=tables)
+    chosen = sorted(candidates, key=lambda c: c["kind"] != "as stated")[:SHOWN]
+    return View(
+        says=[*results["says"], *(first[key] for key in SENTENCES if first["fits"] and first[key])],
+        commands={"Train as the likeliest": f"cifarnet train --config {run.path / 'best.yaml'}"},
+        charts=[*curves(results["reported"], chosen)],
+        tables=[numbers(results["reported"], chosen), ranking(candidates), excluded(results["excluded"])],
+    )
 
 
 def ranking(candidates: Sequence[Found]) -> Table:
@@ -68,23 +67,20 @@ def number(found: Found, reported: Found) -> Cell:
 
 def excluded(found: Mapping[str, str]) -> Table:
     """Return the candidates that were not trained to the end, together where the reason is the same."""
-    reasons = dict.fromkeys(found.values())
-    rows = [[Cell(why), Cell(", ".join(name for name, own in found.items() if own == why))] for why in reasons]
+    names = {why: ", ".join(name for name, own in found.items() if own == why) for why in found.values()}
+    rows = [[Cell(why), Cell(together)] for why, together in names.items()]
     return Table("Not trained to the end", ["why", "candidates"], rows)
 
 
 def curves(reported: Sequence[Found], chosen: Sequence[Found]) -> Iterator[plots.Chart | None]:
     """Draw each reported curve over those of the chosen candidates, with their intervals."""
-    places: dict[str, list[int]] = {}
-    for i, n in enumerate(reported):
-        if "@" in n["measure"]:
-            places.setdefault(n["measure"].partition("@")[0], []).append(i)
-    for measure, indices in places.items():
+    for measure in dict.fromkeys(n["measure"].partition("@")[0] for n in reported if "@" in n["measure"]):
+        indices = [i for i, n in enumerate(reported) if n["measure"].startswith(f"{measure}@")]
         x = np.array([float(reported[i]["measure"].partition("@")[2]) for i in indices])
         points = [plots.Point("reported", at, reported[i]["value"]) for at, i in zip(x.tolist(), indices, strict=True)]
         series = []
-        for c, colour in zip(chosen, COLOURS, strict=False):
+        for c, colour in zip(chosen, PALETTE, strict=False):
             y, low, high = (np.array([c["numbers"][i][key] for i in indices], float) for key in ("mean", "low", "high"))
-            series.append(plots.Series(c["name"], x, y, low=low, high=high, colour=colour))
+            series.append(plots.Series(c["name"], x, y, low, high, colour))
         name = measure.replace("_", " ").replace("train ", "training ")
         yield plots.chart(name, "update step", series, points, percent=measure.endswith("accuracy"))

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
 from cifarnet import readable
 from cifarnet.errors import RunError
 from cifarnet.pages.kinds import Cell, thinned
-from cifarnet.plots import charts
+from cifarnet.plots import FIGURES, charts
 from cifarnet.plots.style import Floats
 from cifarnet.runs import Run, catalog
 
@@ -26,8 +25,7 @@ def index(runs: Sequence[Run]) -> dict[str, Any]:
     """Return what the index shows of runs."""
     known, handles = catalog.columns(runs, "page"), catalog.handles(runs)
     settings = [heading for heading in known if heading not in catalog.COLUMNS]
-    rest = [heading for heading in known if heading not in ("run", "label", *FIRST, *settings)]
-    order = [*(heading for heading in FIRST if heading in known), *settings, *rest]
+    order = [key for key in dict.fromkeys([*FIRST, *settings, *known]) if key in known and key not in ("run", "label")]
     most = max(10, min(200, TICKED // (len(MEASURES) + 1) // max(len(runs), 1)))
     curves = {handles[run.path]: curves_of(run) for run in runs}
     rows = [
@@ -42,11 +40,12 @@ def index(runs: Sequence[Run]) -> dict[str, Any]:
     ]
     return {
         "title": f"{len(runs):,} run{'s' if len(runs) != 1 else ''}",
+        "synthetic": any(run.is_synthetic for run in runs),
         "heads": [(heading, known[heading].number, heading in settings) for heading in order],
         "rows": rows,
         "measures": MEASURES,
         "curves": {
-            name: {key: for_json(column) for key, column in thinned(table, most).items()}
+            name: {key: [*map(charts.rounded, column.tolist())] for key, column in thinned(table, most).items()}
             for name, table in curves.items()
             if table
         },
@@ -60,18 +59,11 @@ def cell(column: catalog.Column, run: Run) -> Cell:
     return Cell(column.summary([run]), number, run.status if column.key == "status" else "")
 
 
-def curves_of(run: Run) -> dict[str, Floats]:
+def curves_of(run: Run) -> Mapping[str, Floats]:
     """Return the curves of a training, accuracies in per cent; nothing where there are none."""
-    found: dict[str, Floats] = {}
-    if run.kind == "train" and (run.path / "metrics.csv").is_file():
-        with contextlib.suppress(RunError):
-            records = run.records
+    with contextlib.suppress(RunError):
+        if FIGURES["curves"].available(run) and len((records := run.records)["step"]):
             columns = {name: records[name.replace("training", "train").replace(" ", "_")] for name in MEASURES}
-            found = {"step": records["step"]}
-            found |= {name: (100 if "accuracy" in name else 1) * column for name, column in columns.items()}
-    return found if len(found.get("step", ())) else {}
-
-
-def for_json(column: Floats) -> list[float | None]:
-    """Return numbers for a page, None where nothing was measured."""
-    return [charts.rounded(value) if math.isfinite(value) else None for value in column.tolist()]
+            shown = {name: (100 if "accuracy" in name else 1) * column for name, column in columns.items()}
+            return {"step": records["step"]} | shown
+    return {}

@@ -10,16 +10,17 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cifarnet import plots
-from cifarnet.plots.experiments import zero_at
-from cifarnet.plots.figures import eta_of, ramps
+from cifarnet.plots.experiments import placed
+from cifarnet.plots.figures import eta_of, ramps, scales
 from cifarnet.plots.lines import PANELS
 from cifarnet.plots.style import PALETTE, Floats
 from cifarnet.readable import duration, in_table, percent
 from cifarnet.runs import Run, catalog
-from cifarnet.runs.trials import standings
+from cifarnet.runs.trials import stages
 
 POINTS = 400  # of a curve: as many as one sees
-SPLITS = {"train": "training", "validation": "validation"}
+SPLITS = {"test": "test", "validation": "validation", "train": "training"}
+RIGHT = "of the {} images classified rightly"
 CONFUSION = "confusion-test.csv"
 
 
@@ -44,7 +45,7 @@ class Table(NamedTuple):
 
 @dataclass
 class View:
-    """What a page shows: scores as text and caption, commands by what they are for, charts, tables."""
+    """What a page shows: scores as text and caption, commands by what they are for, charts, and tables with rows."""
 
     scores: list[tuple[str, str]] = field(default_factory=list)
     says: list[str] = field(default_factory=list)
@@ -55,9 +56,8 @@ class View:
 
 
 def training(run: Run) -> View:
-    scores, splits = run.scores, {"test": "test", "validation": "validation", "train": "training"}
-    known = {shown: scores[key] for split, shown in splits.items() if (key := f"{split}_accuracy") in scores}
-    found = View([(percent(score), f"of the {split} images classified rightly") for split, score in known.items()])
+    known = {shown: run.scores.get(f"{split}_accuracy") for split, shown in SPLITS.items()}
+    found = View([(percent(score), RIGHT.format(split)) for split, score in known.items() if score is not None])
     if run.is_stopped:
         found.commands["Go on"] = f"cifarnet train --resume {run.path}"
     if run.status == "completed":
@@ -65,10 +65,9 @@ def training(run: Run) -> View:
     found.commands["Repeat it"] = f"cifarnet train --config {run.path / 'config.yaml'}"
     if (run.path / "metrics.csv").is_file() and len((records := run.records)["step"]):
         found.charts = curves(run, records)
-        if not known:
-            step, accuracy = records["step"][-1], records["validation_accuracy"][-1]
-            done = f"after {step:,.0f} of {run.settings.updates:,} updates"
-            found.scores = [(percent(accuracy), f"of the validation images classified rightly {done}")]
+        if not found.scores:
+            done = f" after {records['step'][-1]:,.0f} of {run.settings.updates:,} updates"
+            found.scores = [(percent(records["validation_accuracy"][-1]), RIGHT.format("validation") + done)]
     if (run.path / CONFUSION).is_file():
         found.tables.append(confusions(run))
     return found
@@ -78,16 +77,12 @@ def curves(run: Run, records: Mapping[str, Floats]) -> list[plots.Chart | None]:
     """Draw cost, loss and accuracy with the ends of the cycles, and the learning rate of all updates."""
     kept, cycles = thinned(records), records.get("cycle", np.zeros(len(records["step"])))
     ends = records["step"][:-1][np.diff(cycles) > 0].tolist()
-    found = [
-        plots.chart(
-            label.removesuffix(" (%)"),
-            "update step",
-            [plots.Series(shown, kept["step"], kept[f"{split}_{name}"]) for split, shown in SPLITS.items()],
-            percent=name == "accuracy",
-            marks=ends,
-        )
-        for name, label in PANELS.items()
-    ]
+    found = []
+    for name, label in PANELS.items():
+        columns = {split: kept[f"{split}_{name}"] for split in ("train", "validation")}
+        series = [plots.Series(SPLITS[split], kept["step"], y) for split, y in columns.items()]
+        title = label.removesuffix(" (%)")
+        found.append(plots.chart(title, "update step", series, percent=name == "accuracy", marks=ends))
     steps, etas = eta_of(run, 2 * POINTS)
     so_far = steps <= (records["step"][-1] if run.is_stopped else steps[-1])
     rate = plots.Series("learning rate", steps[so_far].astype(float), etas[so_far])
@@ -116,13 +111,14 @@ def confusions(run: Run) -> Table:
 
 
 def search(run: Run) -> View:
-    plan, done = run.read_json("plan.json"), standings(run)
-    space: Mapping[str, Any] = plan["space"]
-    names, count = catalog.short_names(space), len({trial["index"] for trial in plan["trials"]})
+    plan, logs = run.read_json("plan.json"), scales(run)
+    earlier, done = [[], *stages(run).values()][-2:]
+    groups = {"earlier": earlier, "trial": done, "best": done[:1]}
+    names, count = catalog.short_names(logs), len({trial["index"] for trial in plan["trials"]})
     found = View(
         says=[f"{len(done)} of {count} planned trials are completed."],
         commands=next_commands(run, plan),
-        charts=[against(key, bool(axis.get("log10")), run, done) for key, axis in space.items()],
+        charts=[against(key, log, groups) for key, log in logs.items()],
         tables=[trials(run, plan, done, names)],
     )
     if done:
@@ -134,8 +130,8 @@ def search(run: Run) -> View:
 def trials(run: Run, plan: Mapping[str, Any], done: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> Table:
     """Return a row for each trial of a search."""
     status = {int(row["index"]): row["status"] for row in run.read_rows("trials.csv")}
-    ended = {trial["index"] for trial in done}
-    rest = {trial["index"]: trial for trial in plan["trials"] if trial["index"] not in ended}.values()
+    ended = {trial["index"]: trial for trial in done}
+    every = ended | {trial["index"]: trial for trial in plan["trials"] if trial["index"] not in ended}
     some_spread = any(trial["spread"] for trial in done)
     measures: dict[str, Callable[[Mapping[str, Any]], str]] = {
         "#validation accuracy": lambda trial: percent(trial["accuracy"]),
@@ -145,29 +141,23 @@ def trials(run: Run, plan: Mapping[str, Any], done: Sequence[Mapping[str, Any]],
         "#time": lambda trial: duration(trial["seconds"]),
     }
     rows = []
-    for trial in [*done, *rest]:
-        how = status.get(trial["index"], "waiting" if run.status == "running" else "missing")
+    for index, trial in every.items():
+        how = status.get(index, "waiting" if run.status == "running" else "missing")
         values = [Cell(f"{trial['values'][key]:.5g}") for key in names]
         results = [Cell(show(trial) if "accuracy" in trial else "") for show in measures.values()]
-        rows.append([Cell(str(trial["index"])), *values, *results, Cell(how, look=how)])
+        rows.append([Cell(str(index)), *values, *results, Cell(how, look=how)])
     return Table("Trials", ["trial", *(f"#{name}" for name in names.values()), *measures, "status"], rows, "Best first")
 
 
-def against(key: str, log: bool, run: Run, done: Sequence[Mapping[str, Any]]) -> plots.Chart | None:
+def against(key: str, log: bool, groups: Mapping[str, Sequence[Mapping[str, Any]]]) -> plots.Chart | None:
     """Draw the accuracies of a search, and of the one that it started from, against one setting."""
-    before = run.read_json("earlier.json")["trials"] if (run.path / "earlier.json").is_file() else []
-    log, name = log or key == "training.lambda", "λ" if key == "training.lambda" else key.rpartition(".")[2]
-    zero = zero_at({"all": [*before, *done]}, key)
-
-    def point(trial: Mapping[str, Any], name: str, colour: str) -> plots.Point:
-        value = trial["values"][key]
-        x = value if not log else math.log10(value) if value > 0 else zero
-        note = f"trial {trial['index']}" if "index" in trial else ""
-        return plots.Point(name, x, trial["accuracy"], trial["spread"], colour, note)
-
-    found = [point(trial, "earlier", "soft") for trial in before]
-    found += [point(trial, "trial", "c0") for trial in done] + [point(trial, "best", "c1") for trial in done[:1]]
-    return plots.chart("validation accuracy", f"log₁₀ {name}" if log else name, [], found, percent=True)
+    places, name = placed(groups, key, log), "λ" if key == "training.lambda" else key.rpartition(".")[2]
+    points = []
+    for (group, trials), colour in zip(groups.items(), ("soft", "c0", "c1"), strict=True):
+        for x, trial in zip(places[group].tolist(), trials, strict=True):
+            note = f"trial {trial['index']}" if "index" in trial else ""
+            points.append(plots.Point(group, x, trial["accuracy"], trial["spread"], colour, note))
+    return plots.chart("validation accuracy", f"log₁₀ {name}" if log else name, [], points, percent=True)
 
 
 def next_commands(run: Run, plan: Mapping[str, Any]) -> dict[str, str]:
@@ -194,34 +184,29 @@ def gradient_check(run: Run) -> View:
     results = run.results
     if not results:
         return View(says=["No gradients are compared yet: the table comes at the end."], commands=repeat_command(run))
-    verdict, rows = results["passed"], results["parameters"]
-    wrong = sum(not row["passed"] for row in rows)
-    text = "agree with the numerical gradient" if verdict else "differ from the numerical gradient"
-    says = f"{len(rows)} parameters {text}" if verdict else f"{wrong} of {len(rows)} parameters {text}"
-    caption = "Error: ‖ga − gn‖ / (‖ga‖ + ‖gn‖) of a parameter; at most its tolerance, the gradient is right"
+    rows, verdict = results["parameters"], "passed" if results["passed"] else "FAILED"
     columns = {key: heading for key, heading in CHECKED.items() if key in rows[0]}
     cells = [[checked(key, row.get(key)) for key in columns] for row in rows]
-    found = View(
-        [("passed" if verdict else "FAILED", says)], tables=[Table("Parameters", [*columns.values()], cells, caption)]
+    caption = "Error: ‖ga − gn‖ / (‖ga‖ + ‖gn‖) of a parameter; at most its tolerance, the gradient is right"
+    table = Table("Parameters", [*columns.values()], cells, caption)
+    if "source" not in results:
+        failed = sum(not row["passed"] for row in rows)
+        which = f"{failed} of {len(rows)} parameters differ from" if failed else f"{len(rows)} parameters agree with"
+        return View([(verdict, f"{which} the numerical gradient")], tables=[table])
+    mistakes = [[Cell(found[key]) for key in ("mistake", "shows", "right")] for found in results["mistakes"]]
+    wrong = Table("What is wrong", ["mistake", "where it shows", "what is right"], mistakes)
+    return View(
+        [(verdict, f"{results['function']} in {results['code']}")],
+        says=[*results["comparisons"], *results["differences"], *results["notes"], results["how"]],
+        tables=[wrong, table],
+        source="\n".join([*(f"# {line}" for line in results["taken"]), results["source"]]),
     )
-    if "source" in results:  # of a student's own code
-        found.scores = [("passed" if verdict else "FAILED", f"{results['function']} in {results['code']}")]
-        found.says = [*results["comparisons"], *results["differences"], *results["notes"], results["how"]]
-        found.tables[:0] = [mistakes(results["mistakes"])] if results["mistakes"] else []
-        found.source = "\n".join([*(f"# {line}" for line in results["taken"]), results["source"]])
-    return found
 
 
 def repeat_command(run: Run) -> dict[str, str]:
     """Return the command that repeats a run which was stopped; that of a student's code has no settings."""
     stopped = run.is_stopped and "network.hidden" in run.choices
     return {"Do it again": f"cifarnet {run.kind} --config {run.path / 'config.yaml'}"} if stopped else {}
-
-
-def mistakes(found: Sequence[Mapping[str, str]]) -> Table:
-    """Return what is wrong in a student's gradient."""
-    rows = [[Cell(each["mistake"]), Cell(each["shows"]), Cell(each["right"])] for each in found]
-    return Table("What is wrong", ["mistake", "where it shows", "what is right"], rows)
 
 
 def checked(key: str, value: Any) -> Cell:
@@ -233,26 +218,24 @@ def checked(key: str, value: Any) -> Cell:
 
 def range_test(run: Run) -> View:
     tables, chosen, log = ramps(run)
-    if not tables:
-        return View(says=["Nothing is measured yet."], commands=repeat_command(run))
-    charts = []
+    found = View(commands=repeat_command(run))
+    found.says = ["The learning rates are chosen at the end." if tables else "Nothing is measured yet."]
+    marks = [math.log10(eta) if log else eta for pair in chosen.values() for eta in pair]
+    x_label = "log₁₀ η" if log else "learning rate η"
     for column, title in {"accuracy": "validation accuracy", "loss": "mean loss of the batches"}.items():
         series = [
             plots.Series(name, np.log10(table["eta"]) if log else table["eta"], table[column], colour=PALETTE[i % 7])
             for i, (name, table) in enumerate(tables.items())
         ]
         if column == "loss":  # one that explodes would hide all the others
-            highest = 1.5 * max(float(s.y[np.isfinite(s.y)][:1].max(initial=0)) for s in series)
+            highest = 1.5 * max((float(s.y[np.isfinite(s.y)][:1].max(initial=0)) for s in series), default=0)
             series = [s._replace(y=np.where(s.y > highest, np.nan, s.y)) for s in series]
-        marks = [math.log10(eta) if log else eta for pair in chosen.values() for eta in pair]
-        charts.append(plots.chart(title, "log₁₀ η" if log else "learning rate η", series, percent=column == "accuracy",
-                                  marks=marks))  # fmt: skip
-    rows = [
-        [Cell(name), Cell(f"{low:g}"), Cell(f"{high:g}"), Cell(f"cifarnet train --config {run.path / f'{name}.yaml'}")]
-        for name, (low, high) in chosen.items()
-    ]
-    if not rows:
-        return View(says=["The learning rates are chosen at the end."], commands=repeat_command(run), charts=[*charts])
-    columns = ["setting", "#eta_min", "#eta_max", "train with it"]
-    caption = "The dotted lines of the charts"
-    return View(says=[run.results["rule"]], charts=[*charts], tables=[Table("Chosen", columns, rows, caption)])
+        found.charts.append(plots.chart(title, x_label, series, percent=column == "accuracy", marks=marks))
+    if chosen:
+        rows = [
+            [Cell(name), *(Cell(f"{eta:g}") for eta in pair), Cell(f"cifarnet train --config {run.path / name}.yaml")]
+            for name, pair in chosen.items()
+        ]
+        columns, caption = ["setting", "#eta_min", "#eta_max", "train with it"], "The dotted lines of the charts"
+        found.says, found.tables = [run.results["rule"]], [Table("Chosen", columns, rows, caption)]
+    return found

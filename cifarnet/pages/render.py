@@ -6,7 +6,6 @@ import base64
 import contextlib
 import functools
 import os
-import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -28,11 +27,6 @@ VIEWS = {
     "diagnose": diagnosis.content,
 }  # fmt: skip
 REFRESH_SECONDS = 2.0  # a page is not written more often while its run goes on
-DARK = """@media (prefers-color-scheme: dark) {{ :is(svg:has(#clear), svg:not(:has(image))) {{
-text {{ fill: {ink} }} #patch_1 path, #patch_2 path {{ fill: none !important }}
-[style*="stroke: #000000"] {{ stroke: {soft} !important }}
-[style*="stroke: #e5e5e5"] {{ stroke: {rule} !important }} }} }}
-</style>""".format_map(style.PAGE["dark"]).encode()  # of an older figure, whose images stand on white, nothing changes
 
 
 def write(run: Run) -> Path:
@@ -72,10 +66,9 @@ def live_page(run: Run) -> Iterator[Callable[[], None]]:
 
 def write_index(runs_dir: Path, runs: Sequence[Run]) -> Path:
     """Write an index over runs, and run.html into each that can be read; RunError if a page cannot be written."""
-    readable = [run for run in runs if run.status != "unreadable"]
-    some_synthetic = any(run.is_synthetic for run in readable)
-    Folder(runs_dir).write("index.html", html("index.html.j2", index(readable) | {"synthetic": some_synthetic}))
-    for run in readable:
+    found = [run for run in runs if run.status != "unreadable"]
+    Folder(runs_dir).write("index.html", html("index.html.j2", index(found)))
+    for run in found:
         write(run)
     return runs_dir / "index.html"
 
@@ -93,19 +86,9 @@ def template(name: str) -> Template:
     loader = PackageLoader("cifarnet.pages", ".")
     settings: dict[str, Any] = {"undefined": StrictUndefined, "trim_blocks": True, "lstrip_blocks": True}
     environment = Environment(loader=loader, autoescape=True, **settings)
-    environment.globals |= {"colours": style.PAGE, "reported": reported}
+    environment.globals |= {"colours": style.PAGE, "duration": readable.duration, "reported": readable.reported}
     environment.globals["source"] = lambda file: loader.get_source(environment, file)[0]
     return environment.get_template(name)
-
-
-def reported(text: str, quantity: str) -> str:
-    """Return an accuracy of a report as ours are written, to the digits that it prints: .4586 as 45.86 %."""
-    number = re.fullmatch(r"\d*\.?(\d*)", text.removesuffix("%").strip())
-    if "error" in quantity and len(text) > len("1.234e-05"):
-        return f"{float(text):.2e}"
-    if "accuracy" not in quantity or not number or not number[0].strip("."):
-        return text
-    return f"{number[0]} %" if "%" in text else f"{100 * float(number[0]):.{max(len(number[1]) - 2, 0)}f} %"
 
 
 def view(run: Run) -> kinds.View:
@@ -119,22 +102,17 @@ def view(run: Run) -> kinds.View:
 
 def content(run: Run) -> dict[str, Any]:
     """Return all that the page of a run shows."""
-    info, training = run.info, run.kind == "train"
-    results = {key: value for key, value in run.scores.items() if training and not key.endswith("accuracy")}
+    shown, scores = view(run), run.scores if run.kind == "train" else {}
+    results = {key: value for key, value in scores.items() if not key.endswith("accuracy")}
     return {
+        "run": run,
         "title": run.name,
-        "kind": KINDS.get(run.kind, run.kind),
-        "label": run.label,
-        "status": run.status,
-        "started": info.get("started", "").replace("T", " ")[:16],
-        "now": f"{datetime.now():%H:%M:%S}",
-        "time": readable.duration(info["seconds"]) if "seconds" in info else "",
-        "error": info.get("error", ""),
         "synthetic": run.is_synthetic,
+        "kind": KINDS.get(run.kind, run.kind),
+        "now": f"{datetime.now():%H:%M:%S}",
         "has_index": (run.path.parent / "index.html").is_file(),
-        "notes": run.notes,
-        "view": (shown := view(run)),
-        "figures": list(figures(run, ("search",) if len(shown.charts) > 2 else ())),
+        "view": shown,
+        "figures": [*figures(run, charted=len(shown.charts) < 3)],
         "details": {
             "Results": {key: readable.measured(key, value) for key, value in results.items()},
             "Settings": {key: readable.shown(value) for key, value in run.choices.items()},
@@ -145,18 +123,18 @@ def content(run: Run) -> dict[str, Any]:
 
 def environment_rows(run: Run) -> dict[str, Any]:
     """Return what was recorded of the machine and the code; a git diff is named, not shown."""
-    try:
-        found = catalog.recorded_facts(run)
-    except RunError:
-        return {}
-    changed = {"git_diff": "files were changed" if found.get("git_diff") else "no file was changed"}
-    return found | changed if found else {}
+    with contextlib.suppress(RunError):
+        if found := catalog.recorded_facts(run):
+            return found | {"git_diff": "files were changed" if found.get("git_diff") else "no file was changed"}
+    return {}
 
 
-def figures(run: Run, more: Sequence[str]) -> Iterator[tuple[str, str, str]]:
-    """Yield title, alternative text and address of the pictures in a run folder that show more than its charts."""
-    known = {
-        **{name: plots.FIGURES[name][:2] for name in (*more, *plots.figures.ON_PAGE)},
+def figures(run: Run, *, charted: bool) -> Iterator[tuple[str, str, str]]:
+    """Yield title, alternative text and address of the pictures in a run folder; not the trials that are charted."""
+    known = {name: (spec.title, spec.alt) for name, spec in plots.FIGURES.items() if spec.title}
+    if charted:
+        del known["search"]
+    known |= {
         "mistakes-*": ("Surest mistakes", "Images that the network is surest of and wrong about, with both classes"),
         "members-*": ("Networks as one", "Accuracy of the first 1, 2, ... networks as one, and of each by itself"),
     }
@@ -169,5 +147,5 @@ def figures(run: Run, more: Sequence[str]) -> Iterator[tuple[str, str, str]]:
 
 def data_uri(content: bytes, kind: str = "png") -> str:
     """Return a picture as an address for a page: "png", or a figure as "svg", which is dark on a dark page."""
-    content = content.replace(b"</style>", DARK, 1) if kind == "svg" else content
+    content = content.replace(b"</style>", style.DARK, 1) if kind == "svg" else content
     return f"data:image/{'svg+xml' if kind == 'svg' else kind};base64,{base64.b64encode(content).decode()}"

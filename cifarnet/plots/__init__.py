@@ -2,7 +2,7 @@
 
 matplotlib takes longer to import than a quick run to train, so it is imported inside the functions, and never pyplot:
 its global state belongs to the notebook or the thread that calls. A new figure of finished runs is a function and an
-entry in `FIGURES`, which TensorBoard, ``Run.draw`` and the training read, and the page those in `ON_PAGE`.
+entry in `FIGURES`, which TensorBoard, ``Run.draw`` and the training read; the page has those with a title.
 """
 
 from cifarnet.plots.charts import Chart, Point, Series, chart

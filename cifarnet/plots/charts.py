@@ -151,12 +151,14 @@ def spoken(series: Sequence[Series], points: Sequence[Point], percent: bool) -> 
     return [f"{name} " + " to ".join(number(v, percent) for v in ys) for name, ys in ends]
 
 
-def rounded(value: float) -> float:
-    """Return a value as short as a page has it: of steps all digits, of measurements five."""
+def rounded(value: float) -> float | None:
+    """Return a value as short as a page has it: of steps all digits, of measurements five; None if it is not finite."""
+    if not math.isfinite(value):
+        return None
     return int(value) if value == int(value) else float(f"{value:.5g}")
 
 
-def columns(unit: int, x: Floats, y: Floats, low: Floats, high: Floats) -> dict[str, list[float]]:
+def columns(unit: int, x: Floats, y: Floats, low: Floats, high: Floats) -> dict[str, list[float | None]]:
     """Return the columns of a series for page.js, without a range where there is none."""
     found = {"x": x, "y": unit * y} | ({"low": unit * low, "high": unit * high} if (low < high).any() else {})
     return {name: [rounded(value) for value in column.tolist()] for name, column in found.items()}

@@ -30,15 +30,32 @@ def search(stages: Mapping[str, Trials], scales: Mapping[str, bool]) -> Figure:
     if len(scales) > 2:
         return parallel(stages, scales)
     panels = style.panels(len(scales), above=style.LINE + 0.1)
+    groups = {**stages, "best": [*stages.values()][-1][:1]}
+    looks = [*style.TRIALS[: len(stages)], style.BEST]
     for panel, (key, log) in zip(panels, scales.items(), strict=True):
-        zero = zero_at(stages, key) if log else None
-        for look, (name, trials) in zip(style.TRIALS, stages.items(), strict=False):
-            _trials(panel, trials, key, zero, label=style.plain(name), **look)
-        _trials(panel, list(stages.values())[-1][:1], key, zero, label="best", **style.BEST)
+        for look, (name, x) in zip(looks, placed(groups, key, log).items(), strict=True):
+            y, spread = ([100 * trial[column] for trial in groups[name]] for column in ("accuracy", "spread"))
+            bars = spread if any(spread) else None
+            panel.errorbar(x, y, bars, label=style.plain(name), linestyle="", capsize=2, **{"markersize": 4} | look)
+            for trial, place in zip(groups[name], zip(x, y, strict=True), strict=True):
+                if log and trial["values"][key] == 0:
+                    panel.annotate("0", place, textcoords="offset points", xytext=(5, -3), fontsize="small")
         name = "λ" if key == "training.lambda" else style.plain(key)
         panel.set(xlabel=f"log₁₀ {name}" if log else name, ylabel="validation accuracy (%)")
     style.legend(panels[0])
     return style.figure_of(panels[0])
+
+
+def placed(stages: Mapping[str, Trials], key: str, log: bool) -> dict[str, Floats]:
+    """Return where the trials (n,) of each stage stand on the axis of a setting.
+
+    On a logarithmic one a value of 0 is half a power of ten below the smallest other one.
+    """
+    values = {name: [float(trial["values"][key]) for trial in trials] for name, trials in stages.items()}
+    if log:
+        zero = np.log10(min((v for own in values.values() for v in own if v > 0), default=1)) - 0.5
+        values = {name: [np.log10(v) if v > 0 else zero for v in own] for name, own in values.items()}
+    return {name: np.array(own) for name, own in values.items()}
 
 
 def parallel(stages: Mapping[str, Trials], scales: Mapping[str, bool]) -> Figure:
@@ -53,10 +70,10 @@ def parallel(stages: Mapping[str, Trials], scales: Mapping[str, bool]) -> Figure
     panel.set(xlim=(0, len(scales)), ylim=(-0.03, 1.03))
     panel.axis("off")
     trials, columns = [trial for group in stages.values() for trial in group], []
-    for x, key in enumerate(scales):
-        values = np.array([float(trial["values"][key]) for trial in trials])
-        columns.append(_axis(panel, x, values, zero_at(stages, key) if scales[key] else None))
-    columns.append(_axis(panel, len(names), np.array([100 * trial["accuracy"] for trial in trials]), None, left=False))
+    for x, (key, log) in enumerate(scales.items()):
+        places = np.concatenate([*placed(stages, key, log).values()])
+        columns.append(_axis(panel, x, places, log=log, zero=log and any(t["values"][key] == 0 for t in trials)))
+    columns.append(_axis(panel, len(names), np.array([100 * trial["accuracy"] for trial in trials]), left=False))
     for x, name in enumerate([*names, "validation\naccuracy (%)"]):
         place = (0, -10 - 12 * (x % lines_of_names if x < len(names) else 0))
         panel.annotate(name, (x, 0), xytext=place, textcoords="offset points", ha="center", va="top")
@@ -73,22 +90,20 @@ def parallel(stages: Mapping[str, Trials], scales: Mapping[str, bool]) -> Figure
     return style.figure_of(panel)
 
 
-def _axis(panel: Axes, x: int, values: Floats, zero: float | None, *, left: bool = True) -> Floats:
-    """Draw an axis upright at x; return the heights (n,) of values (n,) on it, from 0 to 1.
+def _axis(panel: Axes, x: int, places: Floats, *, log: bool = False, zero: bool = False, left: bool = True) -> Floats:
+    """Draw an axis upright at x; return the heights (n,) of places (n,) on it, from 0 to 1.
 
-    It is logarithmic where there is a ``zero``: where, among the logarithms, a value of 0 is.
+    With ``log`` the places are logarithms; with ``zero`` the lowest of them stands for a value of 0.
     """
     from matplotlib.ticker import MaxNLocator
 
-    log = zero is not None
-    heights = np.array([np.log10(value) if value > 0 else zero for value in values]) if log else values
-    low, high = heights.min(), heights.max()
-    places = MaxNLocator(4, steps=[1, 2, 5, 10]).tick_values(low, high)
-    ticks = {t: f"{10.0**t:.2g}" if log else f"{t:.4g}" for t in places}
-    if low == high:
-        low, high, ticks = low - 1, high + 1, {low: f"{values[0]:.4g}"}
-    if log and not values.all():
-        ticks[low] = "0"
+    low, high = places.min(), places.max()
+    same = low == high
+    found = [low] if same else MaxNLocator(4, steps=[1, 2, 5, 10]).tick_values(low, high)
+    digits = 4 if same or not log else 2
+    ticks = {t: f"{10.0**t if log else t:.{digits}g}" for t in found} | ({low: "0"} if zero else {})
+    if same:
+        low, high = low - 1, high + 1
     panel.plot([x, x], [-0.03, 1.03], color="0.4", linewidth=0.6, clip_on=False)
     look: dict[str, Any] = {"ha": "right", "xytext": (-4, 0)} if left else {"ha": "left", "xytext": (5, 0)}
     look |= {"bbox": {"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 0.5}, "fontsize": "small"}
@@ -96,24 +111,7 @@ def _axis(panel: Axes, x: int, values: Floats, zero: float | None, *, left: bool
         if low <= t <= high:
             y = (t - low) / (high - low)
             panel.annotate(label, (x, y), textcoords="offset points", va="center", zorder=5, **look)
-    return np.asarray((heights - low) / (high - low))
-
-
-def zero_at(stages: Mapping[str, Trials], key: str) -> float:
-    """Return where a value of 0 is drawn on a logarithmic scale: half a power of ten below the smallest other one."""
-    positive = [t["values"][key] for trials in stages.values() for t in trials if t["values"][key] > 0]
-    return float(np.log10(min(positive, default=1)) - 0.5)
-
-
-def _trials(panel: Axes, trials: Trials, key: str, zero: float | None, **look: Any) -> None:
-    """Draw the trials of one stage; on a logarithmic scale, ``zero`` is where a value of 0 is drawn."""
-    values = [float(t["values"][key]) for t in trials]
-    x = values if zero is None else [np.log10(value) if value > 0 else zero for value in values]
-    y, spread = ([100 * t[column] for t in trials] for column in ("accuracy", "spread"))
-    panel.errorbar(x, y, yerr=spread if any(spread) else None, linestyle="", capsize=2, **{"markersize": 4} | look)
-    for place, value, height in zip(x, values, y, strict=True):
-        if zero is not None and value == 0:
-            panel.annotate("0", (place, height), textcoords="offset points", xytext=(5, -3), fontsize="small")
+    return np.asarray((places - low) / (high - low))
 
 
 @style.with_our_style()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,12 +21,8 @@ ALSO_SVG = ("weights", "mistakes", "error")  # pictures on the run's page, dark 
 CHOSEN = ("training.schedule.eta_min", "training.schedule.eta_max")  # by a range test
 
 
-def curves(run: Run, axes: Any = None) -> Figure:
-    return lines.curves(run.records, steps_per_epoch=run.settings.steps_per_epoch, axes=axes)
-
-
-def panel(name: str, run: Run, axes: Any = None) -> Figure:
-    return lines.curves(run.records, steps_per_epoch=run.settings.steps_per_epoch, names=[name], axes=axes and [axes])
+def curves(run: Run, axes: Any = None, names: Sequence[str] = tuple(lines.PANELS)) -> Figure:
+    return lines.curves(run.records, steps_per_epoch=run.settings.steps_per_epoch, names=names, axes=axes)
 
 
 def eta(run: Run, axes: Any = None) -> Figure:
@@ -62,8 +58,13 @@ def ramps(run: Run) -> tuple[Mapping[str, Mapping[str, style.Floats]], dict[str,
 
 
 def search(run: Run, axes: Any = None) -> Figure:
+    return experiments.search(stages(run), scales(run))
+
+
+def scales(run: Run) -> dict[str, bool]:
+    """Return the settings that a search varies, and whether the logarithm of each is drawn."""
     space = run.read_json("plan.json")["space"]
-    return experiments.search(stages(run), {k: "log10" in axis or k == "training.lambda" for k, axis in space.items()})
+    return {key: "log10" in axis or key == "training.lambda" for key, axis in space.items()}
 
 
 def gradient_error(run: Run, axes: Any = None) -> Figure:
@@ -71,47 +72,41 @@ def gradient_error(run: Run, axes: Any = None) -> Figure:
 
 
 class Spec(NamedTuple):
-    """A figure of finished runs: ``draw(run, axes=None)`` draws it for a run for which it is ``available``."""
+    """A figure of finished runs: ``draw(run, axes=None)`` draws it for a run for which it is ``available``.
 
-    title: str
-    alt: str
+    One with a title and an alternative text is on the page of the run; the others are charts there, in pages/kinds.py.
+    """
+
     draw: Callable[..., Figure]
     available: Callable[[Run], bool] = lambda run: run.kind == "train" and (run.path / "metrics.csv").is_file()
+    title: str = ""
+    alt: str = ""
 
 
 FIGURES = {
-    "curves": Spec("Curves", "Cost, loss and accuracy on training and validation images against the step", curves),
-    "eta": Spec("Learning rate", "The learning rate of every update", eta),
+    "curves": Spec(curves),
+    "eta": Spec(eta),
     "weights": Spec(
-        "Weights",
-        "The weights of the first layer as colour images of 32 x 32 pixels",
         weights,
         lambda run: run.kind == "train" and run.settings.data.dims is None and run.has("network"),
+        "Weights",
+        "The weights of the first layer as colour images of 32 x 32 pixels",
     ),
-    "range-test": Spec(
-        "Range test",
-        "Validation accuracy and loss of the batches against a rising learning rate",
-        range_test,
-        lambda run: run.kind == "find-eta" and "found" in run.results,
-    ),
+    "range-test": Spec(range_test, lambda run: run.kind == "find-eta" and "found" in run.results),
     "search": Spec(
-        "All settings at once",
-        "Each trial as a line through its settings to its accuracy",
         search,
         lambda run: run.kind == "search" and (run.path / "trials.csv").is_file(),
+        "All settings at once",
+        "Each trial as a line through its settings to its accuracy",
     ),
     "error_W1": Spec(
-        "Error of the gradient in W1",
-        "The gradient of W1 minus the right one: a row for each hidden node, a column for each input",
         gradient_error,
         lambda run: run.kind == "gradcheck" and (run.path / "gradients.npz").is_file(),
+        "Error of the gradient in W1",
+        "The gradient of W1 minus the right one: a row for each hidden node, a column for each input",
     ),
 }
-ON_PAGE = ("weights", "error_W1")  # of a run; the others are charts there, in pages/kinds.py
-PANELS = {  # those of the curves, as figures of their own; drawn where somebody asks for them
-    name: Spec(name.capitalize(), f"The {name} on training and validation images", partial(panel, name))
-    for name in lines.PANELS
-}
+PANELS = {name: Spec(partial(curves, names=[name])) for name in lines.PANELS}  # of the curves, where somebody asks
 
 
 def draw(run: Run, figures: Mapping[str, Spec] = FIGURES) -> list[str]:

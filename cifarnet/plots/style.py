@@ -55,6 +55,11 @@ PAGE = {  # the names are those of the pages' style sheet
     },
 }  # fmt: skip
 PALETTE = tuple(f"c{i}" for i in range(7))  # the names of what stands for COLOURS on a page
+DARK = """@media (prefers-color-scheme: dark) {{ :is(svg:has(#clear), svg:not(:has(image))) {{
+text {{ fill: {ink} }} #patch_1 path, #patch_2 path {{ fill: none !important }}
+[style*="stroke: #000000"] {{ stroke: {soft} !important }}
+[style*="stroke: #e5e5e5"] {{ stroke: {rule} !important }} }} }}
+</style>""".format_map(PAGE["dark"]).encode()  # for an SVG on a page; an older one, whose images stand on white, stays
 
 DPI = 220
 CM = 1 / 2.54

@@ -11,7 +11,7 @@ from typing import Any
 from tabulate import tabulate
 
 from cifarnet import pages
-from cifarnet.readable import csv_text, duration
+from cifarnet.readable import csv_text
 from cifarnet.reports.chapter import Chapter
 from cifarnet.reports.jobs import Records
 from cifarnet.runs import Folder
@@ -146,7 +146,7 @@ class Report:
         words = {"title": self.title, "standalone": bool(alone), "command": command, **self.summary()}
         words |= {"chapters": self.chapters, "records": self.records}
         words |= {"bases": BASES, "useful": USEFUL, "level": LEVEL, "isnan": math.isnan}
-        shown = {"duration": duration, "show": show, "gap": gap, "span": span, "described": described}
+        shown = {"show": show, "gap": gap, "span": span, "described": described}
         return str(pages.template("report.html.j2").render(**words, **shown))
 
 
