@@ -14,7 +14,6 @@ from cifarnet.config.keys import fields, keys_of
 MAX_SHOWN = 60
 SENTENCES = {
     "missing": "is required",
-    "none_required": "is gone; leave it out",
     "int_type": "must be a whole number",
     "float_type": "must be a number",
     "bool_type": "must be true or false",
@@ -106,8 +105,3 @@ def quoted(value: Any) -> str:
 
 def short(text: str) -> str:
     return text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 3] + "..."
-
-
-def legible(line: str) -> str:
-    """Return one line that any terminal takes, whatever keys, values and file names hold."""
-    return line if line.isprintable() else line.encode("unicode_escape").decode("ascii")

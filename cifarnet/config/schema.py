@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, StringConstraints, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from cifarnet.config.search import BATCHES, HELD_OUT, Batches, Lambda, Search
@@ -21,7 +23,20 @@ BATCH_IMAGES = 10_000  # in each of the five training batches
 IMAGE_VALUES = 3072  # 32 x 32 x 3
 CLASSES = 10
 GROWING = 20  # cycles that grow; each ten times as long as the one before, they would outlast any lifetime
-LABEL = r"^[0-9A-Za-zÀ-ÖØ-öø-ɏ][0-9A-Za-zÀ-ÖØ-öø-ɏ._-]{0,63}$"
+LABEL_LENGTH = 64
+
+
+def as_label(name: str) -> str:
+    """Return a name as a label has it: of what is no letter, of any script, no digit and none of ._- a dash."""
+    kept = (c if c in ".-" or f"x{c}".isidentifier() else "-" for c in unicodedata.normalize("NFC", name))
+    return re.sub(r"^[\W_]+", "", "".join(kept))[:LABEL_LENGTH]
+
+
+def checked_label(text: str) -> str:
+    label = unicodedata.normalize("NFC", text)
+    if label != as_label(label):
+        raise ValueError("no label")  # the sentence is the field's
+    return label
 
 
 class Data(Setting):
@@ -150,9 +165,9 @@ class Evaluation(Setting):
 class Settings(Setting):
     """One experiment."""
 
-    label: Annotated[str, StringConstraints(pattern=LABEL)] = Field(
+    label: Annotated[str, Field(min_length=1, max_length=LABEL_LENGTH), AfterValidator(checked_label)] = Field(
         "unnamed",
-        description="Part of the run folder's name; by default the config's file name.",
+        description="Part of the run folder's name; by default the config's file name, spaces as dashes.",
         json_schema_extra=message(
             "must be text of 1 to 64 letters, digits, dots, dashes and underscores that starts with a letter or a digit"
         ),

@@ -52,7 +52,7 @@ class Stage(Setting):
         description="Exactly these lambdas instead of sampled ones.",
         json_schema_extra=message("must be a list of lambdas, such as [0.001, 0.01]"),
     )
-    halving: SkipJsonSchema[None] = Field(None, exclude=True)  # a key that is gone; saved configs have it as null
+    halving: SkipJsonSchema[Any] = Field(None, exclude=True)  # a key of old run folders, which does nothing now
 
 
 class Coarse(Stage):
