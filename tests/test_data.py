@@ -392,7 +392,7 @@ def test_another_data_set_is_a_subclass_that_states_its_facts(tmp_path):
         (folder / name).write_bytes(pickle.dumps(values))
     with pytest.raises(DataError, match=r"CIFAR-10 was not found .* \(CIFAR-100\?\)"):
         find(tmp_path)
-    release = find(tmp_path, [Cifar100])
+    release = Cifar100(folder)
     assert release.read("train").y.tolist() == [*range(100)] * 2
     assert data.info(release).test == (1,) * 100
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -34,12 +34,12 @@ def place(data_dir: Path | None = None) -> tuple[str, Path]:
         return CACHE, Path("~/.cache/cifarnet")
 
 
-def find(data_dir: Path | None = None, formats: Sequence[type[Cifar10]] = FORMATS) -> Cifar10:
+def find(data_dir: Path | None = None) -> Cifar10:
     """Return the release in the place that is named; DataError says what is there instead, and the cures."""
     who, path = place(data_dir)
-    if release := look(who, path, formats):
+    if release := look(who, path):
         return release
-    raise missing(who, path, formats)
+    raise missing(who, path)
 
 
 def available(data_dir: Path | None = None) -> bool:
@@ -47,25 +47,24 @@ def available(data_dir: Path | None = None) -> bool:
     who, path = place(data_dir)
     found = look(who, path)
     if not found and who != CACHE and names_in(path) != []:
-        raise missing(who, path, FORMATS)
+        raise missing(who, path)
     return bool(found)
 
 
-def look(who: str, path: Path, formats: Sequence[type[Cifar10]] = FORMATS) -> Cifar10 | None:
+def look(who: str, path: Path) -> Cifar10 | None:
     """Return the release in a folder, or that is this folder or archive; an archive is unpacked beside itself."""
     try:
-        files = sorted(path.iterdir()) if path.is_dir() else [path]
-        archives = [file for file in files if file.suffix in (".gz", ".tgz") and file.is_file()]
-        for release in formats:
+        for release in FORMATS:
             for folder in (path / release.folder, path):
                 if release.is_in(folder):
                     return release(folder)
-        for release in formats:
-            for archive in archives:
-                if archive.name == release.archive:
-                    return release.from_archive(archive)
-        sums = {release.md5[release.archive]: release for release in formats}
-        for archive in archives:  # renamed, such as cifar-10-python(1).tar.gz
+        files = sorted(path.iterdir()) if path.is_dir() else [path]
+        archives = {file.name: file for file in files if file.suffix in (".gz", ".tgz") and file.is_file()}
+        for release in FORMATS:
+            if release.archive in archives:
+                return release.from_archive(archives[release.archive])
+        sums = {release.md5[release.archive]: release for release in FORMATS}
+        for archive in archives.values():  # renamed, such as cifar-10-python(1).tar.gz
             if archive.stat().st_size < ARCHIVE_BYTES and (renamed := sums.get(md5(archive))):
                 return renamed.from_archive(archive)
         return None
@@ -87,7 +86,7 @@ def names_in(path: Path) -> list[str] | None:
     return sorted(p.name for p in path.iterdir() if not p.name.startswith(".") and p.suffix != ".part")
 
 
-def missing(who: str, path: Path, formats: Sequence[type[Cifar10]]) -> DataError:
+def missing(who: str, path: Path) -> DataError:
     """Return the error that says what a place holds instead of the data set."""
     if names := names_in(path):
         guess = next((f" ({other}?)" for name, other in OTHERS.items() if name in names), "")
@@ -95,9 +94,9 @@ def missing(who: str, path: Path, formats: Sequence[type[Cifar10]]) -> DataError
         state = f"holds {', '.join(map(shown, names[:3]))}{more}{guess}"
     else:
         state = "is empty" if names == [] else "is another file" if path.is_file() else "does not exist"
-    wanted = " or ".join(f"{release.folder}/" for release in formats)
+    wanted = " or ".join(f"{release.folder}/" for release in FORMATS)
     return DataError(
-        f"{formats[0].name} was not found in {shown(path)} ({who}), which {state}. Looked for {wanted} or its archive. "
+        f"{Cifar10.name} was not found in {shown(path)} ({who}), which {state}. Looked for {wanted} or its archive. "
         "`cifarnet data download` fetches it (170 MB); `--set data.source=synthetic` does without"
     )
 
