@@ -14,7 +14,6 @@ from cifarnet.data.cifar10 import FORMATS, Cifar10, fingerprint
 from cifarnet.errors import DataError, shown
 
 CACHE = "the user's cache"
-ARCHIVE_BYTES = 200_000_000  # no archive of CIFAR-10 is larger
 OTHERS = {"labels.npy": "CIFAR-10-C", "cifar-100-python": "CIFAR-100", "fine_label_names.txt": "CIFAR-100"}
 
 
@@ -59,14 +58,11 @@ def look(who: str, path: Path) -> Cifar10 | None:
                 if release.is_in(folder):
                     return release(folder)
         files = sorted(path.iterdir()) if path.is_dir() else [path]
-        archives = {file.name: file for file in files if file.suffix in (".gz", ".tgz") and file.is_file()}
+        archives = [file for file in files if file.suffix in (".gz", ".tgz") and file.is_file()]
         for release in FORMATS:
-            if release.archive in archives:
-                return release.from_archive(archives[release.archive])
-        sums = {release.md5[release.archive]: release for release in FORMATS}
-        for archive in archives.values():  # renamed, such as cifar-10-python(1).tar.gz
-            if archive.stat().st_size < ARCHIVE_BYTES and (renamed := sums.get(md5(archive))):
-                return renamed.from_archive(archive)
+            name = release.archive.removesuffix(".tar.gz")  # browsers make it cifar-10-python(1).tar.gz
+            if found := [archive for archive in archives if archive.name.startswith(name)]:
+                return release.from_archive(min(found, key=lambda archive: len(archive.name)))
         return None
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
