@@ -421,6 +421,10 @@ def test_contradictions_are_reported_once_every_value_is_right(write):
         ("data.limit=1", "training.batch_size = 100: must be at most 1, the number of training images"),
         ("search.over.seed={linear: [1, 2], values: [1]}", "must have one of log10, linear and values"),
         ("search.over=5", "search.over = 5: must be keys with an axis each"),
+        ("search.over.seed=5", "search.over.seed = 5: must be keys with an axis each"),
+        ("search.over.training.lambda.log10=[1]", "search.over.training.lambda.log10 = [1]: must be two numbers"),
+        ("search.over.seed={log10: [1, 2], x: 1}", "over.seed.x = 1: unknown key; known here: log10, linear, values"),
+        ("data.train={a: 1}", 'data.train = {"a": 1}: must be all, or a list of batches 1 to 5'),
         ("search.fine.l_min=1", "search.fine.l_min = 1.0: must be given together with l_max, or neither of them"),
         ("search.coarse.l_min=1", "search.coarse.l_min = 1.0: must be at most l_max, which is -1"),
         *(

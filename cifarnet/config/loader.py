@@ -162,7 +162,7 @@ class Layers:
         """Lay texts such as training.lambda=0.001, or one."""
         for word in [words] if isinstance(words, str) else words:
             key, equals, text = word.partition("=")
-            if equals and all(path := tuple(key.split("."))):
+            if equals and all(path := tuple(key.strip().split("."))):
                 self.lay_text(parse_yaml(text), mark, path)
             else:
                 self.problems.append((mark, f"{quoted(word)} is not KEY=VALUE, such as training.lambda=0.001"))
@@ -219,8 +219,7 @@ class Layers:
             for path, text in describe(errors, self.tree).items():
                 self.problems.append((self.mark([dotted(path[:n]) for n in range(len(path), 0, -1)]), text))
         elif not self.problems:
-            for keys, value, sentence in errors[0]["ctx"]["found"]:
-                self.problems.append((self.mark(keys), f"{keys[0]} = {quoted(value)}: {sentence}"))
+            self.problems += [(self.mark(keys), line) for keys, line in errors[0]["ctx"]["lines"]]
 
     def mark(self, keys: Sequence[str]) -> Mark:
         return next((self.marks[key] for key in keys if key in self.marks), Mark(0, "settings"))

@@ -10,9 +10,8 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import Field
 
-from cifarnet.setting import Count, Factor, Growth, Rate, Setting, Steps, in_steps, message
+from cifarnet.setting import Count, Factor, Growth, Rate, Setting, Steps, in_steps
 
-N_S = message("must be a whole number of steps, from 1 to 1e9, or text such as 2 epochs")
 CYCLES: Any = Field(1, description="How many cycles there are.")
 ETA_MIN: Any = Field(1e-5, description="The lowest learning rate.")
 ETA_MAX: Any = Field(1e-1, description="The highest learning rate.")
@@ -75,7 +74,7 @@ class Cyclic(Schedule):
     """Triangular cycles between eta_min and eta_max (Smith 2015)."""
 
     kind: Literal["cyclic"] = "cyclic"
-    n_s: Steps = Field(500, description="Half a cycle, in update steps or as 'K epochs'.", json_schema_extra=N_S)
+    n_s: Steps = Field(500, description="Half a cycle, in update steps or as 'K epochs'.")
     cycles: Count = CYCLES
     eta_min: Rate = ETA_MIN
     eta_max: Rate = ETA_MAX
