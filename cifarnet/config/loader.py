@@ -190,17 +190,13 @@ class Layers:
                     node[parent] = {}
                 node = node[parent]
             if leaf != {} or not isinstance(node.get(key), dict):
-                node[key] = leaf or {} if isinstance(leaf, Mapping) else leaf
+                node[key] = leaf
             for n in range(1, len(place) + 1):
                 self.marks[dotted(place[:n])] = mark._replace(line=lines.get(written[:n], 0))
-            if key == "kind":
-                self.drop_other_kinds(node, dotted(tuple(parents)), str(leaf), mark.layer)
-
-    def drop_other_kinds(self, node: dict[str, Any], place: str, kind: str, layer: int) -> None:
-        """Take out the keys of lower layers that the kind does not have; an unknown kind is an error of its own."""
-        for key in set(node) - keys_of(kind) if keys_of(kind) else ():
-            if self.marks[f"{place}.{key}"].layer < layer:
-                del node[key]
+            if key == "kind" and (known := keys_of(str(leaf))):  # an unknown kind is an error of its own
+                for other in set(node) - known:  # keys that this kind does not have go, but for those of its own layer
+                    if self.marks[dotted((*parents, other))].layer < mark.layer:
+                        del node[other]
 
     def settings(self) -> Settings:
         """Return what the layers say together, or raise ConfigError with a line for everything that is wrong."""
