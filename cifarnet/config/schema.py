@@ -29,7 +29,7 @@ LABEL_LENGTH = 64
 
 
 def as_label(name: str) -> str:
-    """Return a name as a label has it: of what is no letter, of any script, no digit and none of ._- a dash."""
+    """Return a name as a label: letters of any script, digits and ._- stay, whatever else becomes a dash."""
     kept = (c if c in ".-" or f"x{c}".isidentifier() else "-" for c in unicodedata.normalize("NFC", name))
     return re.sub(r"^[\W_]+", "", "".join(kept))[:LABEL_LENGTH]
 
@@ -37,7 +37,7 @@ def as_label(name: str) -> str:
 def checked_label(text: str) -> str:
     label = unicodedata.normalize("NFC", text)
     if label != as_label(label):
-        raise ValueError("no label")
+        raise ValueError("no label")  # the sentence stands below
     return label
 
 
