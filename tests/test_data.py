@@ -25,7 +25,7 @@ from scipy.io import savemat
 
 from cifarnet import data
 from cifarnet.config import Data
-from cifarnet.data import Dataset, Split, available, cifar10, download, find, load, places
+from cifarnet.data import Dataset, Split, available, cifar10, download, find, load
 from cifarnet.data.cifar10 import FORMATS, Batch, Binary, Cifar10, Matlab
 from cifarnet.data.dataset import pick, rows
 from cifarnet.data.images import formats, image_files, read_image
@@ -479,7 +479,7 @@ def test_the_fingerprint_is_that_of_labels_and_pixels_alone(place):
 def test_official_says_that_all_files_read_so_far_have_the_official_md5(place, monkeypatch):
     assert not load(Data(), place).official
     for batch in ("data_batch_1", "data_batch_2"):
-        monkeypatch.setitem(Cifar10.md5, batch, places.md5(place / Cifar10.folder / batch))
+        monkeypatch.setitem(Cifar10.md5, batch, download.md5(place / Cifar10.folder / batch))
     dataset = load(Data(), place)
     assert dataset.provenance == {"source": "cifar10", "fingerprint": dataset.fingerprint, "official": True}
     _ = dataset.test

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -68,11 +67,6 @@ def look(who: str, path: Path) -> Cifar10 | None:
         why = getattr(error, "strerror", None) or error
         cure = "check its name and its permissions"
         raise DataError(f"{str(path)!r}, which {who} names, cannot be read: {why}; {cure}") from error
-
-
-def md5(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "md5").hexdigest()
 
 
 def names_in(path: Path) -> list[str] | None:
