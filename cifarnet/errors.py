@@ -1,10 +1,14 @@
 """The one family of exceptions: what a user can cause, each with the exit code that the command line gives it."""
 
 
+def printable(text: str) -> str:
+    """Return text from outside on one line that any terminal takes."""
+    return text if text.isprintable() else text.encode("unicode_escape").decode("ascii")
+
+
 def shown(value: object) -> str:
-    """Return a path, or other text from outside, on one line of limited length, whatever it is made of."""
-    text = str(value)
-    text = text if text.isprintable() else ascii(text)
+    """Return a path, or other text from outside, on one printable line of limited length."""
+    text = printable(str(value))
     return text if len(text) <= 300 else f"{text[:150]}...{text[-100:]}"
 
 

@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from statistics import fmean, stdev
 from typing import Any
 
@@ -89,12 +89,18 @@ def is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return nested mappings as one, with a dotted key for every value; an empty mapping counts as a value."""
-    found: dict[str, Any] = {}
-    for key, value in tree.items():
-        found |= flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) and value else {prefix + key: value}
-    return found
+def leaves(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Yield every value in nested mappings and its path. An empty mapping counts as a value, except the outermost."""
+    if isinstance(value, Mapping) and (value or not path):
+        for key, inner in value.items():
+            yield from leaves(inner, (*path, str(key)))
+    else:
+        yield path, value
+
+
+def flatten(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """Return nested mappings as one, with a dotted key for every value."""
+    return {".".join(path): value for path, value in leaves(tree)}
 
 
 def csv_text(rows: Iterable[Iterable[Any]]) -> str:

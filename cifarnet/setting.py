@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler, StringConstraints
-from pydantic_core import CoreSchema, core_schema
+from pydantic_core import CoreSchema, PydanticCustomError, ValidationError, core_schema
 
 
 def whole(value: Any) -> Any:
@@ -17,12 +18,48 @@ def whole(value: Any) -> Any:
 
 WHOLE = BeforeValidator(whole)  # after the bounds, Annotated[int, Field(ge=1), WHOLE], or the JSON Schema lacks them
 Count = Annotated[int, Field(ge=1, le=10**9), WHOLE]  # bounded, so that a product of counts fits into 64 bits
-Steps = Count | Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]{0,5} epochs?$")]
 Growth = Annotated[int, Field(ge=1, le=10), WHOLE]
 Rate = Annotated[float, Field(gt=0)]
 Factor = Annotated[float, Field(gt=0, le=1)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Amount = Annotated[float, Field(ge=0, le=1)]
+
+
+def wrong(sentence: str) -> PydanticCustomError:
+    """Return the error of a value that has to be otherwise."""
+    return PydanticCustomError("sentence", "{sentence}", {"sentence": sentence})
+
+
+@dataclass(frozen=True)
+class Says:
+    """What to say of a value that does not fit; editors read it from the JSON Schema.
+
+    ``inside`` says that one of the types is a mapping: of a mapping is said what is wrong in it.
+    """
+
+    sentence: str
+    inside: bool = False
+
+    def validate(self, value: Any, handler: Callable[[Any], Any]) -> Any:
+        """Replace all that is wrong, such as every type that a value could have had, by the sentence."""
+        try:
+            return handler(value)
+        except ValidationError as error:
+            if self.inside and isinstance(value, dict):
+                raise
+            raise wrong(self.sentence) from error
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Callable[[Any], CoreSchema]) -> CoreSchema:
+        return core_schema.no_info_wrap_validator_function(self.validate, handler(source))
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {**handler(core), "errorMessage": self.sentence}
+
+
+Steps = Annotated[
+    Count | Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]{0,5} epochs?$")],
+    Says("must be a whole number of steps, from 1 to 1e9, or text such as 2 epochs"),
+]
 
 
 class Setting(BaseModel):
@@ -50,11 +87,6 @@ class Setting(BaseModel):
                 yield name, value
 
 
-def message(sentence: str) -> dict[str, Any]:
-    """What to say of a value that fits none of a field's types; editors read it from the JSON Schema."""
-    return {"errorMessage": sentence}
-
-
 def as_tuple(value: Any) -> Any:
     """Take a list of YAML or JSON for a tuple."""
     return tuple(value) if isinstance(value, list) else value
@@ -63,11 +95,11 @@ def as_tuple(value: Any) -> Any:
 LIST = BeforeValidator(as_tuple)
 
 
+@dataclass(frozen=True)
 class Kind:
     """A word is the kind, with the defaults of its other keys; a mapping without a kind has the default one."""
 
-    def __init__(self, default: str) -> None:
-        self.default = default
+    default: str
 
     def complete(self, value: Any) -> Any:
         """Return the value as it is written in full."""

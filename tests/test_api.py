@@ -120,8 +120,8 @@ def test_a_gradient_check_and_a_range_test_are_runs(tmp_path):
     """Errors and etas are in their results."""
     check = cifarnet.gradcheck(SMALL, dims=3, samples=2, lambdas=[0.1], methods=["centered"], runs_dir=tmp_path)
     assert check.results["passed"] and {row["method"] for row in check.results["parameters"]} == {"centred"}
-    found = cifarnet.find_eta(SMALL, hidden=[[5], []], high=0.2, runs_dir=tmp_path)
-    assert sorted(found.results["found"]) == ["hidden-5-lambda-0", "hidden-none-lambda-0"]
+    found = cifarnet.find_eta(SMALL, hidden=[5, 0, np.array([4, 3])], high=0.2, runs_dir=tmp_path)
+    assert sorted(found.results["found"]) == ["hidden-4-3-lambda-0", "hidden-5-lambda-0", "hidden-none-lambda-0"]
     assert found.draw().axes
 
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from cifarnet import config
 from cifarnet.config import Settings, dump, flatten, load, override, plain, resolve
 from cifarnet.config.document import parse_yaml
-from cifarnet.config.schema import LABEL, Training
+from cifarnet.config.keys import current_key
+from cifarnet.config.schema import Training, as_label
 from cifarnet.errors import ConfigError
 from cifarnet.nn.losses import L2, CrossEntropy
 from cifarnet.nn.optimizers import Momentum
@@ -69,10 +70,19 @@ def test_whole_numbers_and_floats_mix_where_nothing_is_lost():
     assert (repr(found.training.lam), repr(found.seed)) == ("1.0", "10")
 
 
-def test_the_label_is_the_file_name_if_it_can_be(write):
-    assert load(write("seed: 1", "my-run.yaml")).label == "my-run"
-    assert load(write("seed: 1", "my run.yaml")).label == "unnamed"
-    assert load(write("seed: 1", "fo\u0308rso\u0308k.yaml")).label == "försök"  # as macOS writes it
+def test_the_label_is_the_file_name_in_letters_of_any_script(write):
+    names = {
+        "my-run": "my-run",
+        "my run (2)": "my-run--2-",
+        "实验": "实验",
+        "हिन्दी-1": "हिन्दी-1",
+        "_.опыт": "опыт",
+        "☀": "unnamed",
+    }
+    names |= {"fo\u0308rso\u0308k": "försök", "x" * 70: "x" * 64}  # as macOS writes it; as long as it may be
+    for name, label in names.items():
+        assert load(write("seed: 1", f"{name}.yaml")).label == label
+    assert load(None, label="о\u0301пыт") == load(None, ["label=о\u0301пыт"])
     assert load(write("label: other", "my-run.yaml")).label == "other"
     assert load(write('label: "1e-5"')).label == "1e-5"
 
@@ -216,8 +226,14 @@ def test_keys_of_earlier_versions_are_read(write):
     assert found.origins["training.augmentation.flip"] == "some.yaml:2"
     assert found.origins["training.augmentation.shift"] == "--set"
     assert "jitter" not in dump(found.settings)
-    assert load(write("search: {coarse: {halving: null, trials: 3}}")).search.coarse.trials == 3
-    assert config.load_saved(write("search: {fine: {halving: 2, trials: 3}}")).search.fine.trials == 3
+    assert current_key("training.jitter.flip") == "training.augmentation.flip"
+
+
+def test_halving_of_old_run_folders_is_left_out(write):
+    for value in ("null", "2"):
+        path = write(f"search: {{fine: {{halving: {value}, trials: 3}}}}")
+        assert config.load_saved(path) == load(path)
+        assert plain(load(path))["search"]["fine"] == plain(load(None, ["search.fine.trials=3"]))["search"]["fine"]
 
 
 # What is written
@@ -253,22 +269,19 @@ def test_a_dump_has_the_sections_in_their_order_and_short_values():
 
 mapping, rates, counts = st.fixed_dictionaries, st.floats(1e-300, 1e300), st.integers(1, 10**6)
 LOOKALIKES = ["1e-5", "yes", "null", "0o17", "0x1F", "1_000", "1.", "12", "2001-01-01", "true", "N", "1e3"]
-TREES = mapping(
-    {
-        "label": st.one_of(st.from_regex(LABEL, fullmatch=True), st.sampled_from(LOOKALIKES)),
-        "seed": st.integers(0, 2**63 - 1),
-        "data": mapping({"train": st.sampled_from([[1], [3, 4], "all"]), "validation": st.integers(1, 9900)}),
-        "network": mapping({"hidden": st.lists(st.integers(1, 1000)), "init": st.just("he") | mapping({"std": rates})}),
-        "training": mapping({"lambda": st.floats(0, 1e300), "schedule": st.one_of(
-            mapping({"n_s": st.one_of(counts, st.just("3 epochs")), "eta_min": st.floats(1e-30, 1e-3)}),
-            mapping({"kind": st.sampled_from(["step", "exponential"]), "eta": rates, "factor": st.floats(1e-9, 1)}),
-        )}),
-    }
-)  # fmt: skip
+labels = st.one_of(st.text(min_size=1).map(as_label).filter(bool), st.sampled_from(LOOKALIKES))
+batches = mapping({"train": st.sampled_from([[1], [3, 4], "all"]), "validation": st.integers(1, 9900)})
+deviations = mapping({"std": rates})
+networks = mapping({"hidden": st.lists(st.integers(1, 1000)), "init": st.one_of(st.just("he"), deviations)})
+cyclic = mapping({"n_s": st.one_of(counts, st.just("3 epochs")), "eta_min": st.floats(1e-30, 1e-3)})
+decay = mapping({"kind": st.sampled_from(["step", "exponential"]), "eta": rates, "factor": st.floats(1e-9, 1)})
+trainings = mapping({"lambda": st.floats(0, 1e300), "schedule": st.one_of(cyclic, decay)})
+seeds = st.integers(0, 2**63 - 1)
+trees = mapping({"label": labels, "seed": seeds, "data": batches, "network": networks, "training": trainings})
 
 
 @settings(max_examples=15)
-@given(TREES)
+@given(trees)
 def test_what_is_dumped_loads_equal_to_the_last_bit(tmp_path_factory, tree):
     found = load(tree)
     path = tmp_path_factory.getbasetemp() / "round.yaml"

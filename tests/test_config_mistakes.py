@@ -107,9 +107,16 @@ def test_contradictions_are_reported_once_every_value_is_right(write):
         ("data.validation=0", "must be a number of images to hold out, at least 1, or a list of batches 1 to 5"),
         ("data.limit=1", "training.batch_size = 100: must be at most 1, the number of training images"),
         ("search.over=5", "search.over = 5: must be keys with an axis each"),
+        ("search.over.seed=5", "search.over.seed = 5: must be keys with an axis each"),
+        ("search.over.training.lambda.log10=[1]", "search.over.training.lambda.log10 = [1]: must be two numbers"),
+        ("search.over.seed={log10: [1, 2], x: 1}", "over.seed.x = 1: unknown key; known here: log10, linear, values"),
+        ("data.train={a: 1}", 'data.train = {"a": 1}: must be all, or a list of batches 1 to 5'),
         ("search.fine.l_min=1", "search.fine.l_min = 1.0: must be given together with l_max, or neither of them"),
         ("search.coarse.l_min=1", "search.coarse.l_min = 1.0: must be at most l_max, which is -1"),
-        *((f"label={x}", "must be text of 1 to 64 letters") for x in ["a/b", "../../etc", '"a\\n"', "5", "Fö ö"]),
+        *(
+            (f"label={x}", "must be text of 1 to 64 letters")
+            for x in ["a/b", "../../etc", '"a\\n"', "5", "Fö ö", "-a", "a\u202eb", "☀"]
+        ),
         (f"label={'a' * 300}", f'label = "{"a" * 56}...: must be text of 1 to 64 letters'),
         ("deviations={l2_halved: true, l2_missing: true}", "l2_missing = true: must be false where"),
         ("deviations.one_statistic=true; data.normalize=scale", "must be false, as the inputs are not normalised"),
@@ -149,7 +156,6 @@ def test_a_config_that_is_not_there_gets_the_nearest_name(tmp_path):
         (b"\xff\xfes\0e\0e\0d\0", "1: byte 0xff is not UTF-8; save the file as UTF-8"),
         (b"seed: 1\nlabel: F\xf6rs\xf6k\n", "2: byte 0xf6 is not UTF-8; save the file as UTF-8"),
         (b"seed: 1\nlabel: \x07\n", "2: cannot be read as YAML: special characters are not allowed"),
-        (b"search:\n  fine: {halving: 2}\n", "2: search.fine.halving = 2: is gone"),
         (b"seed: 1\n---\nseed: 2\n", "2: cannot be read as YAML: found another document"),
         (b"- 1\n- 2\n", " [1, 2] is no config; write keys and values, such as seed: 1"),
         (b"seed: 1\n\tlabel: x\n", "2: cannot be read as YAML: found character '\\t' that cannot start any token"),

@@ -25,7 +25,7 @@ from scipy.io import savemat
 
 from cifarnet import data
 from cifarnet.config import Data
-from cifarnet.data import Dataset, Split, available, cifar10, download, find, load, places
+from cifarnet.data import Dataset, Split, available, cifar10, download, find, load
 from cifarnet.data.cifar10 import FORMATS, Batch, Binary, Cifar10, Matlab
 from cifarnet.data.dataset import pick, rows
 from cifarnet.data.images import formats, image_files, read_image
@@ -143,13 +143,18 @@ def test_an_archive_is_unpacked_once(tmp_path):
     load(Data(), archive)
 
 
-def test_a_renamed_archive_is_known_by_its_md5(tmp_path, monkeypatch):
-    renamed = write_archive(tmp_path).rename(tmp_path / "cifar-10-python(1).tar.gz")
-    for named, what in ((tmp_path, r"which holds cifar-10-python\(1\)\.tar\.gz\."), (renamed, "which is another file")):
+@pytest.mark.parametrize("name", ["cifar-10-python(1).tar.gz", "cifar-10-python (2).tar.gz", "cifar-10-python.tgz"])
+def test_an_archive_is_known_by_the_beginning_of_its_name(tmp_path, name):
+    renamed = write_archive(tmp_path).rename(tmp_path / name)
+    (tmp_path / "cifar-10-python(10).tar.gz").touch()  # the shortest name is that of the first download
+    assert find(renamed) == find(tmp_path) == Cifar10(tmp_path / Cifar10.folder)
+
+
+def test_an_archive_of_another_name_is_another_file(tmp_path):
+    renamed = write_archive(tmp_path).rename(tmp_path / "images.tar.gz")
+    for named, what in ((tmp_path, r"which holds images\.tar\.gz\."), (renamed, "which is another file")):
         with pytest.raises(DataError, match=what):
             find(named)
-    monkeypatch.setitem(Cifar10.md5, Cifar10.archive, places.md5(renamed))
-    assert find(renamed) == find(tmp_path) == Cifar10(tmp_path / Cifar10.folder)
 
 
 CONTENTS = {
@@ -392,7 +397,7 @@ def test_another_data_set_is_a_subclass_that_states_its_facts(tmp_path):
         (folder / name).write_bytes(pickle.dumps(values))
     with pytest.raises(DataError, match=r"CIFAR-10 was not found .* \(CIFAR-100\?\)"):
         find(tmp_path)
-    release = find(tmp_path, [Cifar100])
+    release = Cifar100(folder)
     assert release.read("train").y.tolist() == [*range(100)] * 2
     assert data.info(release).test == (1,) * 100
 
@@ -474,7 +479,7 @@ def test_the_fingerprint_is_that_of_labels_and_pixels_alone(place):
 def test_official_says_that_all_files_read_so_far_have_the_official_md5(place, monkeypatch):
     assert not load(Data(), place).official
     for batch in ("data_batch_1", "data_batch_2"):
-        monkeypatch.setitem(Cifar10.md5, batch, places.md5(place / Cifar10.folder / batch))
+        monkeypatch.setitem(Cifar10.md5, batch, download.md5(place / Cifar10.folder / batch))
     dataset = load(Data(), place)
     assert dataset.provenance == {"source": "cifar10", "fingerprint": dataset.fingerprint, "official": True}
     _ = dataset.test

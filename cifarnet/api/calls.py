@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from cifarnet import config, runs
 from cifarnet.api.run import Run, formats_of, load, path_of
-from cifarnet.config import Settings
+from cifarnet.config import Resolved, Settings
+from cifarnet.config.schema import layers
 from cifarnet.experiments import gradients, pool, range_test
 from cifarnet.experiments import train as experiment
 from cifarnet.experiments.train import Training
 from cifarnet.nn.gradcheck import STEPS
 from cifarnet.nn.schedules import Ramp
-from cifarnet.readable import percent
+from cifarnet.readable import as_plain, percent
 from cifarnet.runs import FORMATS
 from cifarnet.search import study as studies
 from cifarnet.search.design import design
@@ -65,7 +66,7 @@ def start(
         There is no such format.
     """
     _check_counts(threads=threads)
-    settings = _settings(source, overrides, flags)
+    settings = _resolved(source, overrides, flags).settings
     where: dict[str, Any] = {"runs_dir": Path(runs_dir), "data_dir": path_of(data_dir), "run_class": Run}
     return experiment.start(settings, threads=threads, formats=formats_of(formats), **where)
 
@@ -216,7 +217,7 @@ def gradcheck(
     if step is not None and not 0 < step < math.inf:
         raise ValueError(f"step {step} must be above 0")
     lambdas = None if lambdas is None else _several(lambdas)
-    settings = _settings(source, overrides, flags)
+    settings = _resolved(source, overrides, flags).settings
     how: dict[str, Any] = {"dims": dims, "methods": methods, "samples": samples, "lambdas": lambdas, "step": step}
     check = gradients.check(settings, **how, runs_dir=Path(runs_dir), data_dir=path_of(data_dir))
     with _bar(len(check), "derivative", progress) as shown, contextlib.closing(iter(check)) as derivatives:
@@ -249,7 +250,7 @@ def find_eta(
     source, overrides, threads, formats, flags
         As of `start`.
     hidden, lambdas
-        Hidden layers, such as ``[50, [50, 30]]``, and lambdas; all combinations are tested. By default the settings'.
+        Layers, such as ``[50, [50, 30], 0]``, and lambdas; all combinations are tested. By default the settings'.
     epochs, low, high, log
         How long eta rises, from where to where, and whether in equal factors instead of equal steps.
 
@@ -265,11 +266,12 @@ def find_eta(
     _check_counts(epochs=epochs, threads=threads)
     if not 0 < low < high < math.inf:
         raise ValueError(f"low {low:g} must be above 0 and below high {high:g}, which is finite")
-    settings, ramp = _settings(source, overrides, flags), Ramp(eta_min=low, eta_max=high, epochs=epochs, log=log)
-    layers = [tuple(_several(nodes)) for nodes in _several(hidden)]
+    settings = _resolved(source, overrides, flags).settings
+    ramp = Ramp(eta_min=low, eta_max=high, epochs=epochs, log=log)
+    networks = [layers(as_plain(nodes)) for nodes in _several(hidden)]
     where: dict[str, Any] = {"runs_dir": Path(runs_dir), "data_dir": path_of(data_dir)}
     how: dict[str, Any] = {"threads": threads, "formats": formats_of(formats)} | where
-    test = range_test.start(settings, ramp, hidden=layers, lambdas=_several(lambdas), **how)
+    test = range_test.start(settings, ramp, hidden=networks, lambdas=_several(lambdas), **how)
     total = sum(ramp.updates(settings.steps_per_epoch) for settings in test.tests.values())
     with _bar(total, "update", progress) as shown, contextlib.closing(iter(test)) as updates:
         for name, step, _ in updates:
@@ -289,18 +291,14 @@ def _check_counts(**counts: Any) -> None:
             raise ValueError(f"{name} {count!r} must be a whole number, at least 1")
 
 
-def _settings(source: Config, overrides: Sequence[str], flags: Mapping[str, Any]) -> Settings:
-    return _resolved(source, overrides, flags)[0]
-
-
-def _resolved(source: Config, overrides: Sequence[str], flags: Mapping[str, Any]) -> tuple[Settings, Mapping[str, str]]:
+def _resolved(source: Config, overrides: Sequence[str], flags: Mapping[str, Any]) -> Resolved:
     """Return settings, and where they come from but for those of a `Settings`, which states everything."""
     if not isinstance(source, Settings):
         return config.resolve(source, overrides, in_python=True, **flags)
     if not (overrides or flags):
-        return source, {}
+        return Resolved(source, {})
     settings, origins = config.resolve(config.plain(source), overrides, in_python=True, **flags)
-    return settings, {key: origin for key, origin in origins.items() if origin != "dict"}
+    return Resolved(settings, {key: origin for key, origin in origins.items() if origin != "dict"})
 
 
 def _bar(total: int, unit: str, progress: bool | None, initial: int = 0) -> tqdm[Any]:

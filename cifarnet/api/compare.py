@@ -85,8 +85,12 @@ def explain(a: Run, b: Run) -> str | None:
 
 def causes(runs: Sequence[Run]) -> Iterator[dict[str, Any]]:
     """Yield each run that differs from the first one of the same settings, and what explains it."""
-    for i, b in enumerate(runs):
-        mine = b.choices | {"label": b.kind}
-        a = next(run for run in runs[: i + 1] if run.choices | {"label": run.kind} == mine)
-        if a is not b and (why := explain(a, b)):
-            yield {"runs": [a.name, b.name], "why": why}
+    for i, run in enumerate(runs):
+        first = next((other for other in runs[:i] if alike(other, run)), None)
+        if first and (why := explain(first, run)):
+            yield {"runs": [first.name, run.name], "why": why}
+
+
+def alike(a: Run, b: Run) -> bool:
+    """Return whether two runs are of one kind and have the same settings, whatever their labels."""
+    return a.kind == b.kind and set(differing([a.choices, b.choices])) <= {"label"}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -117,15 +116,6 @@ def parse_yaml(text: str) -> Document:
         sentence = getattr(error, "reason", str(error))
         line = text.count("\n", 0, getattr(error, "position", 0)) + 1
     return Document(None, {}, [YamlProblem(line, (), f"cannot be read as YAML: {sentence}")])
-
-
-def leaves(value: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, Any]]:
-    """Yield the path of every value in nested mappings. An empty mapping counts as a value, except the outermost."""
-    if isinstance(value, Mapping) and (value or not path):
-        for key, inner in value.items():
-            yield from leaves(inner, (*path, key))
-    else:
-        yield path, value
 
 
 def dotted(path: KeyPath) -> str:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import difflib
 import logging
 import os
-import re
 import shlex
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -16,12 +14,12 @@ from typing import Any, NamedTuple
 import yaml
 from pydantic import ValidationError
 
-from cifarnet.config.document import Document, Dumper, KeyPath, dotted, leaves, parse_yaml, read_yaml
+from cifarnet.config.document import Document, Dumper, KeyPath, dotted, parse_yaml, read_yaml
 from cifarnet.config.keys import current_key, keys_of
-from cifarnet.config.problems import describe, legible, quoted
-from cifarnet.config.schema import LABEL, Settings
-from cifarnet.errors import ConfigError
-from cifarnet.readable import as_plain, flatten
+from cifarnet.config.problems import describe, quoted
+from cifarnet.config.schema import Settings, as_label
+from cifarnet.errors import ConfigError, printable
+from cifarnet.readable import as_plain, flatten, leaves
 
 LOG = logging.getLogger(__name__)
 VARIABLE = "CIFARNET_SET"
@@ -40,8 +38,8 @@ class Mark(NamedTuple):
     """Where a value comes from. A higher layer wins: 0 the file, 1 the environment, 2 --set, 3 a flag."""
 
     layer: int
-    line: int
     name: str
+    line: int = 0
 
     def __str__(self) -> str:
         return f"{self.name}:{self.line}" if self.line else self.name
@@ -69,25 +67,24 @@ def resolve(
 ) -> Resolved:
     """Return what `load` does, with the origin of every value; ``options`` are overrides with a name as their origin.
 
-    An option such as {"--n-s": "training.schedule.n_s=2 epochs"} is of the layer of flags. ``in_python``, overrides and
-    flags have the names of arguments and not those of options.
+    An option such as {"--n-s": "training.schedule.n_s=9"} is of the layer of flags. Errors name arguments ``in_python``.
     """
     layers = Layers()
     if isinstance(source, Mapping):
-        layers.lay(source, Mark(0, 0, "dict"))
+        layers.lay(source, Mark(0, "dict"))
     elif source is not None:
         layers.lay_file(find(source))
-    environment = Mark(1, 0, VARIABLE)
+    environment = Mark(1, VARIABLE)
     try:
         layers.lay_words(shlex.split(os.environ.get(VARIABLE, "")), environment)
     except ValueError as error:
         layers.problems.append((environment, f"{error}; write KEY=VALUE words, quoted as in a shell"))
-    layers.lay_words(overrides, Mark(2, 0, "overrides" if in_python else "--set"))
+    layers.lay_words(overrides, Mark(2, "overrides" if in_python else "--set"))
     for name, word in options.items():
-        layers.lay_words([word], Mark(3, 0, name))
+        layers.lay_words(word, Mark(3, name))
     for name, value in flags.items():
         if value is not None:
-            layers.lay({name: value}, Mark(3, 0, name if in_python else f"--{name}"))
+            layers.lay({name: value}, Mark(3, name if in_python else f"--{name}"))
     settings = layers.settings()
     return Resolved(settings, {key: str(layers.marks.get(key, "default")) for key in flatten(plain(settings))})
 
@@ -96,19 +93,15 @@ def load_saved(path: Path) -> Settings:
     """Return the settings that a run folder keeps, whatever the environment says; raise ConfigError as `load`."""
     layers = Layers()
     layers.lay_file(path)
-    search = layers.tree.get("search")
-    for stage in search.values() if isinstance(search, dict) else ():
-        if isinstance(stage, dict):
-            stage.pop("halving", None)  # a key that is gone: the trials of the folder are what they are
     return layers.settings()
 
 
 def override(settings: Settings, values: Mapping[str, Any], name: str) -> Settings:
     """Return the settings with other values at dotted keys; ``name`` is their origin in a ConfigError."""
     layers = Layers()
-    layers.lay(plain(settings), Mark(0, 0, "settings"))
+    layers.lay(plain(settings), Mark(0, "settings"))
     for key, value in values.items():
-        layers.lay(value, Mark(2, 0, name), tuple(key.split(".")))
+        layers.lay(value, Mark(2, name), tuple(key.split(".")))
     return layers.settings()
 
 
@@ -132,7 +125,7 @@ def find(source: str | Path) -> Path:
         return configs[name]
     near = difflib.get_close_matches(path.stem, configs, 1)
     hint = f"did you mean {near[0]}?" if near else f"name a YAML file, or one of {', '.join(configs)}"
-    raise ConfigError(legible(f"{quoted(str(source))}: no such config; {hint}"))
+    raise ConfigError(printable(f"{quoted(str(source))}: no such config; {hint}"))
 
 
 def shipped() -> dict[str, Path]:
@@ -155,15 +148,15 @@ class Layers:
         self.problems: list[tuple[Mark, str]] = []
 
     def lay_file(self, path: Path) -> None:
-        """Lay the values of a config file; its name is the label if it can be one and the file has none."""
+        """Lay the values of a config file; its name is the label where the file has none."""
         LOG.info("config %s", path)
-        mark = Mark(0, 0, path.name)
+        mark = Mark(0, path.name)
         try:
             found = read_yaml(path)
         except OSError as error:
-            raise ConfigError(legible(f"{path}: cannot be read: {error}")) from error
-        if re.fullmatch(LABEL, name := unicodedata.normalize("NFC", path.stem)):
-            self.lay({"label": name}, mark)
+            raise ConfigError(printable(f"{path}: cannot be read: {error}")) from error
+        if label := as_label(path.stem):
+            self.lay({"label": label}, mark)
         self.lay_text(found, mark)
         if self.problems and not isinstance(found.value, dict):
             raise self.error()
@@ -172,12 +165,12 @@ class Layers:
         """Lay texts such as training.lambda=0.001, or one."""
         for word in [words] if isinstance(words, str) else words:
             key, equals, text = word.partition("=")
-            if equals and all(path := tuple(key.split("."))):
+            if equals and all(path := tuple(key.strip().split("."))):
                 self.lay_text(parse_yaml(text), mark, path)
             else:
                 self.problems.append((mark, f"{quoted(word)} is not KEY=VALUE, such as training.lambda=0.001"))
 
-    def lay_text(self, found: Document, mark: Mark, path: KeyPath = ()) -> None:
+    def lay_text(self, found: Document, mark: Mark, path: tuple[str, ...] = ()) -> None:
         """Lay what a text says, and report what is wrong with it."""
         for line, inner, sentence in found.problems:
             key = f"{dotted((*path, *inner))}: " if path or inner else ""
@@ -187,31 +180,28 @@ class Layers:
         elif found.value is not None:
             self.problems.append((mark, f"{quoted(found.value)} is no config; write keys and values, such as seed: 1"))
 
-    def lay(self, value: Any, mark: Mark, path: KeyPath = (), lines: Mapping[KeyPath, int] = {}) -> None:
+    def lay(self, value: Any, mark: Mark, path: tuple[str, ...] = (), lines: Mapping[KeyPath, int] = {}) -> None:
         """Put a value over what is at a path, mappings key by key; but what is searched is one value."""
         if path == OVER and isinstance(self.tree.get("search"), dict):
             self.tree["search"].pop("over", None)
         for written, leaf in leaves(as_plain(value), path):
-            if isinstance(leaf, str) and dotted(written) in KINDS:
-                written = (*written, "kind")
-            *parents, key = (current_key(str(part)) for part in written)
+            place = tuple(map(current_key, written))
+            if isinstance(leaf, str) and dotted(place) in KINDS:
+                place = (*place, "kind")
+            *parents, key = place
             node = self.tree
             for parent in parents:
                 if not isinstance(node.get(parent), dict):
                     node[parent] = {}
                 node = node[parent]
             if leaf != {} or not isinstance(node.get(key), dict):
-                node[key] = leaf or {} if isinstance(leaf, Mapping) else leaf
-            for n in range(1, len(written) + 1):
-                self.marks[current_key(dotted(written[:n]))] = mark._replace(line=lines.get(written[:n], 0))
-            if key == "kind":
-                self.drop_other_kinds(node, dotted(tuple(parents)), str(leaf), mark.layer)
-
-    def drop_other_kinds(self, node: dict[str, Any], place: str, kind: str, layer: int) -> None:
-        """Take out the keys of lower layers that the kind does not have; an unknown kind is an error of its own."""
-        for key in set(node) - keys_of(kind) if keys_of(kind) else ():
-            if self.marks[f"{place}.{key}"].layer < layer:
-                del node[key]
+                node[key] = leaf
+            for n in range(1, len(place) + 1):
+                self.marks[dotted(place[:n])] = mark._replace(line=lines.get(written[:n], 0))
+            if key == "kind" and (known := keys_of(str(leaf))):  # an unknown kind is an error of its own
+                for other in set(node) - known:  # keys that this kind does not have go, but for those of its own layer
+                    if self.marks[dotted((*parents, other))].layer < mark.layer:
+                        del node[other]
 
     def settings(self) -> Settings:
         """Return what the layers say together, or raise ConfigError with a line for everything that is wrong."""
@@ -230,11 +220,10 @@ class Layers:
             for path, text in describe(errors, self.tree).items():
                 self.problems.append((self.mark([dotted(path[:n]) for n in range(len(path), 0, -1)]), text))
         elif not self.problems:
-            for keys, value, sentence in errors[0]["ctx"]["found"]:
-                self.problems.append((self.mark(keys), f"{keys[0]} = {quoted(value)}: {sentence}"))
+            self.problems += [(self.mark(keys), line) for keys, line in errors[0]["ctx"]["lines"]]
 
     def mark(self, keys: Sequence[str]) -> Mark:
-        return next((self.marks[key] for key in keys if key in self.marks), Mark(0, 0, "settings"))
+        return next((self.marks[key] for key in keys if key in self.marks), Mark(0, "settings"))
 
     def error(self) -> ConfigError:
-        return ConfigError("\n".join(legible(f"{mark}: {text}") for mark, text in sorted(self.problems)))
+        return ConfigError("\n".join(printable(f"{mark}: {text}") for mark, text in sorted(self.problems)))

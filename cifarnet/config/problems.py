@@ -10,11 +10,13 @@ from typing import Any
 
 from cifarnet.config.document import KeyPath, dotted
 from cifarnet.config.keys import fields, keys_of
+from cifarnet.config.search import Axis
 
 MAX_SHOWN = 60
+OVER = ("search", "over")  # its keys are those of any setting
 SENTENCES = {
+    "sentence": "{sentence}",
     "missing": "is required",
-    "none_required": "is gone; leave it out",
     "int_type": "must be a whole number",
     "float_type": "must be a number",
     "bool_type": "must be true or false",
@@ -30,34 +32,32 @@ SENTENCES = {
 
 
 def describe(errors: Iterable[Any], tree: Any) -> dict[KeyPath, str]:
-    """Return what pydantic's errors say of each key: the key, its value in the tree, and a sentence.
+    """Return what pydantic's errors say of each key: the key, its value, and a sentence.
 
-    Of a value that fits none of several types pydantic reports every misfit; this is the field's own sentence, or what
-    is wrong deeper inside where the value has the shape of one of them.
+    Of a mapping that fits none of several types, it is what is wrong deeper inside.
     """
     found: dict[KeyPath, str] = {}
     for error in errors:
-        path = locate(error, tree)
-        field = next((path[:n] for n in range(len(path), 0, -1) if path[:n] in fields()), ())
-        if error["type"] == "extra_forbidden":
-            found[path] = unknown(path, error["loc"])
-        elif sentence := fields().get(field, {}).get("errorMessage"):
-            found[field] = sentence
-        else:
-            found.setdefault(path, translate(error))
+        path, value = locate(error["loc"], tree), f" = {quoted(error['input'])}"
+        if error["type"] == "missing":
+            path, value = (*path, error["loc"][-1]), ""
+        elif error["type"] == "union_tag_invalid":
+            path, value = (*path, "kind"), f" = {quoted(error['input']['kind'])}"
+        sentence = unknown(path, error["loc"]) if error["type"] == "extra_forbidden" else translate(error)
+        found.setdefault(path, f"{short(dotted(path))}{value}: {sentence}")
     outer = {path[:n] for path in found for n in range(len(path))}
-    return {path: f"{assignment(path, tree)}: {found[path]}" for path in found if path not in outer}
+    return {path: text for path, text in found.items() if path not in outer}
 
 
-def locate(error: Any, tree: Any) -> KeyPath:
-    """Return the path of the key that an error is about: pydantic's location without the names of alternatives."""
+def locate(place: Iterable[Any], tree: Any) -> KeyPath:
+    """Return the path in the tree of pydantic's place, which has the names of alternatives in it, too."""
     path: KeyPath = ()
-    for part in error["loc"]:
-        if (isinstance(tree, dict) and part in tree) or (isinstance(tree, list) and isinstance(part, int)):
-            tree, path = tree[part], (*path, part)
-    if error["type"] == "missing":
-        return (*path, error["loc"][-1])
-    return (*path, "kind") if error["type"] == "union_tag_invalid" else path
+    for part in place:
+        whole = isinstance(part, int) or (isinstance(tree, dict) and part in tree)
+        for step in [part] if whole else part.split("."):  # an axis may be given in parts, over: {training: {lambda:
+            if (isinstance(tree, dict) and step in tree) or (isinstance(tree, list) and isinstance(step, int)):
+                tree, path = tree[step], (*path, step)
+    return path
 
 
 def translate(error: Any) -> str:
@@ -71,21 +71,13 @@ def translate(error: Any) -> str:
     return SENTENCES.get(error["type"], str(error["msg"])).format(**bounds).replace("Input should be", "must be")
 
 
-def assignment(path: KeyPath, tree: Any) -> str:
-    """Return "key = value", or the key of a value that is missing."""
-    try:
-        for part in path:
-            tree = tree[part]
-    except (KeyError, TypeError):
-        return short(dotted(path))
-    return f"{short(dotted(path))} = {quoted(tree)}"
-
-
 def unknown(path: KeyPath, place: KeyPath) -> str:
     """Return what to say of a key that does not exist, or not for the kind that pydantic's place names."""
     if path in fields():
         known = ", ".join(sorted(keys_of(str(place[-2])) - {"kind"}))
         return f"the kind {place[-2]} has no {path[-1]}; it has {known or 'no keys'}"
+    if path[:2] == OVER:
+        return f"unknown key; known here: {', '.join(Axis.model_fields)}"
     if near := nearest(path):
         return f"unknown key; did you mean {dotted(near)}?"
     level = dict.fromkeys(str(known[-1]) for known in fields() if known[:-1] == path[:-1])
@@ -106,8 +98,3 @@ def quoted(value: Any) -> str:
 
 def short(text: str) -> str:
     return text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 3] + "..."
-
-
-def legible(line: str) -> str:
-    """Return one line that any terminal takes, whatever keys, values and file names hold."""
-    return line if line.isprintable() else line.encode("unicode_escape").decode("ascii")

@@ -2,37 +2,60 @@
 
 from __future__ import annotations
 
+import json
+import re
+import unicodedata
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, StringConstraints, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from cifarnet.config.search import BATCHES, HELD_OUT, Batches, Lambda, Search
+from cifarnet.config.search import HeldOut, Lambda, Search, TrainBatches
 from cifarnet.deviations import Deviations, Practice, practice
 from cifarnet.nn.augmentation import Augmentation
 from cifarnet.nn.dropout import Dropout
 from cifarnet.nn.losses import L2, CrossEntropy, Hinge, Loss
 from cifarnet.nn.optimizers import SGD, AnyOptimizer
 from cifarnet.nn.schedules import Anneal, AnySchedule, Cyclic, Schedule
-from cifarnet.setting import LIST, WHOLE, Amount, Count, Kind, Rate, Setting, Share, as_tuple, message
+from cifarnet.readable import flatten
+from cifarnet.setting import LIST, WHOLE, Amount, Count, Kind, Rate, Says, Setting, Share, as_tuple
 
 BATCH_IMAGES = 10_000  # in each of the five training batches
 IMAGE_VALUES = 3072  # 32 x 32 x 3
 CLASSES = 10
 GROWING = 20  # cycles that grow; each ten times as long as the one before, they would outlast any lifetime
-LABEL = r"^[0-9A-Za-zÀ-ÖØ-öø-ɏ][0-9A-Za-zÀ-ÖØ-öø-ɏ._-]{0,63}$"
+LABEL_LENGTH = 64
+
+
+def as_label(name: str) -> str:
+    """Return a name as a label: letters of any script, digits and ._- stay, whatever else becomes a dash."""
+    kept = (c if c in ".-" or f"x{c}".isidentifier() else "-" for c in unicodedata.normalize("NFC", name))
+    return re.sub(r"^[\W_]+", "", "".join(kept))[:LABEL_LENGTH]
+
+
+def checked_label(text: str) -> str:
+    label = unicodedata.normalize("NFC", text)
+    if label != as_label(label):
+        raise ValueError("no label")  # the sentence stands below
+    return label
+
+
+Label = Annotated[
+    str,
+    Field(min_length=1, max_length=LABEL_LENGTH),
+    AfterValidator(checked_label),
+    Says("must be text of 1 to 64 letters, digits, dots, dashes and underscores that starts with a letter or a digit"),
+]
 
 
 class Data(Setting):
     """Which images train, which validate, and how their pixels are scaled."""
 
     source: Literal["cifar10", "synthetic"] = Field("cifar10", description="The real images, or synthetic data.")
-    train: Literal["all"] | Batches = Field((1,), description="Training batches.", json_schema_extra=BATCHES)
-    validation: Count | Batches = Field(
-        (2,),
-        description="Validation batches, or how many of the training images are held out.",
-        json_schema_extra=HELD_OUT,
+    train: TrainBatches = Field((1,), description="Training batches.")
+    validation: HeldOut = Field(
+        (2,), description="Validation batches, or how many of the training images are held out."
     )
     holdout_seed: Annotated[int, Field(ge=0), WHOLE] | None = Field(
         None, description="Hold out images drawn with this seed instead of the last ones in official order."
@@ -80,6 +103,10 @@ class Gaussian(Setting):
     )
 
 
+Init = Annotated[
+    Literal["xavier", "he"] | Gaussian,
+    Says("must be xavier, he, or a standard deviation such as {std: 0.01}", inside=True),
+]
 Nodes = Annotated[int, Field(ge=1, le=100_000), WHOLE]
 Width = Annotated[int, Field(ge=0, le=100_000), WHOLE]  # 0: there is none
 
@@ -97,10 +124,9 @@ class Network(Setting):
     hidden: Annotated[tuple[Nodes, ...], BeforeValidator(layers, json_schema_input_type=Width | tuple[Nodes, ...])] = (
         Field((50,), description="Nodes of each hidden layer; 0 or [] if there is none.")
     )
-    init: Literal["xavier", "he"] | Gaussian = Field(
+    init: Init = Field(
         "xavier",
         description="xavier: std 1/sqrt(d_in); he: std sqrt(2/d_in); or {std: s}, or {std: [s1, s2]}, one a layer.",
-        json_schema_extra=message("must be xavier, he, or a standard deviation such as {std: 0.01}"),
     )
 
 
@@ -150,12 +176,8 @@ class Evaluation(Setting):
 class Settings(Setting):
     """One experiment."""
 
-    label: Annotated[str, StringConstraints(pattern=LABEL)] = Field(
-        "unnamed",
-        description="Part of the run folder's name; by default the config's file name.",
-        json_schema_extra=message(
-            "must be text of 1 to 64 letters, digits, dots, dashes and underscores that starts with a letter or a digit"
-        ),
+    label: Label = Field(
+        "unnamed", description="Part of the run folder's name; by default the config's file name, spaces as dashes."
     )
     seed: Annotated[int, Field(ge=0, lt=2**63), WHOLE] = Field(42, description="Seed of every random stream.")
     deviations: Deviations = Field(Deviations(), exclude_if=lambda deviations: deviations == Deviations())
@@ -177,8 +199,10 @@ class Settings(Setting):
     @model_validator(mode="after")
     def _consistent(self) -> Settings:
         if found := list(contradictions(self)):
-            text = "; ".join(f"{keys[0]} = {value}: {sentence}" for keys, value, sentence in found)
-            raise PydanticCustomError("contradictions", "{text}", {"text": text, "found": found})
+            values = flatten(self.model_dump(mode="json", by_alias=True))
+            lines = [(keys, f"{keys[0]} = {json.dumps(values[keys[0]])}: {sentence}") for keys, sentence in found]
+            text = "; ".join(line for _, line in lines)
+            raise PydanticCustomError("contradictions", "{text}", {"text": text, "lines": lines})
         return self
 
     @property
@@ -194,11 +218,10 @@ class Settings(Setting):
     @property
     def updates(self) -> int:
         """How many updates a training has."""
-        training = self.training
-        return self.deviations.practice.updates(training.schedule, self.steps_per_epoch, training.batch_size)
+        return self.deviations.practice.updates(self.training.schedule, self.steps_per_epoch, self.training.batch_size)
 
 
-Contradiction = tuple[list[str], Any, str]  # the keys, the one at fault first; its value; what would be right
+Contradiction = tuple[list[str], str]  # the keys, the one at fault first, and what would be right
 
 
 def contradictions(settings: Settings) -> Iterator[Contradiction]:
@@ -209,73 +232,65 @@ def contradictions(settings: Settings) -> Iterator[Contradiction]:
     yield from contradictions_of_deviations(settings)
     if 1 <= n < training.batch_size:
         keys = ["training.batch_size", "data.train", "data.validation", "data.limit"]
-        yield keys, training.batch_size, f"must be at most {n}, the number of training images"
-    if training.loss == "hinge" and (smoothing := training.label_smoothing):
-        sentence = "must be 0 with the hinge loss, which has no probabilities"
-        yield ["training.label_smoothing", "training.loss"], smoothing, sentence
-    if not settings.network.hidden and (dropped := training.dropout.hidden):
-        yield ["training.dropout.hidden", "network.hidden"], dropped, "must be 0 without a hidden layer"
+        yield keys, f"must be at most {n}, the number of training images"
+    if training.loss == "hinge" and training.label_smoothing:
+        keys = ["training.label_smoothing", "training.loss"]
+        yield keys, "must be 0 with the hinge loss, which has no probabilities"
+    if training.dropout.hidden and not settings.network.hidden:
+        yield ["training.dropout.hidden", "network.hidden"], "must be 0 without a hidden layer"
     init, layers = settings.network.init, len(settings.sizes) - 1
     if isinstance(init, Gaussian) and isinstance(init.std, tuple) and len(init.std) != layers:
-        yield ["network.init.std", "network.hidden"], list(init.std), f"must be {layers}, one for each layer"
-    for name in ("flip", "shift") if data.d < IMAGE_VALUES else ():
-        if value := getattr(training.augmentation, name):
-            sentence = "must be off where data.dims leaves out a part of the images"
-            yield [f"training.augmentation.{name}", "data.dims"], value, sentence
+        yield ["network.init.std", "network.hidden"], f"must be {layers}, one for each layer"
+    for name in ("flip", "shift"):
+        if data.d < IMAGE_VALUES and getattr(training.augmentation, name):
+            keys = [f"training.augmentation.{name}", "data.dims"]
+            yield keys, "must be off where data.dims leaves out a part of the images"
     if settings.search:
         yield from contradictions_of_search(settings.search)
 
 
 def contradictions_of_data(data: Data) -> Iterator[Contradiction]:
-    train, held_out, keys = set(data.batches), data.validation, ["data.validation", "data.train"]
+    held_out, keys, n = data.validation, ["data.validation", "data.train"], len(data.batches) * BATCH_IMAGES
     for key, batches in ("data.train", data.batches), ("data.validation", held_out):
         if isinstance(batches, tuple) and len(set(batches)) < len(batches):
-            yield [key], list(batches), "must name every batch once"
-    if isinstance(held_out, tuple) and (both := sorted(train & set(held_out))):
-        sentence = f"must not name batch {both[0]}, which trains; name another, or a number of images to hold out"
-        yield keys, list(held_out), sentence
-    if isinstance(held_out, int) and held_out >= (n := len(train) * BATCH_IMAGES):
-        yield keys, held_out, f"must be below {n}, the images that there are: none would be left to train on"
+            yield [key], "must name every batch once"
+    if isinstance(held_out, int) and held_out >= n:
+        yield keys, f"must be below {n}, the images that there are: none would be left to train on"
+    if isinstance(held_out, tuple) and (both := set(data.batches) & set(held_out)):
+        sentence = f"must not name batch {min(both)}, which trains; name another, or a number of images to hold out"
+        yield keys, sentence
 
 
 def contradictions_of_schedule(schedule: Schedule, average: float) -> Iterator[Contradiction]:
     if isinstance(schedule, Cyclic | Anneal):
         if schedule.eta_min > schedule.eta_max:
             keys = ["training.schedule.eta_min", "training.schedule.eta_max"]
-            yield keys, schedule.eta_min, f"must be at most eta_max, which is {schedule.eta_max:g}"
+            yield keys, f"must be at most eta_max, which is {schedule.eta_max:g}"
+        keys = ["training.schedule.cycles", "training.schedule.cycle_growth"]
         if schedule.cycle_growth > 1 and schedule.cycles > GROWING:
-            keys = ["training.schedule.cycles", "training.schedule.cycle_growth"]
-            yield keys, schedule.cycles, f"must be at most {GROWING} where cycles grow"
+            yield keys, f"must be at most {GROWING} where cycles grow"
         if isinstance(schedule.cycles, float) and (schedule.cycle_growth > 1 or average):
-            keys = ["training.schedule.cycles", "training.schedule.cycle_growth", "training.average"]
-            yield keys, schedule.cycles, "must be whole where cycles grow, or end with an average"
+            yield [*keys, "training.average"], "must be whole where cycles grow, or end with an average"
 
 
 def contradictions_of_deviations(settings: Settings) -> Iterator[Contradiction]:
     """Yield deviations that exclude each other, or that would change nothing."""
     schedule, deviations = settings.training.schedule, settings.deviations
-    needs = {
-        "inputs": (settings.data.normalize != "scale", "data.normalize", "the inputs are not normalised"),
-        "length": (isinstance(schedule, Cyclic), "training.schedule.kind", "the schedule has no cycles"),
-        "order": (settings.training.shuffle, "training.shuffle", "the images are not shuffled"),
-    }
     for name, other in deviations.clashes():
-        yield [f"deviations.{name}", f"deviations.{other}"], True, f"must be false where deviations.{other} is true"
-    for place, (there, key, why) in needs.items():
+        yield [f"deviations.{name}", f"deviations.{other}"], f"must be false where deviations.{other} is true"
+    for place, key, there, why in (
+        ("inputs", "data.normalize", settings.data.normalize != "scale", "the inputs are not normalised"),
+        ("length", "training.schedule.kind", isinstance(schedule, Cyclic), "the schedule has no cycles"),
+        ("order", "training.shuffle", settings.training.shuffle, "the images are not shuffled"),
+    ):
         for name in () if there else deviations.on(place):  # type: ignore[arg-type]
-            yield [f"deviations.{name}", key], True, f"must be false, as {why}"
+            yield [f"deviations.{name}", key], f"must be false, as {why}"
 
 
 def contradictions_of_search(search: Search) -> Iterator[Contradiction]:
     for name, stage in ("coarse", search.coarse), ("fine", search.fine):
         keys = [f"search.{name}.l_min", f"search.{name}.l_max"]
         if (stage.l_min is None) != (stage.l_max is None):
-            yield keys, stage.l_min, "must be given together with l_max, or neither of them"
+            yield keys, "must be given together with l_max, or neither of them"
         elif stage.l_min is not None and stage.l_max is not None and stage.l_min > stage.l_max:
-            yield keys, stage.l_min, f"must be at most l_max, which is {stage.l_max:g}"
-    for key, axis in search.over.items():
-        given = axis.model_dump(mode="json", exclude_none=True)
-        if len(given) != 1:
-            yield [f"search.over.{key}"], given, "must have one of log10, linear and values"
-        elif any(low > high for low, high in filter(None, (axis.log10, axis.linear))):
-            yield [f"search.over.{key}"], given, "must have the lower end of its interval first"
+            yield keys, f"must be at most l_max, which is {stage.l_max:g}"

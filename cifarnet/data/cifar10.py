@@ -133,22 +133,21 @@ class Cifar10:
 
     def open(self, name: str) -> io.BufferedIOBase:
         if self.path.is_file():
-            with tarfile.open(self.path) as tar:
-                member = next(member for member in self.members(tar) if member.name == name)
-                return io.BytesIO(tar.extractfile(member).read())  # type: ignore[union-attr]
+            return io.BytesIO(next(content for file, content in self.contents(self.path) if file == name))
         if not (self.path / name).is_file():
             raise ValueError("it is missing, or not a file")
         return (self.path / name).open("rb")
 
     @classmethod
-    def members(cls, tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
-        """Yield the files of the release in an archive, named without their folder; ValueError if one is missing."""
+    def contents(cls, archive: Path) -> Iterator[tuple[str, bytes]]:
+        """Yield name and content of the release's files in an archive; ValueError if one is missing."""
         missing = set(cls.files())
-        for member in tar:
-            folder, _, member.name = member.name.removeprefix("./").partition("/")
-            if member.isreg() and folder == cls.folder and member.name in missing:
-                missing.remove(member.name)
-                yield member
+        with tarfile.open(archive) as tar:
+            for member in tar:
+                folder, _, name = member.name.removeprefix("./").partition("/")
+                if member.isreg() and folder == cls.folder and name in missing:
+                    missing.remove(name)
+                    yield name, tar.extractfile(member).read()  # type: ignore[union-attr]
         if missing:
             raise ValueError(f"{', '.join(sorted(missing))} is not in it")
 
@@ -168,9 +167,9 @@ class Cifar10:
         with tempfile.TemporaryDirectory(prefix=f".{cls.folder}-", dir=archive.parent) as temporary:
             unpacked = Path(temporary, cls.folder)
             unpacked.mkdir()
-            with reading(archive), tarfile.open(archive) as tar:
-                for member in cls.members(tar):  # their content alone; older Pythons lack tarfile's filter
-                    (unpacked / member.name).write_bytes(tar.extractfile(member).read())  # type: ignore[union-attr]
+            with reading(archive):
+                for name, content in cls.contents(archive):  # nothing else of a file; Python 3.11.2 has no filter
+                    (unpacked / name).write_bytes(content)
             if folder.exists():
                 for path in unpacked.iterdir():
                     path.replace(folder / path.name)

@@ -134,11 +134,12 @@ def load(settings: Data, data_dir: Path | None = None, dtype: npt.DTypeLike = np
     train, validation = rows(settings, [len(batch.y) for batch in batches])
     LOG.info("images of %s: %s", release, ", ".join(names))
     LOG.info("%d images to train, %d to validate", len(train), len(validation))
-    known = statistics(settings, batches, train)
+    measured, chosen = batches, train
     if settings.practice.basis == "all images":
-        everything = [*batches, read_test(release)]
-        rest = np.arange(sum(len(batch.y) for batch in batches), sum(len(batch.y) for batch in everything))
-        known = statistics(settings, everything, np.concatenate([np.union1d(train, validation), rest]))
+        measured = [*batches, read_test(release)]
+        test = sum(len(batch.y) for batch in batches) + np.arange(len(measured[-1].y))
+        chosen = np.concatenate([np.union1d(train, validation), test])
+    known = statistics(settings, measured, chosen)
     return Dataset(
         train=normalised(settings, batches, train, known, dtype),
         validation=normalised(settings, batches, validation, known, dtype),

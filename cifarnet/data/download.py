@@ -5,6 +5,7 @@ pooch cannot go on where a broken transfer stopped, which is what matters for 17
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import requests
 from urllib3.exceptions import MaxRetryError
 
 from cifarnet.data.cifar10 import Cifar10
-from cifarnet.data.places import look, md5, place
+from cifarnet.data.places import look, place
 from cifarnet.errors import DataError, shown
 
 # The first three are known to be fast and to carry the official bytes; the source itself gives 50 to 80 kB a second.
@@ -113,6 +114,11 @@ def transfer(url: str, part: Path, progress: Progress) -> None:
         part.unlink()
         wrong = "the bytes are not the official ones (MD5); thrown away"
         raise requests.ConnectionError(wrong) if start else Unusable(wrong)
+
+
+def md5(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "md5").hexdigest()
 
 
 def brief(error: BaseException) -> str:

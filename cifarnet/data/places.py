@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -14,7 +13,6 @@ from cifarnet.data.cifar10 import FORMATS, Cifar10, fingerprint
 from cifarnet.errors import DataError, shown
 
 CACHE = "the user's cache"
-ARCHIVE_BYTES = 200_000_000  # no archive of CIFAR-10 is larger
 OTHERS = {"labels.npy": "CIFAR-10-C", "cifar-100-python": "CIFAR-100", "fine_label_names.txt": "CIFAR-100"}
 
 
@@ -34,12 +32,12 @@ def place(data_dir: Path | None = None) -> tuple[str, Path]:
         return CACHE, Path("~/.cache/cifarnet")
 
 
-def find(data_dir: Path | None = None, formats: Sequence[type[Cifar10]] = FORMATS) -> Cifar10:
+def find(data_dir: Path | None = None) -> Cifar10:
     """Return the release in the place that is named; DataError says what is there instead, and the cures."""
     who, path = place(data_dir)
-    if release := look(who, path, formats):
+    if release := look(who, path):
         return release
-    raise missing(who, path, formats)
+    raise missing(who, path)
 
 
 def available(data_dir: Path | None = None) -> bool:
@@ -47,37 +45,28 @@ def available(data_dir: Path | None = None) -> bool:
     who, path = place(data_dir)
     found = look(who, path)
     if not found and who != CACHE and names_in(path) != []:
-        raise missing(who, path, FORMATS)
+        raise missing(who, path)
     return bool(found)
 
 
-def look(who: str, path: Path, formats: Sequence[type[Cifar10]] = FORMATS) -> Cifar10 | None:
+def look(who: str, path: Path) -> Cifar10 | None:
     """Return the release in a folder, or that is this folder or archive; an archive is unpacked beside itself."""
     try:
-        files = sorted(path.iterdir()) if path.is_dir() else [path]
-        archives = [file for file in files if file.suffix in (".gz", ".tgz") and file.is_file()]
-        for release in formats:
+        for release in FORMATS:
             for folder in (path / release.folder, path):
                 if release.is_in(folder):
                     return release(folder)
-        for release in formats:
-            for archive in archives:
-                if archive.name == release.archive:
-                    return release.from_archive(archive)
-        sums = {release.md5[release.archive]: release for release in formats}
-        for archive in archives:  # renamed, such as cifar-10-python(1).tar.gz
-            if archive.stat().st_size < ARCHIVE_BYTES and (renamed := sums.get(md5(archive))):
-                return renamed.from_archive(archive)
+        files = sorted(path.iterdir()) if path.is_dir() else [path]
+        archives = [file for file in files if file.suffix in (".gz", ".tgz") and file.is_file()]
+        for release in FORMATS:
+            name = release.archive.removesuffix(".tar.gz")  # browsers make it cifar-10-python(1).tar.gz
+            if found := [archive for archive in archives if archive.name.startswith(name)]:
+                return release.from_archive(min(found, key=lambda archive: len(archive.name)))
         return None
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
         cure = "check its name and its permissions"
         raise DataError(f"{str(path)!r}, which {who} names, cannot be read: {why}; {cure}") from error
-
-
-def md5(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "md5").hexdigest()
 
 
 def names_in(path: Path) -> list[str] | None:
@@ -87,7 +76,7 @@ def names_in(path: Path) -> list[str] | None:
     return sorted(p.name for p in path.iterdir() if not p.name.startswith(".") and p.suffix != ".part")
 
 
-def missing(who: str, path: Path, formats: Sequence[type[Cifar10]]) -> DataError:
+def missing(who: str, path: Path) -> DataError:
     """Return the error that says what a place holds instead of the data set."""
     if names := names_in(path):
         guess = next((f" ({other}?)" for name, other in OTHERS.items() if name in names), "")
@@ -95,9 +84,9 @@ def missing(who: str, path: Path, formats: Sequence[type[Cifar10]]) -> DataError
         state = f"holds {', '.join(map(shown, names[:3]))}{more}{guess}"
     else:
         state = "is empty" if names == [] else "is another file" if path.is_file() else "does not exist"
-    wanted = " or ".join(f"{release.folder}/" for release in formats)
+    wanted = " or ".join(f"{release.folder}/" for release in FORMATS)
     return DataError(
-        f"{formats[0].name} was not found in {shown(path)} ({who}), which {state}. Looked for {wanted} or its archive. "
+        f"{Cifar10.name} was not found in {shown(path)} ({who}), which {state}. Looked for {wanted} or its archive. "
         "`cifarnet data download` fetches it (170 MB); `--set data.source=synthetic` does without"
     )
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import itertools
-import re
 from collections.abc import Generator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -41,7 +40,7 @@ def start(path: Path, name: str | None = None, *, label: str | None = None, runs
     """
     with blas_threads(1), np.errstate(all="ignore"):  # the products are small; infinities are found by their values
         student = understand(path, name, verdict.known)
-    label = label or re.sub(r"[^A-Za-z0-9._-]", "-", path.stem).lstrip("._-")[:64] or "code"
+    label = label or config.as_label(path.stem) or "code"
     settings = config.override(point(student.sizes[0]).settings, {"label": label}, "gradcheck")
     run = Run.create(runs_dir, "gradcheck", settings, environment=this_machine())
     run.update(settings={"label": label})  # no images are used, not even synthetic ones

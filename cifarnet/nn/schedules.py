@@ -10,10 +10,9 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import Field
 
-from cifarnet.setting import Count, Factor, Growth, Rate, Setting, Steps, in_steps, message
+from cifarnet.setting import Count, Factor, Growth, Rate, Says, Setting, Steps, in_steps
 
-Cycles = Count | Annotated[float, Field(gt=0, le=1e9)]
-N_S = message("must be a whole number of steps, from 1 to 1e9, or text such as 2 epochs")
+Cycles = Annotated[Count | Annotated[float, Field(gt=0, le=1e9)], Says("must be a number above 0")]
 CYCLES: Any = Field(1, description="How many cycles there are.")
 ETA_MIN: Any = Field(1e-5, description="The lowest learning rate.")
 ETA_MAX: Any = Field(1e-1, description="The highest learning rate.")
@@ -76,12 +75,8 @@ class Cyclic(Schedule):
     """Triangular cycles between eta_min and eta_max (Smith 2015)."""
 
     kind: Literal["cyclic"] = "cyclic"
-    n_s: Steps = Field(500, description="Half a cycle, in update steps or as 'K epochs'.", json_schema_extra=N_S)
-    cycles: Cycles = Field(
-        1,
-        description="How many cycles there are; with 1.25, the training ends in the middle of the second.",
-        json_schema_extra=message("must be a number above 0"),
-    )
+    n_s: Steps = Field(500, description="Half a cycle, in update steps or as 'K epochs'.")
+    cycles: Cycles = Field(1, description="How many; with 1.25, the training ends in the middle of the second cycle.")
     eta_min: Rate = ETA_MIN
     eta_max: Rate = ETA_MAX
     cycle_growth: Growth = GROWTH

@@ -31,8 +31,7 @@ class Timetable:
     @cached_property
     def updates(self) -> int:
         """The number of updates."""
-        training = self.settings.training
-        return self.practice.updates(training.schedule, self.epoch, training.batch_size)
+        return self.practice.updates(self.settings.training.schedule, self.epoch, self.settings.training.batch_size)
 
     def eta(self, step: int) -> float:
         """Return the learning rate of an update."""
