@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cifarnet.experiments.gradients import Problem
-from cifarnet.nn.network import Array, named_views, weight_count
+from cifarnet.nn.network import Array, weight_count
 from cifarnet.student import forms
 from cifarnet.student.code import Code, Found
 from cifarnet.student.forms import Layout, Unfit, Values
@@ -67,7 +67,9 @@ class Student:
     globals: Mapping[str, str] = field(default_factory=dict)  # variables, by their names
     places: Mapping[int, Mapping[str, forms.Place]] = field(default_factory=dict)  # in what is returned, by layers
     sizes: Sequence[tuple[int, ...]] = ()
+    flat: bool = False  # parameters or gradients are one vector
     notes: Sequence[str] = ()  # what could not be called, and why
+    broken: Sequence[str] = ()  # what raises an error, and where
 
     @property
     def returned(self) -> list[str]:
@@ -82,6 +84,7 @@ class Student:
         forms_of = [(name, forms.FORMS[key]) for name, key in self.gradient.keys.items() if key in forms.FORMS]
         lines += [f"given as: {', '.join(f'{name} = {form}' for name, form in forms_of)}"] if forms_of else []
         lines += [f"returned: {', '.join(self.returned)}"] if self.returned else []
+        lines += [f"one vector has {self.layout.order}"] if self.flat else []
         lines += [f"forward pass: {self.forward}"] if self.forward else []
         lines += [f"cost: {self.cost}" if self.cost else "cost: no function for it can be called"]
         lines += ["The cost takes no lambda: the L2 term is added to it here."] if self.adds_l2 else []
@@ -105,22 +108,8 @@ class Session:
             self.set_other_lambdas(DECOY_LAMBDA)
         given = self.arguments(self.student.gradient, v)
         kept, result = copy.deepcopy(given), self.call(self.student.gradient, given)
-        now, keys = dict(forms.leaves(given)), self.student.gradient.keys
-        inner = [name for name, key in keys.items() if key in FROM_FORWARD_PASS]
-        old = [(path, a) for path, a in forms.leaves(kept) if path[0] not in inner]
-        changed = [show(path) for path, a in old if path not in now or not np.array_equal(a, now[path])]
-        for key, path in self.held.items():
-            if not np.array_equal(v[key], forms.follow(self.made, path)):
-                changed.append(show(("self", *path)))
-        if result is None and self.made is not None:
-            pattern = re.compile(r"grad|d[lj]?d?[wb]")
-            own = {p: a for p, a in forms.leaves(self.made) if any(pattern.match(str(key).lower()) for key in p)}
-            named = {path[-1]: a for path, a in own.items()}
-            result = named if len(named) == len(own) else own
-        shapes = {key: v[key].shape for key in named_views(problem.theta, problem.settings.sizes)}
-        places = self.student.places.get(len(shapes) // 2) or forms.places(result, shapes)
-        self.student = replace(self.student, places={**self.student.places, len(shapes) // 2: places})
-        found = {key: np.asarray(forms.follow(result, places[key])) for key in shapes}
+        changed = self.changes(kept, given, v)
+        found = self.located(self.kept_gradients() if result is None and self.made is not None else result, v)
         if strange := [f"{key} as an array of {a.dtype}" for key, a in found.items() if a.dtype.kind not in "biufc"]:
             raise Unfit(f"returns {strange[0]}, not of numbers")
         fit = all(a.shape == v[key].shape or (key[0] == "b" and a.size == v[key].size) for key, a in found.items())
@@ -128,6 +117,36 @@ class Session:
         wide = [f"{key} has the shape {v[key].shape} and its gradient {a.shape}: {key} - eta * gradient has another."
                 for key, a in found.items() if a.size > 1 and broadcast(v[key], a) != v[key].shape]  # fmt: skip
         return Answer(forms.plain(found, problem, self.student.layout), changed, types_of, fit, wide)
+
+    def changes(self, kept: Mapping[str, Any], given: Mapping[str, Any], v: Values) -> list[str]:
+        """Return which arguments and parameters of the object a call changed; what a forward pass gives may change."""
+        inner = [name for name, key in self.student.gradient.keys.items() if key in FROM_FORWARD_PASS]
+        old, now = [(path, a) for path, a in forms.leaves(kept) if path[0] not in inner], dict(forms.leaves(given))
+        changed = [path for path, a in old if path not in now or not np.array_equal(a, now[path])]
+        held = [(v[key], path) for key, path in self.held.items()]
+        changed += [("self", *path) for a, path in held if not np.array_equal(a, forms.follow(self.made, path))]
+        return [show(path) for path in changed]
+
+    def kept_gradients(self) -> Mapping[Any, Array]:
+        """Return the attributes of the object that are called like gradients, for a method that returns nothing."""
+        pattern = re.compile(r"grad|d[lj]?d?[wb]")
+        own = {p: a for p, a in forms.leaves(self.made) if any(pattern.match(str(key).lower()) for key in p)}
+        named = {path[-1]: a for path, a in own.items()}
+        return named if len(named) == len(own) else own
+
+    def located(self, result: Any, v: Values) -> dict[str, Array]:
+        """Return the gradient of each parameter in what was returned, and remember where it was."""
+        student = self.student
+        layers = len(v["sizes"]) - 1
+        shapes = {f"{kind}{layer}": v[f"{kind}{layer}"].shape for layer in range(1, layers + 1) for kind in "Wb"}
+        returned = forms.vectors(result, v["vector"])
+        flat = bool(returned) or "vector" in {*student.gradient.keys.values(), *self.held}
+        self.student = student = replace(student, flat=flat)
+        if returned:
+            return forms.split(np.asarray(forms.follow(result, returned[0])), shapes, student.layout)
+        places = student.places.get(layers) or forms.places(result, shapes)
+        self.student = replace(student, places={**student.places, layers: places})
+        return {key: np.asarray(forms.follow(result, places[key])) for key in shapes}
 
     def cost(self, problem: Problem) -> float:
         """Return the student's cost at a point: of several numbers the largest, as the cost is loss plus L2 term."""
@@ -217,13 +236,18 @@ def show(path: forms.Place) -> str:
 
 
 def held(made: Any, v: Values) -> dict[str, forms.Place]:
-    """Return where an object holds its parameters: by shape and name, or in an attribute that is still None."""
+    """Return where an object holds its parameters: by shape and name, in what is still None, or in one vector."""
     found: dict[str, forms.Place] = {}
+    numbers = [int(name[1:]) for path, _ in forms.leaves(made) if (name := forms.numbered(path[-1]))]
+    if max(numbers, default=0) >= len(v["sizes"]):
+        raise Unfit(f"an object of {type(made).__name__} has more layers")
     for key in (key for key in v if re.fullmatch(r"[Wb]\d", key)):
         fit = [p for p, a in forms.leaves(made) if a.shape == v[key].shape and p not in found.values()]
         exact = [p for p in fit if forms.numbered(p[-1]) == key]
         unset = [(name,) for name, value in vars(made).items() if value is None and forms.numbered(name) == key]
         if not (some := exact or fit or unset):
+            if all_in_one := forms.vectors(made, v["vector"]):
+                return {"vector": all_in_one[0]}
             raise Unfit(f"an object of {type(made).__name__} has no {key} of shape {v[key].shape}")
         found[key] = some[0]
     return found

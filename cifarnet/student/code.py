@@ -15,7 +15,6 @@ import types
 import warnings
 from collections.abc import Callable, Iterator
 from importlib.machinery import SourceFileLoader
-from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -38,25 +37,26 @@ DEFINED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 Raised = (Exception, SystemExit)  # what a student's code may raise; not Ctrl-C
 
 
-class Definitions(SourceFileLoader):
-    """Run a file's imports, functions, classes and constants; leave out what loads data, trains, draws and prints."""
+def define(module: types.ModuleType, path: str) -> None:
+    """Run a file's imports, functions, classes and constants; leave out what loads data, trains, draws and prints.
 
-    def exec_module(self, module: types.ModuleType) -> None:
-        tree = ast.parse(self.get_source(module.__name__) or "", self.path)
-        own = {node.name for node in tree.body if isinstance(node, DEFINED)}
-        left_out = vars(module).setdefault("__left_out__", {})  # name -> why it is not defined
-        for node in tree.body:
-            why = "" if defines(node, own) else "it is no definition"
+    What cannot be run is left out, too, such as an import of what is not installed and a class that inherits from it.
+    """
+    tree = ast.parse(SourceFileLoader(module.__name__, path).get_source(module.__name__) or "", path)
+    own = {node.name for node in tree.body if isinstance(node, DEFINED)}
+    left_out = vars(module)["__left_out__"]
+    flags = __future__.annotations.compiler_flag  # what annotations name need not be installed
+    for node in tree.body:
+        why = "it is no definition"
+        if defines(node, own):
             try:
-                if not why:  # annotations are not evaluated: what they name need not be installed
-                    flags = __future__.annotations.compiler_flag
-                    exec(compile(ast.Module([node], []), self.path, "exec", flags, dont_inherit=True), vars(module))
+                exec(compile(ast.Module([node], []), path, "exec", flags, dont_inherit=True), vars(module))
+                continue
             except Raised as error:
-                if isinstance(node, DEFINED):
+                if isinstance(node, DEFINED) and not (isinstance(error, NameError) and error.name in left_out):
                     raise
                 why = f"{type(error).__name__}: {error}"
-            if why:
-                left_out |= {name: f"line {node.lineno} was not run: {why}" for name in names_of(node)}
+        left_out |= {name: f"line {node.lineno} was not run: {why}" for name in names_of(node)}
 
 
 def defines(node: ast.stmt, own: set[str]) -> bool:
@@ -82,6 +82,8 @@ def evaluated(node: ast.AST) -> Iterator[ast.AST]:
 
 def names_of(node: ast.stmt) -> set[str]:
     """Return the names that a statement would define."""
+    if isinstance(node, DEFINED):
+        return {node.name}
     stored = {part.id for part in ast.walk(node) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)}
     return stored | {(part.asname or part.name) for part in ast.walk(node) if isinstance(part, ast.alias)}
 
@@ -113,14 +115,12 @@ class Code:
     def load(self) -> types.ModuleType:
         """Run the file's definitions in a new module: nothing stays of earlier calls. CodeError says what is wrong."""
         name, before = "student_" + re.sub(r"\W", "_", self.path.stem), set(sys.modules)
-        spec = spec_from_loader(name, Definitions(name, str(self.path)), origin=str(self.path))
-        assert spec is not None and spec.loader  # the loader is given
-        spec.has_location = True
-        module = module_from_spec(spec)
+        module = types.ModuleType(name)
+        vars(module).update(__file__=str(self.path), __left_out__={})  # of the latter: name -> why it is not defined
         sys.modules[name] = module  # where dataclasses look for it
         try:
             with self.running():
-                spec.loader.exec_module(module)
+                define(module, str(self.path))
         except Raised as error:
             raise CodeError(self.explain(error, module)) from error
         finally:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import inspect
 import itertools
+import math
 import re
 import types
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -24,8 +25,9 @@ class Unfit(Exception):
 
 
 class Layout(NamedTuple):
-    """How matrices lie."""
+    """How matrices lie, and in which order one vector has all parameters."""
 
+    order: str
     images: str
     weights: str
     bias: str
@@ -36,9 +38,10 @@ class Layout(NamedTuple):
 
 
 SHAPES = {"m x 1": (-1, 1), "(m,)": (-1,), "1 x m": (1, -1)}
-LAYOUTS = [
-    Layout(*parts) for parts in itertools.product(("d x n", "n x d"), ("m x d", "d x m"), SHAPES)
-]  # the course's
+ORDERS = ("W1, b1, W2, ...", "W1, W2, ..., b1, ...")
+LAYOUTS = [  # the course's first
+    Layout(*parts) for parts in itertools.product(ORDERS, ("d x n", "n x d"), ("m x d", "d x m"), SHAPES)
+]
 NOISE = re.compile(
     r"(?<=.)(batch|train|mats?|matrix|matrices|vecs?|vectors?|list)$|^(batch|train|validation|val|my)(?=.)"
 )
@@ -72,9 +75,10 @@ FORMS = {  # what some keys of `values` are
     "lists": "{'W': [W1, ...], 'b': [b1, ...]}", "names": "{'W1': W1, 'b1': b1, ...}",
     "indexed": "{'W': {0: W1, ...}, 'b': {0: b1, ...}}", "layers": "[{'W': W1, 'b': b1}, ...]",
     "pairs": "[(W1, b1), ...]", "tuple": "([W1, ...], [b1, ...])", "flat": "[W1, b1, W2, ...]",
-    "object": "an object with W, b",
+    "object": "an object with W, b", "vector": "one vector",
 }  # fmt: skip
-NETS = ("lists", "names", "indexed", "layers", "pairs", "tuple", "flat", "object")  # W and b in one value
+NETS = ("lists", "names", "indexed", "layers", "pairs", "tuple", "flat", "object", "vector")  # W and b in one value
+NUMBERS = ("d", "m", "K", "hidden", "sizes")  # of nodes
 
 
 def squash(name: Any) -> str:
@@ -106,11 +110,12 @@ def keys(name: str, names: Sequence[str], layers: int) -> list[str]:
         hot = name.lstrip("_")[0].isupper() or "hot" in squash(name)
         return ["onehot", "labels"] if hot else ["labels", "onehot", "labels-row"]
     if kind == "net" or (kind == "W" and not any(role(word) == "b" or numbered(word) for word in words)):
-        lone, many = ("W1", "array", "tuple", "object"), ("Ws", "W-names", *NETS)
+        lone, many = ("W1", "array", "tuple", "object", "vector"), ("Ws", "W-names", *NETS)
         return [key for key in (lone if layers == 1 else many) if kind == "W" or key[0] != "W"]
     if kind in ("W", "b"):  # one array, not a list of one, so that functions for more layers are not taken for this
         return [f"{kind}1"] if layers == 1 else [f"{kind}s", f"{kind}-names", f"{kind}-indexed"]
-    return [kind] if kind else []
+    size = role(name, SIZES)
+    return [kind] if kind else [size] if size in NUMBERS else []
 
 
 def bindings(function: Callable[..., Any], method: bool, layers: int) -> Iterator[dict[str, str]]:
@@ -135,6 +140,7 @@ def values(problem: Problem, layout: Layout) -> Mapping[str, Any]:
     bs = [b.reshape(SHAPES[layout.bias]).copy() for b in bs]
     Wn, bn = ({f"{key}{i}": a for i, a in enumerate(some, 1)} for key, some in (("W", Ws), ("b", bs)))
     named = {f"{key}{i}": part[f"{key}{i}"] for i in range(1, layers + 1) for key, part in (("W", Wn), ("b", bn))}
+    vector = np.concatenate([named[name].ravel() for name in in_order(named, layout)])
     lone = layers == 1
     return named | {
         "X": (X.T if columns else X).copy(), "onehot": (onehot.T if columns else onehot).copy(),
@@ -146,6 +152,7 @@ def values(problem: Problem, layout: Layout) -> Mapping[str, Any]:
         "indexed": {"W": dict(enumerate(Ws)), "b": dict(enumerate(bs))}, "flat": list(named.values()),
         "layers": [{"W": W, "b": b} for W, b in zip(Ws, bs, strict=True)], "pairs": list(zip(Ws, bs, strict=True)),
         "object": types.SimpleNamespace(W=Ws[0] if lone else Ws, b=bs[0] if lone else bs, **named),
+        "vector": vector.reshape(SHAPES[layout.bias]),
         "d": sizes[0], "m": sizes[1], "K": sizes[-1], "hidden": list(sizes[1:-1]), "sizes": list(sizes),
         "seed": 0, "init": "he", "eta": 0.01,
     }  # fmt: skip
@@ -177,6 +184,23 @@ def assign(value: Any, path: Place, new: Any) -> None:
         parent[path[-1]] = new
     else:
         setattr(parent, path[-1], new)
+
+
+def in_order(names: Iterable[str], layout: Layout) -> list[str]:
+    """Return the parameters, which are given layer by layer, in the order that one vector has them in."""
+    return [*names] if layout.order == ORDERS[0] else sorted(names)
+
+
+def vectors(value: Any, like: Array) -> list[Place]:
+    """Return where a value has vectors, rows or columns as long as that of all parameters."""
+    return [path for path, a in leaves(value) if max(a.shape, default=0) == a.size == like.size]
+
+
+def split(vector: Array, shapes: Mapping[str, tuple[int, ...]], layout: Layout) -> dict[str, Array]:
+    """Return the parameters that one vector has."""
+    names = in_order(shapes, layout)
+    parts = np.split(vector.ravel(), np.cumsum([math.prod(shapes[name]) for name in names[:-1]]))
+    return {name: part.reshape(shapes[name]) for name, part in zip(names, parts, strict=True)}
 
 
 def places(result: Any, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Place]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import traceback
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,12 +14,15 @@ from cifarnet.experiments.gradients import Problem
 from cifarnet.student import forms
 from cifarnet.student.calling import FROM_FORWARD_PASS, Answer, Call, Session, Student
 from cifarnet.student.code import Code, Found, Raised
-from cifarnet.student.forms import LAYOUTS, Unfit
+from cifarnet.student.forms import LAYOUTS, ORDERS, Unfit
 from cifarnet.student.points import point
 
-TRIED = ((7, 5, 10), (10, 10, 10), (7, 10), (7, 50, 10), (3072, 50, 10), (3072, 10))  # the last for sizes in the code
+TRIED = ((7, 5, 10), (7, 10), (10, 10, 10), (7, 50, 10), (3072, 50, 10), (3072, 10))  # the last for sizes in the code
 DEEPER = ((7, 5, 6, 10), (7, 5, 5, 10))
-Failure = tuple[int, BaseException]  # how far a call came, and what it raised
+Failure = tuple[Call, BaseException]  # what was called, and what it raised
+Attempt = tuple[int, int, BaseException]  # a stage, the line of the function that was reached, and what was raised
+NOT_CALLED, FORWARD, CALLED = range(3)  # the stages: the forward pass raises, or the gradient
+FORWARD_PASS = "forward pass, which ours replaces,"
 Known = Callable[[Problem, Answer, int], bool]
 
 
@@ -31,9 +34,9 @@ def understand(path: Path, name: str | None = None, known: Known = lambda proble
     """
     code = Code(path)
     module = code.load()
-    target, failures = code.gradient(module, name), list[Failure]()
+    target, failures = code.gradient(module, name), list[Attempt]()
     student = next((s for s in (first(code, target, sizes, failures, known) for sizes in TRIED) if s), None)
-    far = max(failures, key=lambda failure: failure[0], default=(0, Unfit("")))[1]
+    far = max(failures, key=lambda attempt: attempt[:2], default=(NOT_CALLED, 0, Unfit("")))[-1]
     if student is None:
         if isinstance(far, Unfit):
             raise CodeError(
@@ -42,51 +45,43 @@ def understand(path: Path, name: str | None = None, known: Known = lambda proble
             )
         raise CodeError(code.explain(far, module)) from far
     if student.sizes == [(10, 10, 10)] and not isinstance(far, Unfit):
-        student = noted(student, f"With matrices that are not square it fails: {code.explain(far, module)}")
-    if needs_our_forward_pass(student) and (why := failing(student, module, "forward")):
-        student = noted(student, f"Your forward pass cannot be used, and ours is in its place: {why}")
+        note = f"With matrices that are not square it fails: {code.explain(far, module)}"
+        student = replace(student, notes=(*student.notes, note))
     return deeper(with_cost(student))
 
 
-def noted(student: Student, note: str) -> Student:
-    return replace(student, notes=(*student.notes, note))
+def without(student: Student, module: types.ModuleType, what: str, failure: Failure) -> Student:
+    """Have it said why a function of the student is not called, which is a fault of theirs where it raises."""
+    call, error = failure
+    if isinstance(error, Unfit):
+        note = f"Your {what} cannot be used: {call}: {error}"
+        return student if note in student.notes else replace(student, notes=(*student.notes, note))
+    text = f"Your {what} raises an error: {call}: {student.code.explain(error, module)}"
+    return student if text in student.broken else replace(student, broken=(*student.broken, text))
 
 
-def needs_our_forward_pass(student: Student) -> bool:
-    """Return whether the gradient is given what a forward pass makes, and that of the file is not called."""
-    gradient = student.gradient
-    return not student.forward and not gradient.found.owner and bool(FROM_FORWARD_PASS & {*gradient.keys.values()})
-
-
-def failing(student: Student, module: types.ModuleType, kind: str) -> str:
-    """Return why the first function of a kind, forward or cost, cannot be used; nothing if there is none."""
-    problem = point(student.sizes[0])
-    for call in calls(student, module, kind, len(problem.settings.sizes) - 1):
-        session = Session(replace(student, cost=call) if kind == "cost" else replace(student, forward=call), module)
-        try:
-            session.cost(problem) if kind == "cost" else session.prepare(problem)
-        except Unfit as error:
-            return f"{call}: {error}"
-        except Raised as error:
-            return f"{call}: {student.code.explain(error, module)}"
-    return ""
-
-
-def first(code: Code, target: Found, sizes: tuple[int, ...], failures: list[Failure], known: Known) -> Student | None:
+def first(code: Code, target: Found, sizes: tuple[int, ...], failures: list[Attempt], known: Known) -> Student | None:
     """Try every layout and form on one problem; return the best way to call the functions, None if all fail."""
-    problem, module = point(sizes), code.load()
+    problem, module, flat = point(sizes), code.load(), False
     right, found, borrowed = problem.gradient(), list[tuple[Student, Answer]](), list[tuple[Student, Answer]]()
-    for student in ways(code, module, target, problem, failures):
+    for student, failed in ways(code, module, target, problem, failures):
+        if student.layout.order != ORDERS[0] and not flat:
+            break  # no vector has all parameters, so that there is no other order
         session = Session(student, module)
         try:
             answer = session.gradient(problem)
         except (*Raised, Unfit) as error:
-            failures.append((progress(code, target, error), error))
+            if failed and not isinstance(failed[1], Unfit):
+                failures.append((FORWARD, progress(code, *failed), failed[1]))
+            else:
+                line = progress(code, student.gradient, error)
+                failures.append((CALLED if line else NOT_CALLED, line, error))
             continue
-        used = target.owner or FROM_FORWARD_PASS & {*student.gradient.keys.values()}
-        student = replace(session.student, sizes=[sizes], forward=student.forward if used else None)
-        if needs_our_forward_pass(student) and student.code.candidates(module, "forward"):
-            borrowed.append((student, answer))  # its own forward pass is tried in every layout first
+        flat = flat or session.student.flat
+        given = FROM_FORWARD_PASS & {*student.gradient.keys.values()}
+        student = replace(session.student, sizes=[sizes], forward=student.forward if target.owner or given else None)
+        if given and failed:  # its own forward pass is tried in every layout first
+            borrowed.append((without(student, module, FORWARD_PASS, failed), answer))
             continue
         if answer.is_near(right, 1e-6):
             return student
@@ -101,20 +96,20 @@ def first(code: Code, target: Found, sizes: tuple[int, ...], failures: list[Fail
 
 
 def ways(
-    code: Code, module: types.ModuleType, target: Found, problem: Problem, failures: list[Failure]
-) -> Iterator[Student]:
-    """Yield the ways in which the functions may be called, the course's layout first."""
+    code: Code, module: types.ModuleType, target: Found, problem: Problem, failures: list[Attempt]
+) -> Iterator[tuple[Student, Failure | None]]:
+    """Yield the ways in which the functions may be called, the course's layout first, and why no forward pass is."""
     script = {name: key for name in code.variables(module) if (key := left_to_script(name))}
     try:
         found = list(forms.bindings(target.function, target.owner is not None, len(problem.settings.sizes) - 1))
     except Unfit as error:
-        failures.append((0, error))
+        failures.append((NOT_CALLED, 0, error))
         return
     for layout in LAYOUTS:
-        student = Student(code, layout, Call(target, {}), globals=script)
+        student, failed = Student(code, layout, Call(target, {}), globals=script), None
         if target.owner or any(FROM_FORWARD_PASS & {*keys.values()} for keys in found):
-            student = replace(student, forward=forward_pass(student, module, problem))
-        yield from (replace(student, gradient=Call(target, keys)) for keys in found)
+            student, failed = with_forward_pass(student, module, problem)
+        yield from ((replace(student, gradient=Call(target, keys)), failed) for keys in found)
 
 
 def left_to_script(name: str) -> str | None:
@@ -133,33 +128,38 @@ def calls(student: Student, module: types.ModuleType, kind: str, layers: int) ->
                 yield from (Call(found, keys) for keys in forms.bindings(found.function, bool(label), layers))
 
 
-def forward_pass(student: Student, module: types.ModuleType, problem: Problem) -> Call | None:
-    """Return the first way to call a forward pass that gives probabilities."""
+def with_forward_pass(student: Student, module: types.ModuleType, problem: Problem) -> tuple[Student, Failure | None]:
+    """Add the first way to call a forward pass that gives probabilities; if there is none, say why not."""
+    failures = list[Failure]()
     for call in calls(student, module, "forward", len(problem.settings.sizes) - 1):
+        trial = replace(student, forward=call)
         try:
-            v = Session(replace(student, forward=call), module).prepare(problem)
+            v = Session(trial, module).prepare(problem)
             forms.intermediate("P", "P", v["passed"], v)
-            return call
-        except (*Raised, Unfit):
-            continue
-    return None
+            return trial, None
+        except (*Raised, Unfit) as error:
+            failures.append((call, error))
+    return student, farthest(student.code, failures)
 
 
-def progress(code: Code, target: Found, error: BaseException) -> int:
+def farthest(code: Code, failures: Sequence[Failure]) -> Failure | None:
+    """Return the call that came farthest."""
+    return max(failures, key=lambda failure: progress(code, *failure), default=None)
+
+
+def progress(code: Code, call: Call, error: BaseException) -> int:
     """Return how far a call came: its line of the function, 0 if it was not reached."""
     if isinstance(error, Unfit):
         return 1_000_000 if "returns" in str(error) else 0
     lines = [(frame.f_code, line) for frame, line in traceback.walk_tb(error.__traceback__)]
-    return max([n for f, n in lines if f.co_name == target.name and code.is_own(f.co_filename)], default=1)
+    return max([n for f, n in lines if f.co_name == call.found.name and code.is_own(f.co_filename)], default=1)
 
 
 def deeper(student: Student) -> Student:
     """Add square matrices, and a third layer where the functions take any number of layers."""
-    square = (10,) * len(student.sizes[0])
-    for more in (square, *DEEPER, (10, 10, 10, 10)):
-        layers = [len(sizes) for sizes in student.sizes]
-        known = len(more) in layers  # where each gradient is in what is returned; squares do not show that
-        if more in student.sizes or (more == (10,) * len(more) and not known) or (known and more != (10,) * len(more)):
+    for more in ((10,) * len(student.sizes[0]), *DEEPER, (10, 10, 10, 10)):
+        square, known = len({*more}) == 1, len(more) in [len(sizes) for sizes in student.sizes]
+        if more in student.sizes or square != known:  # squares do not show where each gradient is in what is returned
             continue
         session = Session(student)
         with contextlib.suppress(*Raised, Unfit):
@@ -173,6 +173,7 @@ def deeper(student: Student) -> Student:
 def with_cost(student: Student) -> Student:
     """Add the student's cost: the first function for it that can be called, given what the gradient's is, or right."""
     problem, module, found = point(student.sizes[0]), student.code.load(), list[tuple[bool, int, Student]]()
+    failures = list[Failure]()
     for call in calls(student, module, "cost", len(student.sizes[0]) - 1):
         if found and found[0][2].cost and found[0][2].cost.found != call.found:
             break
@@ -180,11 +181,14 @@ def with_cost(student: Student) -> Student:
         lam = "lam" in given | {*student.globals.values()} or call.found.owner
         trial = replace(student, cost=call, adds_l2=not lam and "lam" in taken)
         if not trial.forward and FROM_FORWARD_PASS & given:
-            trial = replace(trial, forward=forward_pass(trial, module, problem))
-        with contextlib.suppress(*Raised, Unfit):
-            error = abs(Session(trial, module).cost(problem) - problem.probe(problem.theta)[0].sum())
-            found.append((error < 1e-6, len(given & taken), trial))
+            trial, failed = with_forward_pass(trial, module, problem)
+            trial = without(trial, module, FORWARD_PASS, failed) if failed else trial
+        try:
+            off = abs(Session(trial, module).cost(problem) - problem.probe(problem.theta)[0].sum())
+            found.append((off < 1e-6, len(given & taken), trial))
+        except (*Raised, Unfit) as error:
+            failures.append((call, error))
     if found:
         return max(found, key=lambda each: each[:2])[2]
-    why = failing(student, module, "cost")
-    return noted(student, f"Your cost cannot be used: {why}") if why else student
+    failure = farthest(student.code, failures)
+    return without(student, module, "cost", failure) if failure else student
