@@ -261,7 +261,7 @@ def test_an_unknown_mistake_is_shown_as_a_picture(tmp_path):
 def test_values_that_are_not_finite_are_different():
     problem = points.point((7, 5, 10))
     right = problem.gradient()
-    answer = Answer(right | {"b1": np.full(5, np.nan)}, [], [], True, [])
+    answer = Answer(right | {"b1": np.full(5, np.nan)}, [], {}, {})
     (line,) = verdict.differences([verdict.Case(problem, answer, right, {}, None)])
     assert line.startswith("b1: 5 of 5 entries differ, most of all [0]: nan instead of")
 

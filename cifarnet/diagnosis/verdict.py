@@ -125,7 +125,7 @@ def where(wrong: Sequence[Row], rows: Sequence[Row]) -> str:
 
 def diagnose(cases: Sequence[Case]) -> list[Mistake]:
     """Return the known mistake, or the two, that give the student's numbers in every case; nothing if none does."""
-    short = any(t.kind == "f" and t.itemsize < 8 for t in cases[0].answer.types)
+    short = any(a.dtype.kind == "f" and a.itemsize < 8 for a in cases[0].answer.returned.values())
     if max(each.answer.farthest(each.right) for each in cases) <= ROUNDING:
         return [mistakes.FLOAT32 if short else mistakes.INEXACT]
     answers = [(passes(each.problem), each.answer) for each in cases]
@@ -196,7 +196,11 @@ def notes(student: Student) -> list[str]:
     Ws, bs = views(problem.theta, problem.settings.sizes)
     Ws[0][:, 0] = bs[0][0] = 0
     answer, one_at_zero = Session(student).gradient(problem), gradient(passes(problem), [mistakes.AT_ZERO])
-    found = list(answer.broadcast)
+    found = [
+        f"{name} has the shape {shape} and its gradient {a.shape}: {name} - eta * gradient has another."
+        for (name, a), shape in zip(answer.returned.items(), answer.shapes.values(), strict=True)
+        if shape not in (a.shape, (1, *a.shape))
+    ]
     if not answer.is_near(problem.gradient(), TOLERANCE) and answer.is_near(one_at_zero, SAME):
         found.append(f"{mistakes.AT_ZERO}: {mistakes.AT_ZERO.right}.")
     return found

@@ -33,17 +33,25 @@ class Call(NamedTuple):
         return f"{self.found.label}({', '.join(self.keys)}), line {self.found.line}"
 
 
-class Answer(NamedTuple):
-    """What a call gave: gradients in our layout, the arguments that it changed, and the types of its arrays.
+Failure = tuple[Call, BaseException]  # what was called, and what it raised
 
-    ``broadcast`` says of which parameters an update would change the shape.
+
+class Answer(NamedTuple):
+    """What a call gave: gradients in our layout, the arguments that it changed, and the gradients as it returned them.
+
+    ``shapes`` are those of the student's parameters.
     """
 
     gradient: dict[str, Array]
     changed: list[str]
-    types: list[np.dtype[Any]]
-    shapes_fit: bool
-    broadcast: list[str]
+    returned: dict[str, Array]
+    shapes: dict[str, tuple[int, ...]]
+
+    @property
+    def shapes_fit(self) -> bool:
+        """Whether every gradient has the shape of its parameter, a bias in any direction."""
+        shapes = self.shapes
+        return all(a.shape == shapes[k] or (k[0] == "b" and a.size == max(shapes[k])) for k, a in self.returned.items())
 
     def farthest(self, other: Mapping[str, Array]) -> float:
         """Return the largest distance of a parameter's gradient from another's."""
@@ -62,6 +70,7 @@ class Student:
     layout: Layout
     gradient: Call
     forward: Call | None = None
+    failed: Failure | None = None  # why no forward pass of theirs is called
     cost: Call | None = None
     adds_l2: bool = False  # their cost takes no lambda
     globals: Mapping[str, str] = field(default_factory=dict)  # variables, by their names
@@ -72,23 +81,19 @@ class Student:
     broken: Sequence[str] = ()  # what raises an error, and where
 
     @property
-    def returned(self) -> list[str]:
-        """Where the gradients are in what is returned."""
-        places = next(iter(self.places.values()), {})
-        return [f"{key} = " + "".join(f"[{part!r}]" for part in place) for key, place in places.items() if place]
-
-    @property
     def taken(self) -> list[str]:
         """What was taken for what, a line each."""
-        lines = [f"gradient: {self.gradient}", f"layout: {self.layout}"]
-        forms_of = [(name, forms.FORMS[key]) for name, key in self.gradient.keys.items() if key in forms.FORMS]
-        lines += [f"given as: {', '.join(f'{name} = {form}' for name, form in forms_of)}"] if forms_of else []
-        lines += [f"returned: {', '.join(self.returned)}"] if self.returned else []
-        lines += [f"one vector has {self.layout.order}"] if self.flat else []
-        lines += [f"forward pass: {self.forward}"] if self.forward else []
-        lines += [f"cost: {self.cost}" if self.cost else "cost: no function for it can be called"]
+        given = [f"{name} = {forms.FORMS[key]}" for name, key in self.gradient.keys.items() if key in forms.FORMS]
+        places = next(iter(self.places.values()), {})
+        found = [f"{key} = " + "".join(f"[{part!r}]" for part in place) for key, place in places.items() if place]
+        taken = {
+            "gradient": self.gradient, "layout": self.layout, "given as": ", ".join(given),
+            "one vector is": self.flat and self.layout.order, "returned": ", ".join(found),
+            "forward pass": self.forward, "cost": self.cost or "no function for it can be called",
+            "set as global variables": ", ".join(self.globals),
+        }  # fmt: skip
+        lines = [f"{what}: {text}" for what, text in taken.items() if text]
         lines += ["The cost takes no lambda: the L2 term is added to it here."] if self.adds_l2 else []
-        lines += [f"set as global variables: {', '.join(self.globals)}"] if self.globals else []
         return [*lines, *self.notes]
 
 
@@ -105,18 +110,17 @@ class Session:
         """Return the student's gradient at a point."""
         v = self.prepare(problem)
         if "lam" in self.student.gradient.keys.values():
-            self.set_other_lambdas(DECOY_LAMBDA)
+            others = [name for name, key in self.student.globals.items() if key == "lam"]
+            vars(self.module).update(dict.fromkeys(others, DECOY_LAMBDA))
+            self.assign_numbers("lam", DECOY_LAMBDA)
         given = self.arguments(self.student.gradient, v)
         kept, result = copy.deepcopy(given), self.call(self.student.gradient, given)
         changed = self.changes(kept, given, v)
         found = self.located(self.kept_gradients() if result is None and self.made is not None else result, v)
         if strange := [f"{key} as an array of {a.dtype}" for key, a in found.items() if a.dtype.kind not in "biufc"]:
             raise Unfit(f"returns {strange[0]}, not of numbers")
-        fit = all(a.shape == v[key].shape or (key[0] == "b" and a.size == v[key].size) for key, a in found.items())
-        types_of = [a.dtype for a in found.values()]
-        wide = [f"{key} has the shape {v[key].shape} and its gradient {a.shape}: {key} - eta * gradient has another."
-                for key, a in found.items() if a.size > 1 and broadcast(v[key], a) != v[key].shape]  # fmt: skip
-        return Answer(forms.plain(found, problem, self.student.layout), changed, types_of, fit, wide)
+        shapes = {key: v[key].shape for key in found}
+        return Answer(forms.plain(found, problem, self.student.layout), changed, found, shapes)
 
     def changes(self, kept: Mapping[str, Any], given: Mapping[str, Any], v: Values) -> list[str]:
         """Return which arguments and parameters of the object a call changed; what a forward pass gives may change."""
@@ -136,16 +140,13 @@ class Session:
 
     def located(self, result: Any, v: Values) -> dict[str, Array]:
         """Return the gradient of each parameter in what was returned, and remember where it was."""
-        student = self.student
-        layers = len(v["sizes"]) - 1
-        shapes = {f"{kind}{layer}": v[f"{kind}{layer}"].shape for layer in range(1, layers + 1) for kind in "Wb"}
-        returned = forms.vectors(result, v["vector"])
-        flat = bool(returned) or "vector" in {*student.gradient.keys.values(), *self.held}
-        self.student = student = replace(student, flat=flat)
-        if returned:
-            return forms.split(np.asarray(forms.follow(result, returned[0])), shapes, student.layout)
+        student, shapes = self.student, {key: a.shape for key, a in v["names"].items()}
+        if vectors := forms.vectors(result, v["vector"]):
+            self.student = replace(student, flat=True)
+            return forms.split(np.asarray(forms.follow(result, vectors[0])), v)
+        layers, flat = len(shapes) // 2, "vector" in {*student.gradient.keys.values(), *self.held}
         places = student.places.get(layers) or forms.places(result, shapes)
-        self.student = replace(student, places={**student.places, layers: places})
+        self.student = replace(student, places={**student.places, layers: places}, flat=flat)
         return {key: np.asarray(forms.follow(result, places[key])) for key in shapes}
 
     def cost(self, problem: Problem) -> float:
@@ -175,11 +176,6 @@ class Session:
         elif any(FROM_FORWARD_PASS & {*call.keys.values()} for call in (student.gradient, student.cost) if call):
             v["passed"] = forms.our_forward(problem, student.layout)
         return v
-
-    def set_other_lambdas(self, value: float) -> None:
-        """Set the lambda of the script and of the object."""
-        vars(self.module).update({name: value for name, key in self.student.globals.items() if key == "lam"})
-        self.assign_numbers("lam", value)
 
     def assign_numbers(self, kind: str, value: Any) -> None:
         """Set the attributes of the object that are called like a number, such as lambda."""
@@ -220,14 +216,6 @@ class Session:
             return function(*first, **named)
 
 
-def broadcast(value: Array, gradient: Array) -> tuple[int, ...] | None:
-    """Return the shape of their difference, None where there is none."""
-    try:
-        return np.broadcast_shapes(value.shape, gradient.shape)
-    except ValueError:
-        return None
-
-
 def show(path: forms.Place) -> str:
     """Write a path as in Python."""
     return str(path[0]) + "".join(
@@ -241,13 +229,13 @@ def held(made: Any, v: Values) -> dict[str, forms.Place]:
     numbers = [int(name[1:]) for path, _ in forms.leaves(made) if (name := forms.numbered(path[-1]))]
     if max(numbers, default=0) >= len(v["sizes"]):
         raise Unfit(f"an object of {type(made).__name__} has more layers")
-    for key in (key for key in v if re.fullmatch(r"[Wb]\d", key)):
-        fit = [p for p, a in forms.leaves(made) if a.shape == v[key].shape and p not in found.values()]
+    for key, value in v["names"].items():
+        fit = [p for p, a in forms.leaves(made) if a.shape == value.shape and p not in found.values()]
         exact = [p for p in fit if forms.numbered(p[-1]) == key]
-        unset = [(name,) for name, value in vars(made).items() if value is None and forms.numbered(name) == key]
+        unset = [(name,) for name, held in vars(made).items() if held is None and forms.numbered(name) == key]
         if not (some := exact or fit or unset):
             if all_in_one := forms.vectors(made, v["vector"]):
                 return {"vector": all_in_one[0]}
-            raise Unfit(f"an object of {type(made).__name__} has no {key} of shape {v[key].shape}")
+            raise Unfit(f"an object of {type(made).__name__} has no {key} of shape {value.shape}")
         found[key] = some[0]
     return found

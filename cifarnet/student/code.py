@@ -37,14 +37,15 @@ DEFINED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 Raised = (Exception, SystemExit)  # what a student's code may raise; not Ctrl-C
 
 
-def define(module: types.ModuleType, path: str) -> None:
-    """Run a file's imports, functions, classes and constants; leave out what loads data, trains, draws and prints.
+def define(module: types.ModuleType, path: str) -> dict[str, str]:
+    """Run a file's imports, functions, classes and constants; return of all other names why they are not defined.
 
-    What cannot be run is left out, too, such as an import of what is not installed and a class that inherits from it.
+    What loads data, trains, draws and prints is left out, and what cannot be run, such as an import of what is not
+    installed and a class that inherits from it.
     """
     tree = ast.parse(SourceFileLoader(module.__name__, path).get_source(module.__name__) or "", path)
     own = {node.name for node in tree.body if isinstance(node, DEFINED)}
-    left_out = vars(module)["__left_out__"]
+    left_out: dict[str, str] = {}
     flags = __future__.annotations.compiler_flag  # what annotations name need not be installed
     for node in tree.body:
         why = "it is no definition"
@@ -57,6 +58,7 @@ def define(module: types.ModuleType, path: str) -> None:
                     raise
                 why = f"{type(error).__name__}: {error}"
         left_out |= {name: f"line {node.lineno} was not run: {why}" for name in names_of(node)}
+    return left_out
 
 
 def defines(node: ast.stmt, own: set[str]) -> bool:
@@ -109,6 +111,7 @@ class Code:
 
     def __init__(self, path: Path) -> None:
         self.path = path.resolve()
+        self.left_out: dict[str, str] = {}  # of names: why they are not defined
         if path.suffix == ".ipynb":
             raise CodeError(f"{path}: a notebook; make a Python file of it: jupyter nbconvert --to script {path}")
 
@@ -116,13 +119,13 @@ class Code:
         """Run the file's definitions in a new module: nothing stays of earlier calls. CodeError says what is wrong."""
         name, before = "student_" + re.sub(r"\W", "_", self.path.stem), set(sys.modules)
         module = types.ModuleType(name)
-        vars(module).update(__file__=str(self.path), __left_out__={})  # of the latter: name -> why it is not defined
+        module.__file__ = str(self.path)
         sys.modules[name] = module  # where dataclasses look for it
         try:
             with self.running():
-                define(module, str(self.path))
+                self.left_out = define(module, str(self.path))
         except Raised as error:
-            raise CodeError(self.explain(error, module)) from error
+            raise CodeError(self.explain(error)) from error
         finally:
             for new in set(sys.modules) - before:
                 if self.is_own(getattr(sys.modules[new], "__file__", None)):
@@ -151,7 +154,7 @@ class Code:
             sys.path.remove(folder)
             sys.dont_write_bytecode = before
 
-    def explain(self, error: BaseException, module: types.ModuleType) -> str:
+    def explain(self, error: BaseException) -> str:
         """Say what was raised, and where in the student's files."""
         if isinstance(error, SyntaxError):
             place = f"{error.filename or self.path}" + (f", line {error.lineno}" if error.lineno else "")
@@ -159,12 +162,11 @@ class Code:
         text = f"{type(error).__name__}: {error}"
         frames = [f for f in traceback.extract_tb(error.__traceback__) if self.is_own(f.filename)]
         if frames:
-            text = (
-                f"{frames[-1].filename}, line {frames[-1].lineno}, in {frames[-1].name}: {text}\n    {frames[-1].line}"
-            )
+            last = frames[-1]
+            text = f"{last.filename}, line {last.lineno}, in {last.name}: {text}\n    {last.line}"
         elif isinstance(error, UnicodeDecodeError):
             text = f"{self.path}: {error}; save it as UTF-8"
-        why = vars(module)["__left_out__"].get(error.name) if isinstance(error, NameError) else None
+        why = self.left_out.get(str(error.name)) if isinstance(error, NameError) else None
         return f"{text}\n    {why}" if why else text
 
     def functions(self, module: types.ModuleType) -> list[Found]:

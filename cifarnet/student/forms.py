@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import inspect
 import itertools
-import math
 import re
 import types
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -71,7 +70,7 @@ FORMS = {  # what some keys of `values` are
     "labels": "labels 0 to K - 1", "labels-row": "labels 1 x n", "H": "of the forward pass",
     "cache": "of the forward pass",
     "Ws": "[W1, ...]", "bs": "[b1, ...]", "W-names": "{'W1': W1, ...}", "b-names": "{'b1': b1, ...}",
-    "W-indexed": "{0: W1, ...}", "b-indexed": "{0: b1, ...}", "array": "{'W': W1, 'b': b1}",
+    "W-indexed": "{0: W1, ...}", "b-indexed": "{0: b1, ...}",
     "lists": "{'W': [W1, ...], 'b': [b1, ...]}", "names": "{'W1': W1, 'b1': b1, ...}",
     "indexed": "{'W': {0: W1, ...}, 'b': {0: b1, ...}}", "layers": "[{'W': W1, 'b': b1}, ...]",
     "pairs": "[(W1, b1), ...]", "tuple": "([W1, ...], [b1, ...])", "flat": "[W1, b1, W2, ...]",
@@ -110,9 +109,9 @@ def keys(name: str, names: Sequence[str], layers: int) -> list[str]:
         hot = name.lstrip("_")[0].isupper() or "hot" in squash(name)
         return ["onehot", "labels"] if hot else ["labels", "onehot", "labels-row"]
     if kind == "net" or (kind == "W" and not any(role(word) == "b" or numbered(word) for word in words)):
-        lone, many = ("W1", "array", "tuple", "object", "vector"), ("Ws", "W-names", *NETS)
+        lone, many = ("W1", "lists", "tuple", "object", "vector"), ("Ws", "W-names", *NETS)
         return [key for key in (lone if layers == 1 else many) if kind == "W" or key[0] != "W"]
-    if kind in ("W", "b"):  # one array, not a list of one, so that functions for more layers are not taken for this
+    if kind in ("W", "b"):
         return [f"{kind}1"] if layers == 1 else [f"{kind}s", f"{kind}-names", f"{kind}-indexed"]
     size = role(name, SIZES)
     return [kind] if kind else [size] if size in NUMBERS else []
@@ -140,19 +139,19 @@ def values(problem: Problem, layout: Layout) -> Mapping[str, Any]:
     bs = [b.reshape(SHAPES[layout.bias]).copy() for b in bs]
     Wn, bn = ({f"{key}{i}": a for i, a in enumerate(some, 1)} for key, some in (("W", Ws), ("b", bs)))
     named = {f"{key}{i}": part[f"{key}{i}"] for i in range(1, layers + 1) for key, part in (("W", Wn), ("b", bn))}
-    vector = np.concatenate([named[name].ravel() for name in in_order(named, layout)])
-    lone = layers == 1
+    order = [*named] if layout.order == ORDERS[0] else sorted(named)
+    vector = np.concatenate([named[name].ravel() for name in order])
+    W, b = (Ws[0], bs[0]) if layers == 1 else (Ws, bs)  # one array, not a list of one
     return named | {
         "X": (X.T if columns else X).copy(), "onehot": (onehot.T if columns else onehot).copy(),
         "labels": y.copy(), "labels-row": y[None].copy(), "lam": problem.settings.training.lam, "n": len(y),
-        "Ws": Ws, "bs": bs, "W-names": Wn, "b-names": bn,
+        "Ws": W, "bs": b, "W-names": Wn, "b-names": bn,
         "W-indexed": dict(enumerate(Ws)), "b-indexed": dict(enumerate(bs)),
-        "array": {"W": Ws[0], "b": bs[0]}, "lists": {"W": Ws, "b": bs}, "names": named,
-        "tuple": (Ws[0], bs[0]) if lone else (Ws, bs),
+        "lists": {"W": W, "b": b}, "names": named, "tuple": (W, b),
         "indexed": {"W": dict(enumerate(Ws)), "b": dict(enumerate(bs))}, "flat": list(named.values()),
         "layers": [{"W": W, "b": b} for W, b in zip(Ws, bs, strict=True)], "pairs": list(zip(Ws, bs, strict=True)),
-        "object": types.SimpleNamespace(W=Ws[0] if lone else Ws, b=bs[0] if lone else bs, **named),
-        "vector": vector.reshape(SHAPES[layout.bias]),
+        "object": types.SimpleNamespace(W=W, b=b, **named),
+        "vector": vector.reshape(SHAPES[layout.bias]), "order": order,
         "d": sizes[0], "m": sizes[1], "K": sizes[-1], "hidden": list(sizes[1:-1]), "sizes": list(sizes),
         "seed": 0, "init": "he", "eta": 0.01,
     }  # fmt: skip
@@ -186,21 +185,15 @@ def assign(value: Any, path: Place, new: Any) -> None:
         setattr(parent, path[-1], new)
 
 
-def in_order(names: Iterable[str], layout: Layout) -> list[str]:
-    """Return the parameters, which are given layer by layer, in the order that one vector has them in."""
-    return [*names] if layout.order == ORDERS[0] else sorted(names)
-
-
 def vectors(value: Any, like: Array) -> list[Place]:
     """Return where a value has vectors, rows or columns as long as that of all parameters."""
     return [path for path, a in leaves(value) if max(a.shape, default=0) == a.size == like.size]
 
 
-def split(vector: Array, shapes: Mapping[str, tuple[int, ...]], layout: Layout) -> dict[str, Array]:
-    """Return the parameters that one vector has."""
-    names = in_order(shapes, layout)
-    parts = np.split(vector.ravel(), np.cumsum([math.prod(shapes[name]) for name in names[:-1]]))
-    return {name: part.reshape(shapes[name]) for name, part in zip(names, parts, strict=True)}
+def split(vector: Array, v: Values) -> dict[str, Array]:
+    """Return the parameters that one vector has, in the shapes of those in `values`."""
+    parts = np.split(vector.ravel(), np.cumsum([v[name].size for name in v["order"]])[:-1])
+    return {name: part.reshape(v[name].shape) for name, part in zip(v["order"], parts, strict=True)}
 
 
 def places(result: Any, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Place]:
@@ -233,9 +226,8 @@ def intermediate(key: str, name: str, passed: Any, v: Values) -> Any:
     if key == "cache":
         return gathered[0] if gathered else passed
     flat = dict(leaves(passed))
-    for path, a in flat.items():
-        if path and str(path[-1]) == name and a.ndim > 1:
-            return a
+    if named := [a for path, a in flat.items() if path and str(path[-1]) == name and a.ndim > 1]:
+        return named[0]
     outputs = [p for p, a in flat.items() if a.ndim > 1 and a.size == v["K"] * v["n"]]
     sums = [p for p in outputs if min(np.abs(flat[p].sum(axis=axis) - 1).max() for axis in (0, 1)) < 1e-6]
     if key == "P" and outputs:

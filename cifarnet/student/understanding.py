@@ -5,24 +5,23 @@ from __future__ import annotations
 import contextlib
 import traceback
 import types
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from cifarnet.errors import CodeError
 from cifarnet.experiments.gradients import Problem
 from cifarnet.student import forms
-from cifarnet.student.calling import FROM_FORWARD_PASS, Answer, Call, Session, Student
-from cifarnet.student.code import Code, Found, Raised
+from cifarnet.student.calling import FROM_FORWARD_PASS, Answer, Call, Failure, Session, Student
+from cifarnet.student.code import Code, Raised
 from cifarnet.student.forms import LAYOUTS, ORDERS, Unfit
 from cifarnet.student.points import point
 
 TRIED = ((7, 5, 10), (7, 10), (10, 10, 10), (7, 50, 10), (3072, 50, 10), (3072, 10))  # the last for sizes in the code
 DEEPER = ((7, 5, 6, 10), (7, 5, 5, 10))
-Failure = tuple[Call, BaseException]  # what was called, and what it raised
-Attempt = tuple[int, int, BaseException]  # a stage, the line of the function that was reached, and what was raised
-NOT_CALLED, FORWARD, CALLED = range(3)  # the stages: the forward pass raises, or the gradient
-FORWARD_PASS = "forward pass, which ours replaces,"
+Attempt = tuple[int, int, BaseException]  # the stage, the line of the function that was reached, and what was raised
+NOT_CALLED, FORWARD, GRADIENT = range(3)  # the stages
 Known = Callable[[Problem, Answer, int], bool]
 
 
@@ -34,82 +33,84 @@ def understand(path: Path, name: str | None = None, known: Known = lambda proble
     """
     code = Code(path)
     module = code.load()
-    target, failures = code.gradient(module, name), list[Attempt]()
-    student = next((s for s in (first(code, target, sizes, failures, known) for sizes in TRIED) if s), None)
-    far = max(failures, key=lambda attempt: attempt[:2], default=(NOT_CALLED, 0, Unfit("")))[-1]
+    target, attempts = code.gradient(module, name), list[Attempt]()
+    script = {name: key for name in sorted(code.variables(module)) if (key := left_to_script(name))}
+    bare = Student(code, LAYOUTS[0], Call(target, {}), globals=script)
+    student = next((s for s in (first(bare, sizes, attempts, known) for sizes in TRIED) if s), None)
+    far = max(attempts, key=lambda attempt: attempt[:2], default=(NOT_CALLED, 0, Unfit("")))[-1]
     if student is None:
         if isinstance(far, Unfit):
             raise CodeError(
                 f"{code.path}, line {target.line}, {target.label}: {far}. It should be called like compute_gradients("
                 "X, Y, W, b, lam); `cifarnet gradcheck --template` prints a file that passes."
             )
-        raise CodeError(code.explain(far, module)) from far
+        raise CodeError(code.explain(far)) from far
     if student.sizes == [(10, 10, 10)] and not isinstance(far, Unfit):
-        note = f"With matrices that are not square it fails: {code.explain(far, module)}"
+        note = f"With matrices that are not square it fails: {code.explain(far)}"
         student = replace(student, notes=(*student.notes, note))
-    return deeper(with_cost(student))
+    student = with_cost(student)
+    return deeper(without(student, "forward pass, which ours replaces,", student.failed) if student.failed else student)
 
 
-def without(student: Student, module: types.ModuleType, what: str, failure: Failure) -> Student:
+def without(student: Student, what: str, failure: Failure) -> Student:
     """Have it said why a function of the student is not called, which is a fault of theirs where it raises."""
     call, error = failure
     if isinstance(error, Unfit):
-        note = f"Your {what} cannot be used: {call}: {error}"
-        return student if note in student.notes else replace(student, notes=(*student.notes, note))
-    text = f"Your {what} raises an error: {call}: {student.code.explain(error, module)}"
-    return student if text in student.broken else replace(student, broken=(*student.broken, text))
+        return replace(student, notes=[*student.notes, f"Your {what} cannot be used: {call}: {error}"])
+    text = f"Your {what} raises an error: {call}: {student.code.explain(error)}"
+    return replace(student, broken=[*student.broken, text])
 
 
-def first(code: Code, target: Found, sizes: tuple[int, ...], failures: list[Attempt], known: Known) -> Student | None:
+def first(bare: Student, sizes: tuple[int, ...], attempts: list[Attempt], known: Known) -> Student | None:
     """Try every layout and form on one problem; return the best way to call the functions, None if all fail."""
-    problem, module, flat = point(sizes), code.load(), False
+    problem, module, flat = point(sizes), bare.code.load(), False
     right, found, borrowed = problem.gradient(), list[tuple[Student, Answer]](), list[tuple[Student, Answer]]()
-    for student, failed in ways(code, module, target, problem, failures):
+    for student in ways(bare, module, problem, attempts):
         if student.layout.order != ORDERS[0] and not flat:
             break  # no vector has all parameters, so that there is no other order
         session = Session(student, module)
         try:
             answer = session.gradient(problem)
         except (*Raised, Unfit) as error:
-            if failed and not isinstance(failed[1], Unfit):
-                failures.append((FORWARD, progress(code, *failed), failed[1]))
-            else:
-                line = progress(code, student.gradient, error)
-                failures.append((CALLED if line else NOT_CALLED, line, error))
+            attempts.append(attempt(student, error))
             continue
         flat = flat or session.student.flat
-        given = FROM_FORWARD_PASS & {*student.gradient.keys.values()}
-        student = replace(session.student, sizes=[sizes], forward=student.forward if target.owner or given else None)
-        if given and failed:  # its own forward pass is tried in every layout first
-            borrowed.append((without(student, module, FORWARD_PASS, failed), answer))
-            continue
-        if answer.is_near(right, 1e-6):
+        student, given = session.student, FROM_FORWARD_PASS & {*student.gradient.keys.values()}
+        forward = student.forward if given or student.gradient.found.owner else None
+        student = replace(student, sizes=[sizes], forward=forward, failed=student.failed if given else None)
+        if student.failed:  # its own forward pass is tried in every layout first
+            borrowed.append((student, answer))
+        elif answer.is_near(right, 1e-6):
             return student
-        if not any(answer.is_near(other.gradient, 1e-12) for _, other in found):
+        elif not any(answer.is_near(other.gradient, 1e-12) for _, other in found):
             found.append((student, answer))
-    if not found and borrowed:
-        return next((student for student, answer in borrowed if answer.is_near(right, 1e-6)), borrowed[0][0])
-    found.sort(key=lambda each: not each[1].shapes_fit)
+    found = sorted(found or borrowed, key=lambda each: not each[1].shapes_fit)
     several = found if len(found) > 1 else []
-    explained = (student for count in (1, 2) for student, answer in several if known(problem, answer, count))
+    explained = (student for count in (0, 1, 2) for student, answer in several if known(problem, answer, count))
     return next(explained, found[0][0] if found else None)
 
 
-def ways(
-    code: Code, module: types.ModuleType, target: Found, problem: Problem, failures: list[Attempt]
-) -> Iterator[tuple[Student, Failure | None]]:
-    """Yield the ways in which the functions may be called, the course's layout first, and why no forward pass is."""
-    script = {name: key for name in code.variables(module) if (key := left_to_script(name))}
+def ways(bare: Student, module: types.ModuleType, problem: Problem, attempts: list[Attempt]) -> Iterator[Student]:
+    """Yield the ways in which the functions may be called, the course's layout first."""
+    target = bare.gradient.found
     try:
         found = list(forms.bindings(target.function, target.owner is not None, len(problem.settings.sizes) - 1))
     except Unfit as error:
-        failures.append((NOT_CALLED, 0, error))
+        attempts.append((NOT_CALLED, 0, error))
         return
     for layout in LAYOUTS:
-        student, failed = Student(code, layout, Call(target, {}), globals=script), None
+        student = replace(bare, layout=layout)
         if target.owner or any(FROM_FORWARD_PASS & {*keys.values()} for keys in found):
-            student, failed = with_forward_pass(student, module, problem)
-        yield from ((replace(student, gradient=Call(target, keys)), failed) for keys in found)
+            student = with_forward_pass(student, module, problem)
+        yield from (replace(student, gradient=Call(target, keys)) for keys in found)
+
+
+def attempt(student: Student, error: BaseException) -> Attempt:
+    """Return how far a gradient came that raised an error; an error of its forward pass is the cause of it."""
+    if student.failed and not isinstance(student.failed[1], Unfit):
+        return FORWARD, progress(student.code, student.failed), student.failed[1]
+    line = progress(student.code, (student.gradient, error))
+    return GRADIENT if line else NOT_CALLED, line, error
 
 
 def left_to_script(name: str) -> str | None:
@@ -128,7 +129,7 @@ def calls(student: Student, module: types.ModuleType, kind: str, layers: int) ->
                 yield from (Call(found, keys) for keys in forms.bindings(found.function, bool(label), layers))
 
 
-def with_forward_pass(student: Student, module: types.ModuleType, problem: Problem) -> tuple[Student, Failure | None]:
+def with_forward_pass(student: Student, module: types.ModuleType, problem: Problem) -> Student:
     """Add the first way to call a forward pass that gives probabilities; if there is none, say why not."""
     failures = list[Failure]()
     for call in calls(student, module, "forward", len(problem.settings.sizes) - 1):
@@ -136,19 +137,15 @@ def with_forward_pass(student: Student, module: types.ModuleType, problem: Probl
         try:
             v = Session(trial, module).prepare(problem)
             forms.intermediate("P", "P", v["passed"], v)
-            return trial, None
+            return trial
         except (*Raised, Unfit) as error:
             failures.append((call, error))
-    return student, farthest(student.code, failures)
+    return replace(student, failed=max(failures, key=partial(progress, student.code), default=None))
 
 
-def farthest(code: Code, failures: Sequence[Failure]) -> Failure | None:
-    """Return the call that came farthest."""
-    return max(failures, key=lambda failure: progress(code, *failure), default=None)
-
-
-def progress(code: Code, call: Call, error: BaseException) -> int:
+def progress(code: Code, failure: Failure) -> int:
     """Return how far a call came: its line of the function, 0 if it was not reached."""
+    call, error = failure
     if isinstance(error, Unfit):
         return 1_000_000 if "returns" in str(error) else 0
     lines = [(frame.f_code, line) for frame, line in traceback.walk_tb(error.__traceback__)]
@@ -181,8 +178,7 @@ def with_cost(student: Student) -> Student:
         lam = "lam" in given | {*student.globals.values()} or call.found.owner
         trial = replace(student, cost=call, adds_l2=not lam and "lam" in taken)
         if not trial.forward and FROM_FORWARD_PASS & given:
-            trial, failed = with_forward_pass(trial, module, problem)
-            trial = without(trial, module, FORWARD_PASS, failed) if failed else trial
+            trial = with_forward_pass(trial, module, problem)
         try:
             off = abs(Session(trial, module).cost(problem) - problem.probe(problem.theta)[0].sum())
             found.append((off < 1e-6, len(given & taken), trial))
@@ -190,5 +186,6 @@ def with_cost(student: Student) -> Student:
             failures.append((call, error))
     if found:
         return max(found, key=lambda each: each[:2])[2]
-    failure = farthest(student.code, failures)
-    return without(student, module, "cost", failure) if failure else student
+    if failures:
+        return without(student, "cost", max(failures, key=partial(progress, student.code)))
+    return student
