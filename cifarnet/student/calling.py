@@ -37,15 +37,12 @@ Failure = tuple[Call, BaseException]  # what was called, and what it raised
 
 
 class Answer(NamedTuple):
-    """What a call gave: gradients in our layout, the arguments that it changed, and the gradients as it returned them.
+    """What a call of the gradient gave."""
 
-    ``shapes`` are those of the student's parameters.
-    """
-
-    gradient: dict[str, Array]
-    changed: list[str]
+    gradient: dict[str, Array]  # in our layout
+    changed: list[str]  # arguments
     returned: dict[str, Array]
-    shapes: dict[str, tuple[int, ...]]
+    shapes: dict[str, tuple[int, ...]]  # of the student's parameters
 
     @property
     def shapes_fit(self) -> bool:
@@ -200,20 +197,21 @@ class Session:
 
     def arguments(self, call: Call, v: Values) -> dict[str, Any]:
         """Return copies of the values that a call gets; those of the forward pass come from its result."""
-        given = {
-            name: forms.intermediate(key, name, v["passed"], v) if key in FROM_FORWARD_PASS else v[key]
-            for name, key in call.keys.items()
-        }
+        given = {}
+        for name, key in call.keys.items():
+            passed = key in FROM_FORWARD_PASS
+            if ("passed" if passed else key) not in v:
+                raise Unfit(f"cannot tell what its {name} should be")
+            given[name] = forms.intermediate(key, name, v["passed"], v) if passed else v[key]
         return copy.deepcopy(given)
 
     def call(self, call: Call, given: Mapping[str, Any]) -> Any:
         """Call a function of the file."""
         function = getattr(self.made if call.found.owner else self.module, call.found.name)
-        parameters = inspect.signature(function).parameters.values()
-        first = [given[p.name] for p in parameters if p.kind is p.POSITIONAL_ONLY and p.name in given]
-        named = {p.name: given[p.name] for p in parameters if p.kind is not p.POSITIONAL_ONLY and p.name in given}
+        bound = inspect.signature(function).bind_partial()
+        bound.arguments.update(given)
         with self.student.code.running():
-            return function(*first, **named)
+            return function(*bound.args, **bound.kwargs)
 
 
 def show(path: forms.Place) -> str:

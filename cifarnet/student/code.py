@@ -193,12 +193,13 @@ class Code:
 
     def candidates(self, module: types.ModuleType, kind: str) -> list[list[Found]]:
         """Return the functions of a kind by their names, the equally likely ones together, the likeliest first."""
-        named = [(found.name.lower().replace("_", ""), found) for found in self.functions(module)]
-        left, ranks = [(name, found) for name, found in named if not OTHER.search(name)], []
-        for pattern in KINDS[kind]:
-            ranks.append([found for name, found in left if re.fullmatch(pattern, name)])
-            left = [(name, found) for name, found in left if not re.fullmatch(pattern, name)]
-        return [rank for rank in ranks if rank]
+        ranks: dict[int, list[Found]] = {}
+        for found in self.functions(module):
+            name = found.name.lower().replace("_", "")
+            fit = [rank for rank, pattern in enumerate(KINDS[kind]) if re.fullmatch(pattern, name)]
+            if fit and not OTHER.search(name):
+                ranks.setdefault(fit[0], []).append(found)
+        return [ranks[rank] for rank in sorted(ranks)]
 
     def gradient(self, module: types.ModuleType, name: str | None) -> Found:
         """Return the function that computes the gradient: the one of that name, or the one that is called like it."""
@@ -206,18 +207,11 @@ class Code:
         ranks = [[f for f in every if name in (f.label, f.name)]] if name else self.candidates(module, "gradient")
         if not ranks or not ranks[0]:
             needs = name or "function called like compute_gradients or backward"
-            has = ", ".join(found.label for found in every) or "no functions"
-            raise CodeError(
-                f"{self.path}: no {needs}; it has {has}. Name one with --function; --template shows a file."
-            )
+            has = ", ".join([found.label for found in every]) or "no functions"
+            likely = [why for other, why in self.left_out.items() if re.match(KINDS["gradient"][1], other.lower())]
+            text = f"{self.path}: no {needs}; it has {has}. Name one with --function; --template shows a file."
+            raise CodeError("\n    ".join([text, *likely]))
         if len(ranks[0]) > 1:
             names = ", ".join(f"{found.label} (line {found.line})" for found in ranks[0])
             raise CodeError(f"{self.path}: which of these computes the gradient: {names}? Name it with --function.")
         return ranks[0][0]
-
-
-def template() -> str:
-    """Return a short file that passes, in the layout of the course."""
-    from cifarnet.student import template
-
-    return inspect.getsource(template).partition("\n")[2]

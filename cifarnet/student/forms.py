@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cifarnet.experiments.gradients import Problem
-from cifarnet.nn.network import Array, forward, named_views, predict, views
+from cifarnet.nn.network import Array, forward, named_views, predict
 
 Place = tuple[Any, ...]  # keys, indices and attributes that lead to a value
 Values = dict[str, Any]
@@ -56,7 +56,7 @@ ROLES = {  # of a parameter by its name, in lower case without underscores and n
     "b": r"bs?|bias(es)?|b[vw]",
     "n": r"n|size|nb|npts|nsamples|nexamples",
 }
-SIZES = {  # of a constructor's
+SIZES = {  # above all of a constructor's
     "K": r"k|n?out(put)?s?(dim|size|nodes)?|(num|n)?classes|(num|n)labels|dout|nout\w*",
     "d": r"d|n?in(put)?s?(dim|size|nodes)?|din|dims?|n?features",
     "hidden": r"(nodes|hidden)(layers|sizes)|numberofunits|nodes|units",
@@ -67,17 +67,16 @@ SIZES = {  # of a constructor's
     "eta": r"eta|lr|learningrate",
 }
 FORMS = {  # what some keys of `values` are
-    "labels": "labels 0 to K - 1", "labels-row": "labels 1 x n", "H": "of the forward pass",
-    "cache": "of the forward pass",
-    "Ws": "[W1, ...]", "bs": "[b1, ...]", "W-names": "{'W1': W1, ...}", "b-names": "{'b1': b1, ...}",
-    "W-indexed": "{0: W1, ...}", "b-indexed": "{0: b1, ...}",
-    "lists": "{'W': [W1, ...], 'b': [b1, ...]}", "names": "{'W1': W1, 'b1': b1, ...}",
-    "indexed": "{'W': {0: W1, ...}, 'b': {0: b1, ...}}", "layers": "[{'W': W1, 'b': b1}, ...]",
-    "pairs": "[(W1, b1), ...]", "tuple": "([W1, ...], [b1, ...])", "flat": "[W1, b1, W2, ...]",
-    "object": "an object with W, b", "vector": "one vector",
+    "labels": "labels 0 to K - 1", "labels-row": "labels 1 x n",
+    "H": "of the forward pass", "cache": "of the forward pass",
+    "Ws": "[W1, ...]", "W-names": "{'W1': W1, ...}", "W-indexed": "{0: W1, ...}",
+    "bs": "[b1, ...]", "b-names": "{'b1': b1, ...}", "b-indexed": "{0: b1, ...}",
+    "lists": "{'W': [W1, ...], 'b': [b1, ...]}", "indexed": "{'W': {0: W1, ...}, 'b': {0: b1, ...}}",
+    "names": "{'W1': W1, 'b1': b1, ...}", "layers": "[{'W': W1, 'b': b1}, ...]", "pairs": "[(W1, b1), ...]",
+    "tuple": "([W1, ...], [b1, ...])", "flat": "[W1, b1, W2, ...]", "vector": "one vector",
+    "object": "an object with W, b",
 }  # fmt: skip
 NETS = ("lists", "names", "indexed", "layers", "pairs", "tuple", "flat", "object", "vector")  # W and b in one value
-NUMBERS = ("d", "m", "K", "hidden", "sizes")  # of nodes
 
 
 def squash(name: Any) -> str:
@@ -113,8 +112,8 @@ def keys(name: str, names: Sequence[str], layers: int) -> list[str]:
         return [key for key in (lone if layers == 1 else many) if kind == "W" or key[0] != "W"]
     if kind in ("W", "b"):
         return [f"{kind}1"] if layers == 1 else [f"{kind}s", f"{kind}-names", f"{kind}-indexed"]
-    size = role(name, SIZES)
-    return [kind] if kind else [size] if size in NUMBERS else []
+    kind = kind or role(name, SIZES)
+    return [kind] if kind else []
 
 
 def bindings(function: Callable[..., Any], method: bool, layers: int) -> Iterator[dict[str, str]]:
@@ -132,18 +131,18 @@ def bindings(function: Callable[..., Any], method: bool, layers: int) -> Iterato
 def values(problem: Problem, layout: Layout) -> Mapping[str, Any]:
     """Return all that a function may be given at a point, by keys; it gets copies."""
     sizes, (X, y) = problem.settings.sizes, problem.images
-    columns, layers = layout.images == "d x n", len(sizes) - 1
     onehot = np.eye(sizes[-1])[y]
-    Ws, bs = views(problem.theta, sizes)
-    Ws = [(W.T if layout.weights == "m x d" else W).copy() for W in Ws]
-    bs = [b.reshape(SHAPES[layout.bias]).copy() for b in bs]
-    Wn, bn = ({f"{key}{i}": a for i, a in enumerate(some, 1)} for key, some in (("W", Ws), ("b", bs)))
-    named = {f"{key}{i}": part[f"{key}{i}"] for i in range(1, layers + 1) for key, part in (("W", Wn), ("b", bn))}
-    order = [*named] if layout.order == ORDERS[0] else sorted(named)
+    X, onehot = (X.T, onehot.T) if layout.images == "d x n" else (X, onehot)
+    named = named_views(problem.theta, sizes)
+    Wn = {name: (a.T if layout.weights == "m x d" else a).copy() for name, a in named.items() if name[0] == "W"}
+    bn = {name: a.reshape(SHAPES[layout.bias]).copy() for name, a in named.items() if name[0] == "b"}
+    named = {name: (Wn | bn)[name] for name in named}
+    order = [*named] if layout.order == ORDERS[0] else [*Wn, *bn]
     vector = np.concatenate([named[name].ravel() for name in order])
-    W, b = (Ws[0], bs[0]) if layers == 1 else (Ws, bs)  # one array, not a list of one
+    Ws, bs = [*Wn.values()], [*bn.values()]
+    W, b = (Ws, bs) if len(Ws) > 1 else (Ws[0], bs[0])  # one array, not a list of one
     return named | {
-        "X": (X.T if columns else X).copy(), "onehot": (onehot.T if columns else onehot).copy(),
+        "X": X.copy(), "onehot": onehot.copy(),
         "labels": y.copy(), "labels-row": y[None].copy(), "lam": problem.settings.training.lam, "n": len(y),
         "Ws": W, "bs": b, "W-names": Wn, "b-names": bn,
         "W-indexed": dict(enumerate(Ws)), "b-indexed": dict(enumerate(bs)),

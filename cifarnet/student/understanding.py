@@ -46,8 +46,7 @@ def understand(path: Path, name: str | None = None, known: Known = lambda proble
             )
         raise CodeError(code.explain(far)) from far
     if student.sizes == [(10, 10, 10)] and not isinstance(far, Unfit):
-        note = f"With matrices that are not square it fails: {code.explain(far)}"
-        student = replace(student, notes=(*student.notes, note))
+        student = replace(student, notes=[f"With matrices that are not square it fails: {code.explain(far)}"])
     student = with_cost(student)
     return deeper(without(student, "forward pass, which ours replaces,", student.failed) if student.failed else student)
 
