@@ -21,9 +21,9 @@ from cifarnet.student.understanding import understand
 
 slow = partial(pytest.param, marks=pytest.mark.slow)
 FILES = Path(__file__).parent / "students"
-LISTS, ONE_LAYER, NETWORK, ROWS, CLASS, LAYERS, DEEP, HELPER = (
+LISTS, ONE_LAYER, NETWORK, ROWS, CLASS, LAYERS, DEEP, FLAT, HELPER = (
     (FILES / f"{name}.py").read_text()
-    for name in ("lists", "one_layer", "network", "rows", "a_class", "model", "deep", "layers")
+    for name in ("lists", "one_layer", "network", "rows", "a_class", "model", "deep", "flat", "layers")
 )
 
 
@@ -41,6 +41,17 @@ SEPARATE = changed(
 GLOBALS = changed(LISTS, ("def compute_gradients(X, Y, W, b, lam)", "def compute_gradients(X, Y, W, lam)"))
 MIXED = changed(CLASS, ("@ X + self", "@ X.T + self"), ("(Y * p)", "(Y.T * p)"), ("self.p - Y", "self.p - Y.T"),
                 ("g @ X.T", "g @ X"), ("n = X.shape[1]", "n = len(X)"))  # fmt: skip
+WEIGHTS_FIRST = changed(FLAT, ("W1, b1, W2, b2 = np.split(theta, np.cumsum([m * d, m, K * m]))",
+    "W1, W2, b1, b2 = np.split(theta, np.cumsum([m * d, K * m, m]))"),
+    ("gW1.ravel(), gb1, gW2.ravel(), gb2", "gW1.ravel(), gW2.ravel(), gb1, gb2"))  # fmt: skip
+FLAT_CLASS = changed(CLASS, ("self.W1, self.b1 = np.random.randn(m, d), np.zeros((m, 1))",
+    "self.theta, self.sizes = np.zeros(m * d + m + K * m + K), (d, m, K)"),
+    ("        self.W2, self.b2 = np.random.randn(K, m), np.zeros((K, 1))\n", "")) + """
+def parameter(i):
+    return property(lambda self: unpack(self.theta, *self.sizes)[i])
+Network.W1, Network.b1, Network.W2, Network.b2 = map(parameter, range(4))
+""" + FLAT[FLAT.index("def unpack"):FLAT.index("def forward")]  # fmt: skip
+TORCH = "import a_torch as torch\n\nclass Model(torch.nn.Module):\n    pass\n\n@torch.no_grad()\ndef check(): pass\n"
 RIGHT = {
     "lists": LISTS, "one layer, image by image": ONE_LAYER, "a network and its forward pass": NETWORK, "rows": ROWS,
     "a class": CLASS, "a class of layers": LAYERS, "any number of layers": DEEP, "separate arguments": SEPARATE,
@@ -50,6 +61,10 @@ RIGHT = {
         "\ndef over(P): return P / P.sum(axis=0)\nnorm = lambda P: over(P)\n"),
     "a cost of two layers": changed(DEEP, ("sum((W**2).sum() for W in Ws)", "((Ws[0]**2).sum() + (Ws[1]**2).sum())"),
         ("def compute_cost(X, Y, Ws, bs, lam):", "def compute_cost(X, Y, Ws, bs, lam):\n    assert len(Ws) == 2")),
+    "one vector": FLAT, "one vector, the weights first": WEIGHTS_FIRST,
+    "one vector from lists": changed(LISTS, ("return [gW1, gW2], [gb1, gb2]",
+        "return np.concatenate([g.ravel() for g in (gW1, gb1, gW2, gb2)])")),
+    "what needs a library that is not installed": TORCH + LISTS,
     "a constant": changed(LISTS, ("W, b, lam)", "W, b)")) + "\nlam = 0.01", "sizes in the code": changed(
         LISTS, ("return [gW1", "assert gW1.shape == (50, 7)\n    return [gW1")),
 }  # fmt: skip
@@ -122,6 +137,10 @@ WRONG = [  # file, what is replaced by what, and the mistake
     (LISTS, [("[gW1, gW2], [gb1, gb2]", "[0 * gW1, 0 * gW2], [0 * gb1, 0 * gb2]")], "The gradient is 0"),
     (DEEP, [("G.sum(axis=1) / n", "3 * G.sum(axis=1) / n")], "The gradient of b is 3 times the right one"),
     (LISTS, [("    G = P - Y", "    G = (P - Y) / 10")], "The data term is divided by n K, the number of entries of Y"),
+    (DEEP, [("H[-1] + b", "H[-1] - b"), ("G.sum(axis=1) / n", "-G.sum(axis=1) / n")],
+     "The forward pass subtracts b, W X - b, and the gradient of b goes with that"),
+    (LISTS, [("@ X + b[0]", "@ X"), ("@ H + b[1]", "@ H")], "The forward pass leaves b out"),
+    (FLAT, [("@ X + b1", "@ X - b1"), ("@ H + b2", "@ H - b2")], "The forward pass subtracts b: W X - b"),
 ]  # fmt: skip
 PAIRS = [
     (LISTS, [("    n = X.shape[1]", "    n = 1"), ("2 * lam", "lam")],
@@ -175,8 +194,8 @@ def test_a_mistake_is_named(tmp_path, text, replaced, mistake):
 @pytest.mark.parametrize(
     ("text", "replaced", "note"),
     [
-        (ONE_LAYER, ("X, W, b):\n    return softmax", "X, W, b):\n    return softer"),
-         r"Your forward pass cannot be used, .*: EvaluateClassifier\(X, W, b\), line 20: .*NameError: name 'softer'"),
+        (ONE_LAYER, ("X, W, b):\n    return softmax(W @ X + b)", "X, W, b):\n    return X"),
+         r"Your forward pass, .*, cannot be used: EvaluateClassifier\(X, W, b\), line 20: its forward pass gives no P"),
         (LISTS, ("return loss + lam", "return str(loss) or lam"),
          r"Your cost cannot be used: compute_cost\(X, Y, W, b, lam\), line 12: it returns no number"),
     ],
@@ -184,6 +203,21 @@ def test_a_mistake_is_named(tmp_path, text, replaced, mistake):
 def test_what_cannot_be_called_is_said(tmp_path, text, replaced, note):
     found = results(tmp_path, changed(text, replaced))
     assert found["passed"] and any(re.match(note, line) for line in found["taken"])
+
+
+@pytest.mark.parametrize(
+    ("text", "replaced", "mistake"),
+    [
+        (ONE_LAYER, ("X, W, b):\n    return softmax", "X, W, b):\n    return softer"),
+         r"Your forward pass, .*, raises an error: EvaluateClassifier\(X, W, b\), line 20: .*NameError: name 'softer'"),
+        (LISTS, ("-np.log((Y", "-np.log((Z"), r"Your cost raises an error: compute_cost.* line 14, .*NameError: "),
+    ],
+)  # fmt: skip
+def test_what_raises_an_error_is_no_right_answer(tmp_path, text, replaced, mistake):
+    found = results(tmp_path, changed(text, replaced))
+    (named,) = found["mistakes"]
+    assert not found["passed"] and re.match(mistake, named["mistake"])
+    assert found["comparisons"][-1].startswith("Your gradient and ours agree")
 
 
 def test_without_lambda_a_cost_is_what_its_gradient_is_of(tmp_path):
@@ -261,7 +295,7 @@ def test_an_unknown_mistake_is_shown_as_a_picture(tmp_path):
 def test_values_that_are_not_finite_are_different():
     problem = points.point((7, 5, 10))
     right = problem.gradient()
-    answer = Answer(right | {"b1": np.full(5, np.nan)}, [], [], True, [])
+    answer = Answer(right | {"b1": np.full(5, np.nan)}, [], {}, {})
     (line,) = verdict.differences([verdict.Case(problem, answer, right, {}, None)])
     assert line.startswith("b1: 5 of 5 entries differ, most of all [0]: nan instead of")
 
@@ -290,6 +324,9 @@ def test_every_mistake_changes_something():
         ("def f(x):\n  return (", "my_network.py, line 2: SyntaxError"),
         ("x = 1", "no function called like compute_gradients or backward; it has no functions"),
         (changed(CLASS, ("g = self.p - Y", "g = self.p - YY")), "line 22, in backward: NameError"),
+        (changed(CLASS, ("s = self.W2", "s = self.W3")), "line 12, in forward: AttributeError"),
+        slow(changed(NETWORK, ("P = np.exp(s)", "P = npp.exp(s)")), "line 17, in ApplyNetwork: NameError"),
+        (TORCH + LISTS.replace("def compute_gr", "@torch.no_grad()\ndef compute_gr"), "no function .*\n.* was not run"),
         slow(changed(LISTS, ("H = np.max", "H = np.maxi")), "line 6, in evaluate_classifier: AttributeError"),
         (changed(CLASS, ("g = self.p", "exit('no'); g = self.p")), "line 22, in backward: SystemExit: no"),
         (changed(LISTS, ("    n = X.shape[1]", "    n = X.shape[1]\n    assert n > 1")), "n = 1: .*AssertionError"),
@@ -321,6 +358,17 @@ def test_what_was_taken_for_what_is_said(tmp_path):
     assert "returned: W1 = [0][0], b1 = [1][0], W2 = [0][1], b2 = [1][1]" in understand(write(tmp_path, LISTS)).taken
     assert "The cost takes no lambda: the L2 term is added to it here." in taken
     assert "layout: X n x d, one-hot labels n x K, W1 d x m, b1 (m,)" in understand(write(tmp_path, ROWS)).taken
+
+
+@pytest.mark.parametrize(
+    ("text", "order"),
+    [(FLAT, "W1, b1, W2, ..."), (WEIGHTS_FIRST, "W1, W2, ..., b1, ..."), (FLAT_CLASS, "W1, b1, W2, ...")],
+)
+def test_one_vector_is_taken_in_its_order(tmp_path, text, order):
+    student = understand(write(tmp_path, text))
+    assert f"one vector is: {order}" in student.taken
+    problem = points.point(student.sizes[0])
+    assert Session(student).gradient(problem).is_near(problem.gradient(), 1e-12)
 
 
 def test_any_number_of_layers_and_square_ones_are_checked(tmp_path):

@@ -1,5 +1,6 @@
 """``cifarnet gradcheck``: is the gradient right?"""
 
+import inspect
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -58,9 +59,9 @@ class Gradcheck(WithConfig, Experiment):
 
     def run(self) -> None:
         if self.template:
-            from cifarnet.student.code import template
+            from cifarnet.student import template
 
-            click.echo(template(), nl=False)
+            click.echo(inspect.getsource(template).partition("\n")[2], nl=False)
         elif self.code:
             self.check_code(self.code)
         elif self.function:
@@ -77,9 +78,7 @@ class Gradcheck(WithConfig, Experiment):
                 raise click.UsageError(f"--code goes without {p.opts[-1]}")
         found = check.start(code, self.function, label=self.label, runs_dir=self.runs_dir)
         self.follow(found, "case")
-        self.report(
-            found.run, *verdict.lines(found.run.results), wrong="your gradient or your cost is not the assignment's"
-        )
+        self.report(found.run, *verdict.lines(found.run.results), wrong="your gradient, cost or forward pass is wrong")
 
     def check_ours(self) -> None:
         from cifarnet.experiments import gradients

@@ -96,7 +96,7 @@ def case(student: Student, problem: Problem) -> Case:
     except (*Raised, Unfit) as error:
         settings = problem.settings
         where = f"with layers {settings.sizes}, lambda {settings.training.lam:g} and n = {settings.training.batch_size}"
-        raise CodeError(f"{where}: {student.code.explain(error, session.module)}") from error
+        raise CodeError(f"{where}: {student.code.explain(error)}") from error
     return Case(problem, answer, problem.gradient(), numerical, cost)
 
 

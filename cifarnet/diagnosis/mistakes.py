@@ -14,19 +14,23 @@ from cifarnet.nn.network import Array, views
 from cifarnet.student.calling import DECOY_LAMBDA
 
 
+def empty() -> Array:
+    return np.zeros(0)
+
+
 @dataclass
 class Pass:
     """What a change may look at: a forward pass, and where the backward pass is."""
 
     problem: Problem
     H: list[Array]  # what each layer gets: X, H1, ... (n, d_in)
-    S: list[Array]  # what it makes of it, before the ReLU or the softmax (n, d_out)
-    E: Array  # exp(S) of the last (n, K)
-    P: Array  # (n, K)
+    S: list[Array] = field(default_factory=list)  # what it makes of it, before the ReLU or the softmax (n, d_out)
+    E: Array = field(default_factory=empty)  # exp(S) of the last (n, K)
+    P: Array = field(default_factory=empty)  # (n, K)
     earlier: Pass | None = None  # of the batch before
     layer: int = 0  # counted from 0
-    G: Array = field(default_factory=lambda: np.zeros(0))  # dJ/dS of the layer, J without its L2 term: divided by n
-    unmasked: Array = field(default_factory=lambda: np.zeros(0))  # G before the layer's mask
+    G: Array = field(default_factory=empty)  # dJ/dS of the layer, J without its L2 term: divided by n
+    unmasked: Array = field(default_factory=empty)  # G before the layer's mask
 
     @property
     def n(self) -> int:
@@ -44,7 +48,7 @@ Change = Callable[[Any, Pass], Any]
 class Mistake:
     """A mistake: what it is and where it shows in plain words, the line of mathematics that is right, and its changes.
 
-    ``changes`` are by the places in `gradient`. With ``layer`` that layer alone has them.
+    ``changes`` are by the places in `forward` and `gradient`. With ``layer`` that layer alone has them.
     """
 
     what: str
@@ -57,31 +61,40 @@ class Mistake:
         return self.what if self.layer is None else f"{self.what} (in layer {self.layer + 1} alone)"
 
 
-def forward(problem: Problem, images: Split) -> Pass:
+def changed(place: str, value: Any, p: Pass, mistakes: Sequence[Mistake]) -> Any:
+    """Return what the mistakes make of a value, in the layer where the pass is."""
+    for mistake in mistakes:
+        if place in mistake.changes and mistake.layer in (None, p.layer):
+            value = mistake.changes[place](value, p)
+    return value
+
+
+def forward(problem: Problem, images: Split, mistakes: Sequence[Mistake] = ()) -> Pass:
     """Return the forward pass of a batch."""
-    H, S = [images.X], list[Array]()
-    for W, b in zip(*views(problem.theta, problem.settings.sizes), strict=True):
-        S.append(H[-1] @ W + b)  # (n, d_out)
-        H.append(np.maximum(S[-1], 0))
-    E = np.exp(S[-1] - S[-1].max())
-    return Pass(problem, H[:-1], S, E, E / E.sum(axis=1, keepdims=True))
+    p = Pass(problem, [images.X])
+    for p.layer, (W, b) in enumerate(zip(*views(problem.theta, problem.settings.sizes), strict=True)):
+        p.S.append(p.H[-1] @ W + changed("bias", b, p, mistakes))  # (n, d_out)
+        p.H.append(np.maximum(p.S[-1], 0))
+    p.H.pop()
+    p.E = np.exp(p.S[-1] - p.S[-1].max())
+    p.P = p.E / p.E.sum(axis=1, keepdims=True)
+    return p
 
 
-def passes(problem: Problem) -> Pass:
+def passes(problem: Problem, mistakes: Sequence[Mistake] = ()) -> Pass:
     """Return the forward pass of a problem, with that of the batch before it."""
-    return replace(forward(problem, problem.images), earlier=forward(problem, problem.before))
+    return replace(forward(problem, problem.images, mistakes), earlier=forward(problem, problem.before, mistakes))
 
 
 def gradient(passed: Pass, mistakes: Sequence[Mistake] = ()) -> dict[str, Array]:
     """Return the gradient of the assignment's cost with some mistakes, W (d_in, d_out) and b (d_out,) by name."""
-    p, problem, found = replace(passed), passed.problem, {}
+    problem, found = passed.problem, {}
+    wrong_forward = any("bias" in mistake.changes for mistake in mistakes)
+    p = passes(problem, mistakes) if wrong_forward else replace(passed)
     Ws, K = views(problem.theta, problem.settings.sizes)[0], problem.settings.sizes[-1]
 
     def at(place: str, value: Any) -> Any:
-        for mistake in mistakes:
-            if place in mistake.changes and mistake.layer in (None, p.layer):
-                value = mistake.changes[place](value, p)
-        return value
+        return changed(place, value, p, mistakes)
 
     p.layer = len(Ws) - 1
     p.G = at("G", (at("P", p.P) - at("Y", np.eye(K)[problem.images.y])) / p.n)  # (n, K)
@@ -143,6 +156,7 @@ SHAPE = "dJ/dW = G H^T / n + 2 lambda W, in the shape of W"
 FILLED = "return what is computed: np.zeros(W.shape) is but the place for it, and integers cut it to 0"
 STALE = "G = P - Y, dJ/dW2 = G H^T / n: P, H and Y of the same images; make the forward pass for each batch"
 TYPES = "float64 arrays: np.zeros(W.shape), X.astype(float)"
+FORWARD = "S = W X + b in every layer, so that dJ/db = G 1 / n"
 LAMBDA, BATCH, LOW, ALL = "where lambda > 0", "where n > 1", "in the layers below the output's", "everywhere"
 GROUPS: list[tuple[str, str, dict[str, dict[str, Change]]]] = [  # the likelier ones first
     (f"in W, {LAMBDA}", L2, {
@@ -234,6 +248,13 @@ GROUPS: list[tuple[str, str, dict[str, dict[str, Change]]]] = [  # the likelier 
             "P": lambda v, p: shifted(p) / shifted(p).sum(axis=0)
         },
     }),
+    (ALL, FORWARD, {
+        "The forward pass subtracts b: W X - b": {"bias": lambda v, p: -v},
+        "The forward pass subtracts b, W X - b, and the gradient of b goes with that": {
+            "bias": lambda v, p: -v, "b": lambda v, p: -v
+        },
+        "The forward pass leaves b out": {"bias": lambda v, p: 0 * v},
+    }),
     (BATCH, SOFTMAX, {
         "The softmax is over all scores of the batch together": {"P": lambda v, p: p.E / p.E.sum()},
         "The softmax is over all scores of the batch, after the largest of each image is subtracted": {
@@ -273,6 +294,12 @@ INEXACT = Mistake(
     "Something is float32 on the way, or has a small number added, such as 1e-8",
     "in the last digits of everything",
     "float64 throughout, and sums as the formulas have them",
+    {},
+)
+BROKEN = Mistake(
+    "A function raises an error",
+    "wherever it is called",
+    "a forward pass and a cost that run where the gradient does",
     {},
 )
 IN_PLACE = Mistake(

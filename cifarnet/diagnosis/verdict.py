@@ -21,7 +21,7 @@ from cifarnet.student.points import distance, point
 TOLERANCE, NUMERICAL = 1e-9, 1e-6  # of a gradient compared with ours; of a cost, and of a numerical gradient
 SAME = 1e-6  # a mistake's numbers are the student's
 ROUNDING = 1e-4  # an error below it may be float32's
-SCOPED = {"l2", "b", "nodes", "data", "mask", "W back", "W", "H"}  # the places of changes that one layer may have
+SCOPED = {"l2", "b", "nodes", "data", "mask", "W back", "W", "H", "bias"}  # places of changes that one layer may have
 HOW = (
     "Your function is called twice, with different images, and the second answer is checked: in float64, with lambda 0 "
     "and 0.1, with 20 images and with 1. Weights, biases and images are random; one node of each hidden layer is "
@@ -71,21 +71,20 @@ def judge(student: Student, cases: Sequence[Case]) -> dict[str, Any]:
     rows = [row for each in cases for row in each.rows()]
     right = all(row["norm_relative_error"] <= TOLERANCE for row in rows)
     changed = sorted({name for each in cases for name in each.answer.changed})
-    found = [] if right else diagnose(cases)
+    explained = [] if right else diagnose(cases)
+    found = [*explained, *(replace(mistakes.BROKEN, what=text) for text in student.broken)]
+    found += [replace(mistakes.IN_PLACE, what=f"{mistakes.IN_PLACE}: {', '.join(changed)}")] if changed else []
     named = [{"mistake": str(each), "shows": each.shows, "right": each.right} for each in found]
-    if changed:
-        what = f"{mistakes.IN_PLACE}: {', '.join(changed)}"
-        named.append({"mistake": what, "shows": mistakes.IN_PLACE.shows, "right": mistakes.IN_PLACE.right})
     costs_agree = max(each.cost_error() for each in cases) <= NUMERICAL
     return {
-        "passed": all(row["passed"] for row in rows) and costs_agree and not changed,
+        "passed": all(row["passed"] for row in rows) and costs_agree and not changed and not student.broken,
         "code": str(student.code.path),
         "function": student.gradient.found.label,
         "taken": student.taken,
         "how": HOW,
         "comparisons": [*comparisons(rows, cases)],
         "mistakes": named,
-        "differences": [] if right or found else differences(cases),
+        "differences": [] if right or explained else differences(cases),
         "notes": notes(student) if right else [],
         "parameters": rows,
         "source": inspect.getsource(student.gradient.found.function),
@@ -95,7 +94,7 @@ def judge(student: Student, cases: Sequence[Case]) -> dict[str, Any]:
 def comparisons(rows: Sequence[Row], cases: Sequence[Case]) -> Iterator[str]:
     """Yield the three comparisons, a sentence each."""
     if cases[0].cost is None:
-        yield "Your cost was not found: it is not compared, and your gradient with no numerical one."
+        yield "No cost of yours can be called: it is not compared, and your gradient with no numerical one."
     else:
         yield sentence("Your gradient and the numerical gradient of your cost", rows, "numerical_error", NUMERICAL)
         worst = max(each.cost_error() for each in cases)
@@ -126,7 +125,7 @@ def where(wrong: Sequence[Row], rows: Sequence[Row]) -> str:
 
 def diagnose(cases: Sequence[Case]) -> list[Mistake]:
     """Return the known mistake, or the two, that give the student's numbers in every case; nothing if none does."""
-    short = any(t.kind == "f" and t.itemsize < 8 for t in cases[0].answer.types)
+    short = any(a.dtype.kind == "f" and a.itemsize < 8 for a in cases[0].answer.returned.values())
     if max(each.answer.farthest(each.right) for each in cases) <= ROUNDING:
         return [mistakes.FLOAT32 if short else mistakes.INEXACT]
     answers = [(passes(each.problem), each.answer) for each in cases]
@@ -197,7 +196,11 @@ def notes(student: Student) -> list[str]:
     Ws, bs = views(problem.theta, problem.settings.sizes)
     Ws[0][:, 0] = bs[0][0] = 0
     answer, one_at_zero = Session(student).gradient(problem), gradient(passes(problem), [mistakes.AT_ZERO])
-    found = list(answer.broadcast)
+    found = [
+        f"{name} has the shape {shape} and its gradient {a.shape}: {name} - eta * gradient has another."
+        for (name, a), shape in zip(answer.returned.items(), answer.shapes.values(), strict=True)
+        if shape not in (a.shape, (1, *a.shape))
+    ]
     if not answer.is_near(problem.gradient(), TOLERANCE) and answer.is_near(one_at_zero, SAME):
         found.append(f"{mistakes.AT_ZERO}: {mistakes.AT_ZERO.right}.")
     return found
@@ -222,7 +225,7 @@ def lines(results: dict[str, Any]) -> Iterator[str]:
     yield from results["comparisons"]
     for each in results["mistakes"]:
         yield f"\n{each['mistake']}.\n  It shows {each['shows']}.\n  Right is: {each['right']}."
-    if results["differences"] and not results["mistakes"]:
+    if results["differences"]:
         yield "\nNone of the known mistakes, alone or in pairs, explains your numbers."
     if any(line.startswith("W1:") for line in results["differences"]):
         yield "figures/error_W1.png shows where your gradient of W1 differs."

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cifarnet.experiments.gradients import Problem
-from cifarnet.nn.network import Array, named_views, weight_count
+from cifarnet.nn.network import Array, weight_count
 from cifarnet.student import forms
 from cifarnet.student.code import Code, Found
 from cifarnet.student.forms import Layout, Unfit, Values
@@ -33,17 +33,22 @@ class Call(NamedTuple):
         return f"{self.found.label}({', '.join(self.keys)}), line {self.found.line}"
 
 
+Failure = tuple[Call, BaseException]  # what was called, and what it raised
+
+
 class Answer(NamedTuple):
-    """What a call gave: gradients in our layout, the arguments that it changed, and the types of its arrays.
+    """What a call of the gradient gave."""
 
-    ``broadcast`` says of which parameters an update would change the shape.
-    """
+    gradient: dict[str, Array]  # in our layout
+    changed: list[str]  # arguments
+    returned: dict[str, Array]
+    shapes: dict[str, tuple[int, ...]]  # of the student's parameters
 
-    gradient: dict[str, Array]
-    changed: list[str]
-    types: list[np.dtype[Any]]
-    shapes_fit: bool
-    broadcast: list[str]
+    @property
+    def shapes_fit(self) -> bool:
+        """Whether every gradient has the shape of its parameter, a bias in any direction."""
+        shapes = self.shapes
+        return all(a.shape == shapes[k] or (k[0] == "b" and a.size == max(shapes[k])) for k, a in self.returned.items())
 
     def farthest(self, other: Mapping[str, Array]) -> float:
         """Return the largest distance of a parameter's gradient from another's."""
@@ -62,30 +67,30 @@ class Student:
     layout: Layout
     gradient: Call
     forward: Call | None = None
+    failed: Failure | None = None  # why no forward pass of theirs is called
     cost: Call | None = None
     adds_l2: bool = False  # their cost takes no lambda
     globals: Mapping[str, str] = field(default_factory=dict)  # variables, by their names
     places: Mapping[int, Mapping[str, forms.Place]] = field(default_factory=dict)  # in what is returned, by layers
     sizes: Sequence[tuple[int, ...]] = ()
+    flat: bool = False  # parameters or gradients are one vector
     notes: Sequence[str] = ()  # what could not be called, and why
-
-    @property
-    def returned(self) -> list[str]:
-        """Where the gradients are in what is returned."""
-        places = next(iter(self.places.values()), {})
-        return [f"{key} = " + "".join(f"[{part!r}]" for part in place) for key, place in places.items() if place]
+    broken: Sequence[str] = ()  # what raises an error, and where
 
     @property
     def taken(self) -> list[str]:
         """What was taken for what, a line each."""
-        lines = [f"gradient: {self.gradient}", f"layout: {self.layout}"]
-        forms_of = [(name, forms.FORMS[key]) for name, key in self.gradient.keys.items() if key in forms.FORMS]
-        lines += [f"given as: {', '.join(f'{name} = {form}' for name, form in forms_of)}"] if forms_of else []
-        lines += [f"returned: {', '.join(self.returned)}"] if self.returned else []
-        lines += [f"forward pass: {self.forward}"] if self.forward else []
-        lines += [f"cost: {self.cost}" if self.cost else "cost: no function for it can be called"]
+        given = [f"{name} = {forms.FORMS[key]}" for name, key in self.gradient.keys.items() if key in forms.FORMS]
+        places = next(iter(self.places.values()), {})
+        found = [f"{key} = " + "".join(f"[{part!r}]" for part in place) for key, place in places.items() if place]
+        taken = {
+            "gradient": self.gradient, "layout": self.layout, "given as": ", ".join(given),
+            "one vector is": self.flat and self.layout.order, "returned": ", ".join(found),
+            "forward pass": self.forward, "cost": self.cost or "no function for it can be called",
+            "set as global variables": ", ".join(self.globals),
+        }  # fmt: skip
+        lines = [f"{what}: {text}" for what, text in taken.items() if text]
         lines += ["The cost takes no lambda: the L2 term is added to it here."] if self.adds_l2 else []
-        lines += [f"set as global variables: {', '.join(self.globals)}"] if self.globals else []
         return [*lines, *self.notes]
 
 
@@ -102,32 +107,44 @@ class Session:
         """Return the student's gradient at a point."""
         v = self.prepare(problem)
         if "lam" in self.student.gradient.keys.values():
-            self.set_other_lambdas(DECOY_LAMBDA)
+            others = [name for name, key in self.student.globals.items() if key == "lam"]
+            vars(self.module).update(dict.fromkeys(others, DECOY_LAMBDA))
+            self.assign_numbers("lam", DECOY_LAMBDA)
         given = self.arguments(self.student.gradient, v)
         kept, result = copy.deepcopy(given), self.call(self.student.gradient, given)
-        now, keys = dict(forms.leaves(given)), self.student.gradient.keys
-        inner = [name for name, key in keys.items() if key in FROM_FORWARD_PASS]
-        old = [(path, a) for path, a in forms.leaves(kept) if path[0] not in inner]
-        changed = [show(path) for path, a in old if path not in now or not np.array_equal(a, now[path])]
-        for key, path in self.held.items():
-            if not np.array_equal(v[key], forms.follow(self.made, path)):
-                changed.append(show(("self", *path)))
-        if result is None and self.made is not None:
-            pattern = re.compile(r"grad|d[lj]?d?[wb]")
-            own = {p: a for p, a in forms.leaves(self.made) if any(pattern.match(str(key).lower()) for key in p)}
-            named = {path[-1]: a for path, a in own.items()}
-            result = named if len(named) == len(own) else own
-        shapes = {key: v[key].shape for key in named_views(problem.theta, problem.settings.sizes)}
-        places = self.student.places.get(len(shapes) // 2) or forms.places(result, shapes)
-        self.student = replace(self.student, places={**self.student.places, len(shapes) // 2: places})
-        found = {key: np.asarray(forms.follow(result, places[key])) for key in shapes}
+        changed = self.changes(kept, given, v)
+        found = self.located(self.kept_gradients() if result is None and self.made is not None else result, v)
         if strange := [f"{key} as an array of {a.dtype}" for key, a in found.items() if a.dtype.kind not in "biufc"]:
             raise Unfit(f"returns {strange[0]}, not of numbers")
-        fit = all(a.shape == v[key].shape or (key[0] == "b" and a.size == v[key].size) for key, a in found.items())
-        types_of = [a.dtype for a in found.values()]
-        wide = [f"{key} has the shape {v[key].shape} and its gradient {a.shape}: {key} - eta * gradient has another."
-                for key, a in found.items() if a.size > 1 and broadcast(v[key], a) != v[key].shape]  # fmt: skip
-        return Answer(forms.plain(found, problem, self.student.layout), changed, types_of, fit, wide)
+        shapes = {key: v[key].shape for key in found}
+        return Answer(forms.plain(found, problem, self.student.layout), changed, found, shapes)
+
+    def changes(self, kept: Mapping[str, Any], given: Mapping[str, Any], v: Values) -> list[str]:
+        """Return which arguments and parameters of the object a call changed; what a forward pass gives may change."""
+        inner = [name for name, key in self.student.gradient.keys.items() if key in FROM_FORWARD_PASS]
+        old, now = [(path, a) for path, a in forms.leaves(kept) if path[0] not in inner], dict(forms.leaves(given))
+        changed = [path for path, a in old if path not in now or not np.array_equal(a, now[path])]
+        held = [(v[key], path) for key, path in self.held.items()]
+        changed += [("self", *path) for a, path in held if not np.array_equal(a, forms.follow(self.made, path))]
+        return [show(path) for path in changed]
+
+    def kept_gradients(self) -> Mapping[Any, Array]:
+        """Return the attributes of the object that are called like gradients, for a method that returns nothing."""
+        pattern = re.compile(r"grad|d[lj]?d?[wb]")
+        own = {p: a for p, a in forms.leaves(self.made) if any(pattern.match(str(key).lower()) for key in p)}
+        named = {path[-1]: a for path, a in own.items()}
+        return named if len(named) == len(own) else own
+
+    def located(self, result: Any, v: Values) -> dict[str, Array]:
+        """Return the gradient of each parameter in what was returned, and remember where it was."""
+        student, shapes = self.student, {key: a.shape for key, a in v["names"].items()}
+        if vectors := forms.vectors(result, v["vector"]):
+            self.student = replace(student, flat=True)
+            return forms.split(np.asarray(forms.follow(result, vectors[0])), v)
+        layers, flat = len(shapes) // 2, "vector" in {*student.gradient.keys.values(), *self.held}
+        places = student.places.get(layers) or forms.places(result, shapes)
+        self.student = replace(student, places={**student.places, layers: places}, flat=flat)
+        return {key: np.asarray(forms.follow(result, places[key])) for key in shapes}
 
     def cost(self, problem: Problem) -> float:
         """Return the student's cost at a point: of several numbers the largest, as the cost is loss plus L2 term."""
@@ -157,11 +174,6 @@ class Session:
             v["passed"] = forms.our_forward(problem, student.layout)
         return v
 
-    def set_other_lambdas(self, value: float) -> None:
-        """Set the lambda of the script and of the object."""
-        vars(self.module).update({name: value for name, key in self.student.globals.items() if key == "lam"})
-        self.assign_numbers("lam", value)
-
     def assign_numbers(self, kind: str, value: Any) -> None:
         """Set the attributes of the object that are called like a number, such as lambda."""
         for path, a in [*forms.leaves(self.made)] if self.made is not None else ():
@@ -185,28 +197,21 @@ class Session:
 
     def arguments(self, call: Call, v: Values) -> dict[str, Any]:
         """Return copies of the values that a call gets; those of the forward pass come from its result."""
-        given = {
-            name: forms.intermediate(key, name, v["passed"], v) if key in FROM_FORWARD_PASS else v[key]
-            for name, key in call.keys.items()
-        }
+        given = {}
+        for name, key in call.keys.items():
+            passed = key in FROM_FORWARD_PASS
+            if ("passed" if passed else key) not in v:
+                raise Unfit(f"cannot tell what its {name} should be")
+            given[name] = forms.intermediate(key, name, v["passed"], v) if passed else v[key]
         return copy.deepcopy(given)
 
     def call(self, call: Call, given: Mapping[str, Any]) -> Any:
         """Call a function of the file."""
         function = getattr(self.made if call.found.owner else self.module, call.found.name)
-        parameters = inspect.signature(function).parameters.values()
-        first = [given[p.name] for p in parameters if p.kind is p.POSITIONAL_ONLY and p.name in given]
-        named = {p.name: given[p.name] for p in parameters if p.kind is not p.POSITIONAL_ONLY and p.name in given}
+        bound = inspect.signature(function).bind_partial()
+        bound.arguments.update(given)
         with self.student.code.running():
-            return function(*first, **named)
-
-
-def broadcast(value: Array, gradient: Array) -> tuple[int, ...] | None:
-    """Return the shape of their difference, None where there is none."""
-    try:
-        return np.broadcast_shapes(value.shape, gradient.shape)
-    except ValueError:
-        return None
+            return function(*bound.args, **bound.kwargs)
 
 
 def show(path: forms.Place) -> str:
@@ -217,13 +222,18 @@ def show(path: forms.Place) -> str:
 
 
 def held(made: Any, v: Values) -> dict[str, forms.Place]:
-    """Return where an object holds its parameters: by shape and name, or in an attribute that is still None."""
+    """Return where an object holds its parameters: by shape and name, in what is still None, or in one vector."""
     found: dict[str, forms.Place] = {}
-    for key in (key for key in v if re.fullmatch(r"[Wb]\d", key)):
-        fit = [p for p, a in forms.leaves(made) if a.shape == v[key].shape and p not in found.values()]
+    numbers = [int(name[1:]) for path, _ in forms.leaves(made) if (name := forms.numbered(path[-1]))]
+    if max(numbers, default=0) >= len(v["sizes"]):
+        raise Unfit(f"an object of {type(made).__name__} has more layers")
+    for key, value in v["names"].items():
+        fit = [p for p, a in forms.leaves(made) if a.shape == value.shape and p not in found.values()]
         exact = [p for p in fit if forms.numbered(p[-1]) == key]
-        unset = [(name,) for name, value in vars(made).items() if value is None and forms.numbered(name) == key]
+        unset = [(name,) for name, held in vars(made).items() if held is None and forms.numbered(name) == key]
         if not (some := exact or fit or unset):
-            raise Unfit(f"an object of {type(made).__name__} has no {key} of shape {v[key].shape}")
+            if all_in_one := forms.vectors(made, v["vector"]):
+                return {"vector": all_in_one[0]}
+            raise Unfit(f"an object of {type(made).__name__} has no {key} of shape {value.shape}")
         found[key] = some[0]
     return found

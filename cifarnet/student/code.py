@@ -15,7 +15,6 @@ import types
 import warnings
 from collections.abc import Callable, Iterator
 from importlib.machinery import SourceFileLoader
-from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -38,25 +37,28 @@ DEFINED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 Raised = (Exception, SystemExit)  # what a student's code may raise; not Ctrl-C
 
 
-class Definitions(SourceFileLoader):
-    """Run a file's imports, functions, classes and constants; leave out what loads data, trains, draws and prints."""
+def define(module: types.ModuleType, path: str) -> dict[str, str]:
+    """Run a file's imports, functions, classes and constants; return of all other names why they are not defined.
 
-    def exec_module(self, module: types.ModuleType) -> None:
-        tree = ast.parse(self.get_source(module.__name__) or "", self.path)
-        own = {node.name for node in tree.body if isinstance(node, DEFINED)}
-        left_out = vars(module).setdefault("__left_out__", {})  # name -> why it is not defined
-        for node in tree.body:
-            why = "" if defines(node, own) else "it is no definition"
+    What loads data, trains, draws and prints is left out, and what cannot be run, such as an import of what is not
+    installed and a class that inherits from it.
+    """
+    tree = ast.parse(SourceFileLoader(module.__name__, path).get_source(module.__name__) or "", path)
+    own = {node.name for node in tree.body if isinstance(node, DEFINED)}
+    left_out: dict[str, str] = {}
+    flags = __future__.annotations.compiler_flag  # what annotations name need not be installed
+    for node in tree.body:
+        why = "it is no definition"
+        if defines(node, own):
             try:
-                if not why:  # annotations are not evaluated: what they name need not be installed
-                    flags = __future__.annotations.compiler_flag
-                    exec(compile(ast.Module([node], []), self.path, "exec", flags, dont_inherit=True), vars(module))
+                exec(compile(ast.Module([node], []), path, "exec", flags, dont_inherit=True), vars(module))
+                continue
             except Raised as error:
-                if isinstance(node, DEFINED):
+                if isinstance(node, DEFINED) and not (isinstance(error, NameError) and error.name in left_out):
                     raise
                 why = f"{type(error).__name__}: {error}"
-            if why:
-                left_out |= {name: f"line {node.lineno} was not run: {why}" for name in names_of(node)}
+        left_out |= {name: f"line {node.lineno} was not run: {why}" for name in names_of(node)}
+    return left_out
 
 
 def defines(node: ast.stmt, own: set[str]) -> bool:
@@ -82,6 +84,8 @@ def evaluated(node: ast.AST) -> Iterator[ast.AST]:
 
 def names_of(node: ast.stmt) -> set[str]:
     """Return the names that a statement would define."""
+    if isinstance(node, DEFINED):
+        return {node.name}
     stored = {part.id for part in ast.walk(node) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)}
     return stored | {(part.asname or part.name) for part in ast.walk(node) if isinstance(part, ast.alias)}
 
@@ -107,22 +111,21 @@ class Code:
 
     def __init__(self, path: Path) -> None:
         self.path = path.resolve()
+        self.left_out: dict[str, str] = {}  # of names: why they are not defined
         if path.suffix == ".ipynb":
             raise CodeError(f"{path}: a notebook; make a Python file of it: jupyter nbconvert --to script {path}")
 
     def load(self) -> types.ModuleType:
         """Run the file's definitions in a new module: nothing stays of earlier calls. CodeError says what is wrong."""
         name, before = "student_" + re.sub(r"\W", "_", self.path.stem), set(sys.modules)
-        spec = spec_from_loader(name, Definitions(name, str(self.path)), origin=str(self.path))
-        assert spec is not None and spec.loader  # the loader is given
-        spec.has_location = True
-        module = module_from_spec(spec)
+        module = types.ModuleType(name)
+        module.__file__ = str(self.path)
         sys.modules[name] = module  # where dataclasses look for it
         try:
             with self.running():
-                spec.loader.exec_module(module)
+                self.left_out = define(module, str(self.path))
         except Raised as error:
-            raise CodeError(self.explain(error, module)) from error
+            raise CodeError(self.explain(error)) from error
         finally:
             for new in set(sys.modules) - before:
                 if self.is_own(getattr(sys.modules[new], "__file__", None)):
@@ -151,7 +154,7 @@ class Code:
             sys.path.remove(folder)
             sys.dont_write_bytecode = before
 
-    def explain(self, error: BaseException, module: types.ModuleType) -> str:
+    def explain(self, error: BaseException) -> str:
         """Say what was raised, and where in the student's files."""
         if isinstance(error, SyntaxError):
             place = f"{error.filename or self.path}" + (f", line {error.lineno}" if error.lineno else "")
@@ -159,12 +162,11 @@ class Code:
         text = f"{type(error).__name__}: {error}"
         frames = [f for f in traceback.extract_tb(error.__traceback__) if self.is_own(f.filename)]
         if frames:
-            text = (
-                f"{frames[-1].filename}, line {frames[-1].lineno}, in {frames[-1].name}: {text}\n    {frames[-1].line}"
-            )
+            last = frames[-1]
+            text = f"{last.filename}, line {last.lineno}, in {last.name}: {text}\n    {last.line}"
         elif isinstance(error, UnicodeDecodeError):
             text = f"{self.path}: {error}; save it as UTF-8"
-        why = vars(module)["__left_out__"].get(error.name) if isinstance(error, NameError) else None
+        why = self.left_out.get(str(error.name)) if isinstance(error, NameError) else None
         return f"{text}\n    {why}" if why else text
 
     def functions(self, module: types.ModuleType) -> list[Found]:
@@ -191,12 +193,13 @@ class Code:
 
     def candidates(self, module: types.ModuleType, kind: str) -> list[list[Found]]:
         """Return the functions of a kind by their names, the equally likely ones together, the likeliest first."""
-        named = [(found.name.lower().replace("_", ""), found) for found in self.functions(module)]
-        left, ranks = [(name, found) for name, found in named if not OTHER.search(name)], []
-        for pattern in KINDS[kind]:
-            ranks.append([found for name, found in left if re.fullmatch(pattern, name)])
-            left = [(name, found) for name, found in left if not re.fullmatch(pattern, name)]
-        return [rank for rank in ranks if rank]
+        ranks: dict[int, list[Found]] = {}
+        for found in self.functions(module):
+            name = found.name.lower().replace("_", "")
+            fit = [rank for rank, pattern in enumerate(KINDS[kind]) if re.fullmatch(pattern, name)]
+            if fit and not OTHER.search(name):
+                ranks.setdefault(fit[0], []).append(found)
+        return [ranks[rank] for rank in sorted(ranks)]
 
     def gradient(self, module: types.ModuleType, name: str | None) -> Found:
         """Return the function that computes the gradient: the one of that name, or the one that is called like it."""
@@ -204,18 +207,11 @@ class Code:
         ranks = [[f for f in every if name in (f.label, f.name)]] if name else self.candidates(module, "gradient")
         if not ranks or not ranks[0]:
             needs = name or "function called like compute_gradients or backward"
-            has = ", ".join(found.label for found in every) or "no functions"
-            raise CodeError(
-                f"{self.path}: no {needs}; it has {has}. Name one with --function; --template shows a file."
-            )
+            has = ", ".join([found.label for found in every]) or "no functions"
+            likely = [why for other, why in self.left_out.items() if re.match(KINDS["gradient"][1], other.lower())]
+            text = f"{self.path}: no {needs}; it has {has}. Name one with --function; --template shows a file."
+            raise CodeError("\n    ".join([text, *likely]))
         if len(ranks[0]) > 1:
             names = ", ".join(f"{found.label} (line {found.line})" for found in ranks[0])
             raise CodeError(f"{self.path}: which of these computes the gradient: {names}? Name it with --function.")
         return ranks[0][0]
-
-
-def template() -> str:
-    """Return a short file that passes, in the layout of the course."""
-    from cifarnet.student import template
-
-    return inspect.getsource(template).partition("\n")[2]

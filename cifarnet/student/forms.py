@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cifarnet.experiments.gradients import Problem
-from cifarnet.nn.network import Array, forward, named_views, predict, views
+from cifarnet.nn.network import Array, forward, named_views, predict
 
 Place = tuple[Any, ...]  # keys, indices and attributes that lead to a value
 Values = dict[str, Any]
@@ -24,8 +24,9 @@ class Unfit(Exception):
 
 
 class Layout(NamedTuple):
-    """How matrices lie."""
+    """How matrices lie, and in which order one vector has all parameters."""
 
+    order: str
     images: str
     weights: str
     bias: str
@@ -36,9 +37,10 @@ class Layout(NamedTuple):
 
 
 SHAPES = {"m x 1": (-1, 1), "(m,)": (-1,), "1 x m": (1, -1)}
-LAYOUTS = [
-    Layout(*parts) for parts in itertools.product(("d x n", "n x d"), ("m x d", "d x m"), SHAPES)
-]  # the course's
+ORDERS = ("W1, b1, W2, ...", "W1, W2, ..., b1, ...")
+LAYOUTS = [  # the course's first
+    Layout(*parts) for parts in itertools.product(ORDERS, ("d x n", "n x d"), ("m x d", "d x m"), SHAPES)
+]
 NOISE = re.compile(
     r"(?<=.)(batch|train|mats?|matrix|matrices|vecs?|vectors?|list)$|^(batch|train|validation|val|my)(?=.)"
 )
@@ -54,7 +56,7 @@ ROLES = {  # of a parameter by its name, in lower case without underscores and n
     "b": r"bs?|bias(es)?|b[vw]",
     "n": r"n|size|nb|npts|nsamples|nexamples",
 }
-SIZES = {  # of a constructor's
+SIZES = {  # above all of a constructor's
     "K": r"k|n?out(put)?s?(dim|size|nodes)?|(num|n)?classes|(num|n)labels|dout|nout\w*",
     "d": r"d|n?in(put)?s?(dim|size|nodes)?|din|dims?|n?features",
     "hidden": r"(nodes|hidden)(layers|sizes)|numberofunits|nodes|units",
@@ -65,16 +67,16 @@ SIZES = {  # of a constructor's
     "eta": r"eta|lr|learningrate",
 }
 FORMS = {  # what some keys of `values` are
-    "labels": "labels 0 to K - 1", "labels-row": "labels 1 x n", "H": "of the forward pass",
-    "cache": "of the forward pass",
-    "Ws": "[W1, ...]", "bs": "[b1, ...]", "W-names": "{'W1': W1, ...}", "b-names": "{'b1': b1, ...}",
-    "W-indexed": "{0: W1, ...}", "b-indexed": "{0: b1, ...}", "array": "{'W': W1, 'b': b1}",
-    "lists": "{'W': [W1, ...], 'b': [b1, ...]}", "names": "{'W1': W1, 'b1': b1, ...}",
-    "indexed": "{'W': {0: W1, ...}, 'b': {0: b1, ...}}", "layers": "[{'W': W1, 'b': b1}, ...]",
-    "pairs": "[(W1, b1), ...]", "tuple": "([W1, ...], [b1, ...])", "flat": "[W1, b1, W2, ...]",
+    "labels": "labels 0 to K - 1", "labels-row": "labels 1 x n",
+    "H": "of the forward pass", "cache": "of the forward pass",
+    "Ws": "[W1, ...]", "W-names": "{'W1': W1, ...}", "W-indexed": "{0: W1, ...}",
+    "bs": "[b1, ...]", "b-names": "{'b1': b1, ...}", "b-indexed": "{0: b1, ...}",
+    "lists": "{'W': [W1, ...], 'b': [b1, ...]}", "indexed": "{'W': {0: W1, ...}, 'b': {0: b1, ...}}",
+    "names": "{'W1': W1, 'b1': b1, ...}", "layers": "[{'W': W1, 'b': b1}, ...]", "pairs": "[(W1, b1), ...]",
+    "tuple": "([W1, ...], [b1, ...])", "flat": "[W1, b1, W2, ...]", "vector": "one vector",
     "object": "an object with W, b",
 }  # fmt: skip
-NETS = ("lists", "names", "indexed", "layers", "pairs", "tuple", "flat", "object")  # W and b in one value
+NETS = ("lists", "names", "indexed", "layers", "pairs", "tuple", "flat", "object", "vector")  # W and b in one value
 
 
 def squash(name: Any) -> str:
@@ -106,10 +108,11 @@ def keys(name: str, names: Sequence[str], layers: int) -> list[str]:
         hot = name.lstrip("_")[0].isupper() or "hot" in squash(name)
         return ["onehot", "labels"] if hot else ["labels", "onehot", "labels-row"]
     if kind == "net" or (kind == "W" and not any(role(word) == "b" or numbered(word) for word in words)):
-        lone, many = ("W1", "array", "tuple", "object"), ("Ws", "W-names", *NETS)
+        lone, many = ("W1", "lists", "tuple", "object", "vector"), ("Ws", "W-names", *NETS)
         return [key for key in (lone if layers == 1 else many) if kind == "W" or key[0] != "W"]
-    if kind in ("W", "b"):  # one array, not a list of one, so that functions for more layers are not taken for this
+    if kind in ("W", "b"):
         return [f"{kind}1"] if layers == 1 else [f"{kind}s", f"{kind}-names", f"{kind}-indexed"]
+    kind = kind or role(name, SIZES)
     return [kind] if kind else []
 
 
@@ -128,24 +131,26 @@ def bindings(function: Callable[..., Any], method: bool, layers: int) -> Iterato
 def values(problem: Problem, layout: Layout) -> Mapping[str, Any]:
     """Return all that a function may be given at a point, by keys; it gets copies."""
     sizes, (X, y) = problem.settings.sizes, problem.images
-    columns, layers = layout.images == "d x n", len(sizes) - 1
     onehot = np.eye(sizes[-1])[y]
-    Ws, bs = views(problem.theta, sizes)
-    Ws = [(W.T if layout.weights == "m x d" else W).copy() for W in Ws]
-    bs = [b.reshape(SHAPES[layout.bias]).copy() for b in bs]
-    Wn, bn = ({f"{key}{i}": a for i, a in enumerate(some, 1)} for key, some in (("W", Ws), ("b", bs)))
-    named = {f"{key}{i}": part[f"{key}{i}"] for i in range(1, layers + 1) for key, part in (("W", Wn), ("b", bn))}
-    lone = layers == 1
+    X, onehot = (X.T, onehot.T) if layout.images == "d x n" else (X, onehot)
+    named = named_views(problem.theta, sizes)
+    Wn = {name: (a.T if layout.weights == "m x d" else a).copy() for name, a in named.items() if name[0] == "W"}
+    bn = {name: a.reshape(SHAPES[layout.bias]).copy() for name, a in named.items() if name[0] == "b"}
+    named = {name: (Wn | bn)[name] for name in named}
+    order = [*named] if layout.order == ORDERS[0] else [*Wn, *bn]
+    vector = np.concatenate([named[name].ravel() for name in order])
+    Ws, bs = [*Wn.values()], [*bn.values()]
+    W, b = (Ws, bs) if len(Ws) > 1 else (Ws[0], bs[0])  # one array, not a list of one
     return named | {
-        "X": (X.T if columns else X).copy(), "onehot": (onehot.T if columns else onehot).copy(),
+        "X": X.copy(), "onehot": onehot.copy(),
         "labels": y.copy(), "labels-row": y[None].copy(), "lam": problem.settings.training.lam, "n": len(y),
-        "Ws": Ws, "bs": bs, "W-names": Wn, "b-names": bn,
+        "Ws": W, "bs": b, "W-names": Wn, "b-names": bn,
         "W-indexed": dict(enumerate(Ws)), "b-indexed": dict(enumerate(bs)),
-        "array": {"W": Ws[0], "b": bs[0]}, "lists": {"W": Ws, "b": bs}, "names": named,
-        "tuple": (Ws[0], bs[0]) if lone else (Ws, bs),
+        "lists": {"W": W, "b": b}, "names": named, "tuple": (W, b),
         "indexed": {"W": dict(enumerate(Ws)), "b": dict(enumerate(bs))}, "flat": list(named.values()),
         "layers": [{"W": W, "b": b} for W, b in zip(Ws, bs, strict=True)], "pairs": list(zip(Ws, bs, strict=True)),
-        "object": types.SimpleNamespace(W=Ws[0] if lone else Ws, b=bs[0] if lone else bs, **named),
+        "object": types.SimpleNamespace(W=W, b=b, **named),
+        "vector": vector.reshape(SHAPES[layout.bias]), "order": order,
         "d": sizes[0], "m": sizes[1], "K": sizes[-1], "hidden": list(sizes[1:-1]), "sizes": list(sizes),
         "seed": 0, "init": "he", "eta": 0.01,
     }  # fmt: skip
@@ -179,6 +184,17 @@ def assign(value: Any, path: Place, new: Any) -> None:
         setattr(parent, path[-1], new)
 
 
+def vectors(value: Any, like: Array) -> list[Place]:
+    """Return where a value has vectors, rows or columns as long as that of all parameters."""
+    return [path for path, a in leaves(value) if max(a.shape, default=0) == a.size == like.size]
+
+
+def split(vector: Array, v: Values) -> dict[str, Array]:
+    """Return the parameters that one vector has, in the shapes of those in `values`."""
+    parts = np.split(vector.ravel(), np.cumsum([v[name].size for name in v["order"]])[:-1])
+    return {name: part.reshape(v[name].shape) for name, part in zip(v["order"], parts, strict=True)}
+
+
 def places(result: Any, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Place]:
     """Return where in a result the gradient of each parameter is: by shapes, then names, then the order of all.
 
@@ -209,9 +225,8 @@ def intermediate(key: str, name: str, passed: Any, v: Values) -> Any:
     if key == "cache":
         return gathered[0] if gathered else passed
     flat = dict(leaves(passed))
-    for path, a in flat.items():
-        if path and str(path[-1]) == name and a.ndim > 1:
-            return a
+    if named := [a for path, a in flat.items() if path and str(path[-1]) == name and a.ndim > 1]:
+        return named[0]
     outputs = [p for p, a in flat.items() if a.ndim > 1 and a.size == v["K"] * v["n"]]
     sums = [p for p in outputs if min(np.abs(flat[p].sum(axis=axis) - 1).max() for axis in (0, 1)) < 1e-6]
     if key == "P" and outputs:
