@@ -16,6 +16,7 @@ from cifarnet.data import Dataset, Split
 from cifarnet.data.cifar10 import Batch, Cifar10, digest
 from cifarnet.plots import style
 from cifarnet.studies import read_study
+from tests.calls import answer, call, kept, trained  # noqa: F401 - for all tests of commands
 from tests.common import alike
 from tests.seventh import STUDY
 
