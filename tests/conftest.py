@@ -20,6 +20,7 @@ from cifarnet.plots import style
 from cifarnet.runs import Run
 from cifarnet.runs.run import CURVES
 from cifarnet.studies import read_study
+from tests.calls import answer, call, kept, trained  # noqa: F401 - for all tests of commands
 from tests.common import MACHINE, alike
 from tests.faults import Trainings
 from tests.seventh import STUDY

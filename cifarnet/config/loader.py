@@ -67,7 +67,7 @@ def resolve(
 ) -> Resolved:
     """Return what `load` does, with the origin of every value; ``options`` are overrides with a name as their origin.
 
-    An option such as {"--n-s": "training.schedule.n_s=9"} is of the layer of flags. Errors ``in_python`` name arguments.
+    Options such as {"--n-s": "training.schedule.n_s=9"} are of the layer of flags. Errors ``in_python`` name arguments.
     """
     layers = Layers()
     if isinstance(source, Mapping):
