@@ -204,6 +204,15 @@ def test_predict_agrees_with_evaluate(run):
     assert run.evaluate("validation", checkpoint="cycle-1")["accuracy"] == run.results["validation_accuracy"]
 
 
+def test_a_network_of_images_that_were_normalised_one_by_one_takes_no_pictures(run, monkeypatch):
+    """It has no mean and deviation for them; its own images are evaluated."""
+    settings = config.override(run.settings, {"deviations.statistics_of_image": True}, "test")
+    monkeypatch.setattr(type(run), "settings", settings)
+    with pytest.raises(RunError, match="cannot classify pictures: deviations.statistics_of_image is on"):
+        run.predict(np.zeros((1, 3072)))
+    assert 0 < run.evaluate()["accuracy"] < 1
+
+
 @pytest.mark.parametrize("name", ["curves", "eta", "weights"])
 def test_every_figure_is_drawn_on_given_axes(run, name):
     """On one's own axes, in a figure of one's own; a wrong name is refused."""

@@ -58,7 +58,7 @@ class Run(runs.Run):
 
     def predict(self, images: ArrayLike) -> NDArray[np.float32]:
         """Return the probabilities of the classes (n, K) of images; see `Model.predict`."""
-        return self.model.predict(images)
+        return self.classifier.predict(images)
 
     @property
     def figures(self) -> list[str]:

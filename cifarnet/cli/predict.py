@@ -47,7 +47,7 @@ class Predict(WithRuns):
             except DataError as error:
                 unread[file] = str(error)
                 continue
-            p = dict(zip(run.model.classes, run.model.predict(images[-1][None])[0].tolist(), strict=True))
+            p = dict(zip(run.model.classes, run.classifier.predict(images[-1][None])[0].tolist(), strict=True))
             seen.append({"image": str(file), "class": max(p, key=p.__getitem__), "probabilities": p})
             if not self.json:
                 self.show(seen[-1], first=len(seen) == 1)

@@ -19,7 +19,7 @@ def files(run: Run) -> dict[str, bytes]:
     """Return the content of export/model.onnx, checked."""
     from onnx import TensorProto, checker, helper, numpy_helper
 
-    model = run.model
+    model = run.classifier
     graph = helper.make_graph(
         [helper.make_node(kind, inputs, [output], **settings) for kind, inputs, output, settings in nodes(model)],
         "cifarnet",

@@ -272,6 +272,13 @@ class Run(Folder):
         """The network after the last update."""
         return self.load_model()
 
+    @property
+    def classifier(self) -> Model:
+        """The network for pictures of any kind; RunError where it needs each to be normalised by its own values."""
+        if self.settings.data.practice.basis == "image":
+            raise RunError(f"{shown(self.path)} cannot classify pictures: deviations.statistics_of_image is on")
+        return self.model
+
     def load_model(self, file: str = "model.npz") -> Model:
         """Return the network of a file, which may be a checkpoint such as ``checkpoints/cycle-1.npz``."""
         from cifarnet.nn.model import ARRAYS, Model
