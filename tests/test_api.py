@@ -207,8 +207,8 @@ def test_predict_agrees_with_evaluate(run):
 def test_a_network_of_images_that_were_normalised_one_by_one_takes_no_pictures(run, monkeypatch):
     """It has no mean and deviation for them; its own images are evaluated."""
     settings = config.override(run.settings, {"deviations.statistics_of_image": True}, "test")
-    monkeypatch.setattr(type(run), "settings", settings)
-    with pytest.raises(RunError, match="cannot classify pictures: deviations.statistics_of_image is on"):
+    monkeypatch.setitem(vars(run), "settings", settings)
+    with pytest.raises(RunError, match=r"cannot classify pictures: deviations.statistics_of_image is on"):
         run.predict(np.zeros((1, 3072)))
     assert 0 < run.evaluate()["accuracy"] < 1
 

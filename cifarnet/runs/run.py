@@ -18,6 +18,7 @@ from cifarnet.readable import flatten, is_number
 from cifarnet.runs import storage
 from cifarnet.runs.environment import now, process
 from cifarnet.runs.storage import Folder, reading
+from cifarnet.runs.trials import best_values
 
 if TYPE_CHECKING:  # a thousand runs are listed before numpy would be imported
     import numpy as np
@@ -38,8 +39,6 @@ NUMBERS = ("accuracy", "cost", "loss")  # how the names of results end that are 
 STATUSES = ("running", "completed", "interrupted", "diverged", "failed")
 STOPPED = {"interrupted": "was interrupted", "stale": "was killed", "failed": "has failed", "diverged": "has diverged"}
 KINDS = {"train": "training", "gradcheck": "gradient check", "find-eta": "range test", "diagnose": "diagnosis"}
-OVER = "search.over."
-LENGTH = ("training.schedule.n_s", "training.schedule.cycles")
 HOLDS = {"network": "model.npz", "checkpoint": "checkpoints/*.npz"}  # what runs have in files
 
 
@@ -206,16 +205,8 @@ class Run(Folder):
         """
         scores = {f"results.{key}" if key in self.choices else key: value for key, value in self.scores.items()}
         facts = {key: self.info[key] for key in FACTS if key in self.info}
-        searched = self._best_values() if self.kind == "search" else {}
+        searched = best_values(self.results.get("best", {}), self.choices) if self.kind == "search" else {}
         return self.choices | searched | scores | facts | {"run": self.name}
-
-    def _best_values(self) -> dict[str, Any]:
-        """Return by key what the best trial of a search has; None for what is not known yet, and for the length."""
-        best = self.results.get("best", {})
-        axes = [key.removeprefix(OVER).rpartition(".")[0] for key in self.choices if key.startswith(OVER)]
-        keys = (*LENGTH, "training.lambda", *axes)
-        found = {key: best[name] for name in best for key in keys if f".{key}".endswith(f".{name}")}
-        return dict.fromkeys(LENGTH if best else keys) | found
 
     @property
     def is_synthetic(self) -> bool:

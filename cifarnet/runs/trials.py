@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cifarnet.readable import mean_std
-from cifarnet.runs.run import Run
 
+if TYPE_CHECKING:
+    from cifarnet.runs.run import Run
+
+OVER = "search.over."
+LENGTH = ("training.schedule.n_s", "training.schedule.cycles")
 MEASURES = ("validation_accuracy", "best_validation_accuracy", "validation_loss")
 
 
@@ -34,11 +38,18 @@ def by_index(values: Mapping[int, Any], rows: Iterable[Mapping[str, str]]) -> li
 def rank(trials: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the trials that have an accuracy, the best first: by mean final validation accuracy, then by index.
 
-    The final accuracy, not the best on the way: it is the one that the trained network has. Trials that diverged or
-    failed with some of their seeds come after the others.
+    The best accuracy on the way is that of no network that is kept. Trials of which a seed diverged or failed come last.
     """
     found = [trial for trial in trials if trial["validation_accuracy"] is not None]
     return sorted(found, key=lambda t: (t["status"] != "completed", -t["validation_accuracy"], t["index"]))
+
+
+def best_values(best: Mapping[str, Any], choices: Iterable[str]) -> dict[str, Any]:
+    """Return by key what the best trial of a search has; None for what is not known yet, and for the length."""
+    axes = [key.removeprefix(OVER).rpartition(".")[0] for key in choices if key.startswith(OVER)]
+    keys = (*LENGTH, "training.lambda", *axes)
+    found = {key: best[name] for name in best for key in keys if f".{key}".endswith(f".{name}")}
+    return dict.fromkeys(LENGTH if best else keys) | found
 
 
 def standings(run: Run) -> list[dict[str, Any]]:
