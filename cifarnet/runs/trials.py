@@ -38,7 +38,7 @@ def by_index(values: Mapping[int, Any], rows: Iterable[Mapping[str, str]]) -> li
 def rank(trials: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the trials that have an accuracy, the best first: by mean final validation accuracy, then by index.
 
-    The best accuracy on the way is that of no network that is kept. Trials of which a seed diverged or failed come last.
+    The best accuracy on the way is that of no network that is kept. Trials with a seed that did not complete come last.
     """
     found = [trial for trial in trials if trial["validation_accuracy"] is not None]
     return sorted(found, key=lambda t: (t["status"] != "completed", -t["validation_accuracy"], t["index"]))
