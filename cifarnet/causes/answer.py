@@ -9,6 +9,7 @@ from statistics import fmean
 from typing import Any, NamedTuple
 
 import numpy as np
+import scipy
 
 from cifarnet.causes.candidates import STATED, Candidate
 from cifarnet.causes.numbers import EARLY, MEASURES, Number, first_step, words
@@ -39,10 +40,8 @@ class Assessment(NamedTuple):
 def assessments(stages: Stages) -> list[Assessment]:
     """Return the candidates that are trained in all rows: those that explain the numbers, then the most probable."""
     found = [assess(stages, candidate) for candidate in stages.finished]
-    logs = [j.likelihood + math.log(stages.prior(j.candidate)) for j in found]
-    top = max(logs)
-    weights = [math.exp(value - top) if math.isfinite(top) else 1.0 for value in logs]
-    ranked = [j._replace(probability=w / sum(weights)) for j, w in zip(found, weights, strict=True)]
+    logs = [max(j.likelihood + math.log(stages.prior(j.candidate)), -1e300) for j in found]
+    ranked = [j._replace(probability=float(p)) for j, p in zip(found, scipy.special.softmax(logs), strict=True)]
     return sorted(ranked, key=lambda j: (not j.fits, -j.probability))
 
 
@@ -138,8 +137,8 @@ def sentences(stages: Stages, ranked: Sequence[Assessment], equal: Sequence[Asse
         yield f"As stated: {compared(stages, next(j for j in ranked if j.candidate.name == STATED))}"
     if others:
         listed = ", ".join(others[:FEW]) + (f" and {len(others) - FEW} more" if len(others) > FEW else "")
-        explain = "explains" if len(others) == 1 else "explain"
-        yield f"Of {count} candidates, {len(others)} more {explain} {what} equally well: {listed}."
+        more = f"{len(others)} more explain{'s' * (len(others) == 1)}"
+        yield f"Of {count} candidates, {more} {what} equally well: {listed}."
 
 
 def compared(stages: Stages, j: Assessment) -> str:

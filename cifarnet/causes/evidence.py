@@ -180,8 +180,7 @@ class Evidence:
     @property
     def finished(self) -> list[Candidate]:
         """The candidates that are trained in all rows."""
-        rows = self.problem.rows
-        return [c for c in self.tried if all(self.task(c, row, 0).key in self.done for row in rows)]
+        return [c for c in self.tried if all(self.task(c, row, 0).key in self.done for row in self.problem.rows)]
 
     def likelihood(self, candidate: Candidate, rows: Iterable[str] | None = None) -> float:
         """Return the logarithm of the likelihood under a candidate of the numbers of some rows, by default of all."""

@@ -37,7 +37,7 @@ CLOSE = 4.0  # for each number: a candidate goes on if its likelihood is at leas
 MOST, FEW = 8, 3  # candidates that get more seeds; where the settings as stated explain the numbers, and of a table
 PAIRS = 8  # pairs that are tried
 TABLE = 4  # rows, from which on few candidates are trained in all of them, as the pattern over the rows tells much
-FULL = 16  # trainings of candidates at most in one row of a table, in two rows, in half of them
+FULL = 16  # trainings as stated that those of candidates take at most in one row of a table, in two, in half of them
 SHARE = 1 / 3  # of the effort, where it is limited: for trainings in one row, in all rows, and with more seeds each
 
 
@@ -96,14 +96,14 @@ class Stages(Evidence):
         """Yield full trainings of candidates: in one row, in all rows, and with more seeds, of fewer each time."""
         every, as_stated = len(self.problem.rows), self.fits(self.stated)
         is_table = every >= TABLE
+        candidates = candidates[: FULL if is_table and as_stated else None]
         for count in (1, 2, every // 2, every) if is_table else (1, every):
             rows = [self.by_strangeness[i] for i in evenly(every, count)]
             candidates = self.affordable(candidates, rows, 1)
             yield self.tasks(candidates, rows, 1)
-            candidates = self.likely(candidates, rows, max(FULL // count, FEW) if is_table else None)
+            candidates = self.likely(candidates, rows, max(FULL // count, FEW) if is_table else math.inf)
         seeds, most = min(SEEDS, self.seeds), FEW if as_stated or is_table else MOST
-        likeliest = self.affordable(self.likely(candidates, rows, most), rows, seeds)
-        yield self.tasks(likeliest, rows, seeds)
+        yield self.tasks(self.affordable(self.likely(candidates, rows, most), rows, seeds), rows, seeds)
 
     def affordable(self, candidates: Sequence[Candidate], rows: Sequence[str], seeds: int) -> list[Candidate]:
         """Return readings, what is known, and others while the effort lasts; the first of these if it may be right."""
@@ -194,12 +194,14 @@ class Stages(Evidence):
         stated, own = (self.done.get(key, dict.fromkeys(MEASURES, math.nan)) for key in keys)
         return np.array([own[m] - stated[m] if m in MEASURES else 0.0 for m in measures])
 
-    def likely(self, candidates: Sequence[Candidate], rows: Sequence[str], most: int | None = None) -> list[Candidate]:
-        """Return the candidates whose likelihood in these rows is near the highest, the most probable first."""
+    def likely(self, candidates: Sequence[Candidate], rows: Sequence[str], most: float = math.inf) -> list[Candidate]:
+        """Return those of nearly the highest likelihood, the most probable first, as ``most`` trainings allow."""
         known = {c.name: self.likelihood(c, rows) for c in candidates}
-        close = CLOSE * sum(len(self.problem.measures(row)) for row in rows)
-        ranked = sorted(candidates, key=lambda c: -known[c.name] - math.log(self.prior(c)))[:most]
-        return [c for c in ranked if known[c.name] >= max(known.values()) - close]
+        least = max(known.values(), default=0.0) - CLOSE * sum(len(self.problem.measures(row)) for row in rows)
+        near = [candidate for candidate in candidates if known[candidate.name] >= least]
+        ranked = sorted(near, key=lambda c: -known[c.name] - math.log(self.prior(c)))
+        works = np.cumsum([self.work(candidate) for candidate in ranked]) / self.work(self.stated)
+        return [c for c, work in zip(ranked, works, strict=True) if c is ranked[0] or work <= most]
 
     def prior(self, candidate: Candidate) -> float:
         """Return the probability before any number is known: that of a kind, divided among all that could be tried.
