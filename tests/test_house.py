@@ -13,7 +13,7 @@ PACKAGE = Path(cifarnet.__file__).parent
 ORDER = [  # a room imports those above it, and itself
     {"errors", "version", "setting", "readable"}, {"nn"}, {"deviations", "statistics"}, {"config"}, {"data"},
     {"training"}, {"runs"}, {"plots"}, {"pages"}, {"experiments"},
-    {"search", "student", "causes", "studies"}, {"verdicts", "export", "diagnosis"}, {"reports"}, {"api"}, {"cli"},
+    {"search", "student", "causes", "studies"}, {"verdicts", "export", "mistakes"}, {"reports"}, {"api"}, {"cli"},
 ]  # fmt: skip
 LEVEL = {room: level for level, rooms in enumerate(ORDER) for room in rooms}
 TOP = {"__init__": "api", "__main__": "cli"}

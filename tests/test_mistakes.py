@@ -2,7 +2,7 @@
 
 import pytest
 
-from cifarnet.diagnosis import mistakes
+from cifarnet.mistakes import kinds
 from cifarnet.student import points
 from tests.written import (
     CLASS,
@@ -161,9 +161,9 @@ def test_an_unknown_mistake_is_shown_as_a_picture(tmp_path):
 def test_every_mistake_changes_something():
     """With a square matrix, d unlike K and entries that are not cut to 0 each has numbers of its own."""
     problem = points.point((7, 6, 6, 10), lam=3.0)
-    passed, seen = mistakes.passes(problem), [problem.gradient()]
-    for mistake in mistakes.MISTAKES:
-        found = mistakes.gradient(passed, [mistake])
+    passed, seen = kinds.passes(problem), [problem.gradient()]
+    for mistake in kinds.MISTAKES:
+        found = kinds.gradient(passed, [mistake])
         for other in seen:
             assert max(points.distance(found[name], other[name]) for name in found) > 1e-3, mistake
         seen.append(found)

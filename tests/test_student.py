@@ -12,8 +12,8 @@ import pytest
 from click.testing import CliRunner
 
 from cifarnet.cli import cli
-from cifarnet.diagnosis import mistakes, verdict
 from cifarnet.errors import CodeError
+from cifarnet.mistakes import kinds, verdict
 from cifarnet.student import points
 from cifarnet.student.calling import Answer, Session
 from cifarnet.student.understanding import understand
@@ -142,7 +142,7 @@ def test_values_that_are_not_finite_are_different():
 @pytest.mark.parametrize("sizes", [(7, 10), (7, 5, 10), (7, 5, 6, 10)])
 def test_without_mistakes_the_gradient_is_the_one_that_trains(sizes):
     problem = points.point(sizes)
-    found, right = mistakes.gradient(mistakes.passes(problem)), problem.gradient()
+    found, right = kinds.gradient(kinds.passes(problem)), problem.gradient()
     assert max(points.distance(found[name], right[name]) for name in right) < 1e-12
 
 
@@ -216,7 +216,7 @@ def test_nothing_stays_of_an_earlier_file(tmp_path):
 
 
 def test_the_point_shows_wrong_things():
-    passed = mistakes.passes(problem := points.point((7, 5, 6, 10)))
+    passed = kinds.passes(problem := points.point((7, 5, 6, 10)))
     assert all((S[:, -1] < 0).all() for S in passed.S[:-1])
     assert all(np.abs(S).min() > points.AWAY for S in passed.S[:-1])
     assert problem.theta[-21:].all()

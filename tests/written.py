@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cifarnet.diagnosis import check
+from cifarnet.mistakes import check
 
 slow = partial(pytest.param, marks=pytest.mark.slow)
 FILES = Path(__file__).parent / "students"

@@ -70,7 +70,7 @@ class Gradcheck(WithConfig, Experiment):
             self.check_ours()
 
     def check_code(self, code: Path) -> None:
-        from cifarnet.diagnosis import check, verdict
+        from cifarnet.mistakes import check, verdict
 
         context = click.get_current_context()
         for p in context.command.params:

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from cifarnet.diagnosis import mistakes
-from cifarnet.diagnosis.mistakes import Mistake, Pass, gradient, passes
 from cifarnet.experiments.gradients import Problem
+from cifarnet.mistakes import kinds
+from cifarnet.mistakes.kinds import Mistake, Pass, gradient, passes
 from cifarnet.nn.network import Array, views, weight_count
 from cifarnet.student.calling import Answer, Session, Student
 from cifarnet.student.points import distance, point
@@ -72,8 +72,8 @@ def judge(student: Student, cases: Sequence[Case]) -> dict[str, Any]:
     right = all(row["norm_relative_error"] <= TOLERANCE for row in rows)
     changed = sorted({name for each in cases for name in each.answer.changed})
     explained = [] if right else diagnose(cases)
-    found = [*explained, *(replace(mistakes.BROKEN, what=text) for text in student.broken)]
-    found += [replace(mistakes.IN_PLACE, what=f"{mistakes.IN_PLACE}: {', '.join(changed)}")] if changed else []
+    found = [*explained, *(replace(kinds.BROKEN, what=text) for text in student.broken)]
+    found += [replace(kinds.IN_PLACE, what=f"{kinds.IN_PLACE}: {', '.join(changed)}")] if changed else []
     named = [{"mistake": str(each), "shows": each.shows, "right": each.right} for each in found]
     costs_agree = max(each.cost_error() for each in cases) <= NUMERICAL
     return {
@@ -99,7 +99,7 @@ def comparisons(rows: Sequence[Row], cases: Sequence[Case]) -> Iterator[str]:
         yield sentence("Your gradient and the numerical gradient of your cost", rows, "numerical_error", NUMERICAL)
         worst = max(each.cost_error() for each in cases)
         known = (
-            what for what, wrong in mistakes.COSTS.items() if all(each.cost_error(wrong) <= NUMERICAL for each in cases)
+            what for what, wrong in kinds.COSTS.items() if all(each.cost_error(wrong) <= NUMERICAL for each in cases)
         )
         mistake = f" {what}." if worst > NUMERICAL and (what := next(known, "")) else ""
         agree = "differ" if worst > NUMERICAL else "agree"
@@ -127,10 +127,10 @@ def diagnose(cases: Sequence[Case]) -> list[Mistake]:
     """Return the known mistake, or the two, that give the student's numbers in every case; nothing if none does."""
     short = any(a.dtype.kind == "f" and a.itemsize < 8 for a in cases[0].answer.returned.values())
     if max(each.answer.farthest(each.right) for each in cases) <= ROUNDING:
-        return [mistakes.FLOAT32 if short else mistakes.INEXACT]
+        return [kinds.FLOAT32 if short else kinds.INEXACT]
     answers = [(passes(each.problem), each.answer) for each in cases]
     found = next((found for count in (1, 2) for found in explain(answers, count)), [])
-    return [*found, mistakes.FLOAT32] if short else found
+    return [*found, kinds.FLOAT32] if short else found
 
 
 def known(problem: Problem, answer: Answer, count: int) -> bool:
@@ -140,9 +140,9 @@ def known(problem: Problem, answer: Answer, count: int) -> bool:
 
 def explain(answers: Sequence[tuple[Pass, Answer]], count: int) -> Iterator[list[Mistake]]:
     """Yield the sets of ``count`` known mistakes that give the student's numbers on all problems."""
-    every = [*mistakes.MISTAKES, *fitted(*answers[0])]
+    every = [*kinds.MISTAKES, *fitted(*answers[0])]
     layers = range(max(len(p.S) for p, _ in answers))
-    every += [replace(m, layer=layer) for m in mistakes.MISTAKES if SCOPED.issuperset(m.changes) for layer in layers]
+    every += [replace(m, layer=layer) for m in kinds.MISTAKES if SCOPED.issuperset(m.changes) for layer in layers]
     hard = sorted(answers, key=lambda each: (each[0].n > 1) + (each[0].problem.settings.training.lam > 0), reverse=True)
     for chosen in itertools.combinations(every, count):
         if all(answer.is_near(gradient(p, chosen), SAME) for p, answer in hard):
@@ -160,15 +160,15 @@ def fitted(p: Pass, answer: Answer) -> Iterator[Mistake]:
         return float(change @ off / max(change @ change, 1e-30))
 
     last = len(p.S)
-    if last > 1 and (step := best(f"W{last - 1}", mistakes.updated)):
-        yield mistakes.updated(step)
-    if factor := best(f"W{last}", partial(mistakes.multiplied, "G")):
-        yield from (mistakes.divided(p.n / factor), mistakes.multiplied("G", factor))
-    if factor := best(f"W{last}", partial(mistakes.multiplied, "all")):
-        yield mistakes.multiplied("all", factor)
+    if last > 1 and (step := best(f"W{last - 1}", kinds.updated)):
+        yield kinds.updated(step)
+    if factor := best(f"W{last}", partial(kinds.multiplied, "G")):
+        yield from (kinds.divided(p.n / factor), kinds.multiplied("G", factor))
+    if factor := best(f"W{last}", partial(kinds.multiplied, "all")):
+        yield kinds.multiplied("all", factor)
     for layer, kind in itertools.product((None, *range(last)), "Wb"):
-        if factor := best(f"{kind}{last if layer is None else layer + 1}", partial(mistakes.multiplied, kind)):
-            yield mistakes.multiplied(kind, factor, layer)
+        if factor := best(f"{kind}{last if layer is None else layer + 1}", partial(kinds.multiplied, kind)):
+            yield kinds.multiplied(kind, factor, layer)
 
 
 def differences(cases: Sequence[Case]) -> list[str]:
@@ -195,14 +195,14 @@ def notes(student: Student) -> list[str]:
     problem = point(student.sizes[0])
     Ws, bs = views(problem.theta, problem.settings.sizes)
     Ws[0][:, 0] = bs[0][0] = 0
-    answer, one_at_zero = Session(student).gradient(problem), gradient(passes(problem), [mistakes.AT_ZERO])
+    answer, one_at_zero = Session(student).gradient(problem), gradient(passes(problem), [kinds.AT_ZERO])
     found = [
         f"{name} has the shape {shape} and its gradient {a.shape}: {name} - eta * gradient has another."
         for (name, a), shape in zip(answer.returned.items(), answer.shapes.values(), strict=True)
         if shape not in (a.shape, (1, *a.shape))
     ]
     if not answer.is_near(problem.gradient(), TOLERANCE) and answer.is_near(one_at_zero, SAME):
-        found.append(f"{mistakes.AT_ZERO}: {mistakes.AT_ZERO.right}.")
+        found.append(f"{kinds.AT_ZERO}: {kinds.AT_ZERO.right}.")
     return found
 
 

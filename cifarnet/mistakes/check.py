@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from cifarnet import config, pages, plots
-from cifarnet.diagnosis import verdict
-from cifarnet.diagnosis.verdict import Case
 from cifarnet.errors import CodeError
 from cifarnet.experiments.gradients import Problem
+from cifarnet.mistakes import verdict
+from cifarnet.mistakes.verdict import Case
 from cifarnet.nn.gradcheck import STEPS, derivatives
 from cifarnet.nn.network import Array, named_views
 from cifarnet.nn.random import generator
