@@ -20,6 +20,7 @@ from cifarnet.plots import style
 from cifarnet.runs import Run
 from cifarnet.runs.run import CURVES
 from cifarnet.studies import read_study
+from tests import batches
 from tests.calls import answer, call, kept, trained  # noqa: F401 - for all tests of commands
 from tests.common import MACHINE, alike
 from tests.faults import Trainings
@@ -148,6 +149,12 @@ def toy_images(dataset):
         patch.setattr(plots, "draw", lambda _: [])
         patch.setattr(train, "this_machine", lambda: {"numpy": "any"})
         yield calls
+
+
+@pytest.fixture
+def place(tmp_path):
+    """A folder with a small release of CIFAR-10 in it."""
+    return batches.write(tmp_path / "given").parent
 
 
 @pytest.fixture

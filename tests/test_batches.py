@@ -21,13 +21,7 @@ from tests.batches import (
     images,
     small,  # noqa: F401 - for every test here
     tar_with,
-    write,
 )
-
-
-@pytest.fixture
-def place(tmp_path):
-    return write(tmp_path / "given").parent
 
 
 def python2():

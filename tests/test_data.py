@@ -28,12 +28,6 @@ from tests.batches import (
     write_archive,
 )
 
-
-@pytest.fixture
-def place(tmp_path):
-    return write(tmp_path / "given").parent
-
-
 # ---- places
 
 
