@@ -89,6 +89,12 @@ def is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
+def evenly(count: int, most: int) -> list[int]:
+    """Return the indices, below ``count``, of at most ``most`` that stand for all: the first, the last, and between."""
+    chosen = min(count, most)
+    return [round(i * (count - 1) / max(chosen - 1, 1)) for i in range(chosen)]
+
+
 def leaves(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
     """Yield every value in nested mappings and its path. An empty mapping counts as a value, except the outermost."""
     if isinstance(value, Mapping) and (value or not path):

@@ -22,6 +22,11 @@ def test_what_is_tried_changes_something_and_contradicts_nothing():
     assert {"initial W2 of 0.1", "lambda times 0.1", "eta times 10", "cycles_as_epochs"} < set(names)
     assert {"n_s times 0.5", "n_s times 2", "one cycle more", "trained on all batches"} < set(names)
     assert not {"last_batch", "best_cycle", "statistics_of_file", "images shuffled", "one cycle fewer"} & set(names)
+    assert "epochs_by_batch_size" not in names  # an epoch of 10,000 images has as many updates as a batch images
+    many = config.load("figure-3", ["data={train: all, validation: 5000}"])
+    assert {"epochs_by_batch_size", "trained on one batch"} < {c.name for c in candidates({"row": many}, [])}
+    few = config.load("figure-3", ["data.limit=500"])
+    assert "trained on all batches" not in {c.name for c in candidates({"row": few}, [])}
     numbers = [Number("row", "validation_accuracy", 0.37, 5e-5)]
     one_layer = [c.name for c in candidates({"row": config.load("assignment-1")}, numbers)]
     assert not {"relu_unmasked", "l2_missing", "same_order", "one_statistic", "validation_as_test"} & set(one_layer)

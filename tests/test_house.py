@@ -130,7 +130,7 @@ def test_every_module_is_in_a_room():
 
 
 LARGE = {  # rooms that have outgrown the 1,000 lines that one should have: these numbers only go down
-    "causes": 1131, "cli": 1983,
+    "causes": 1129, "cli": 1983,
 }  # fmt: skip
 
 

@@ -118,7 +118,7 @@ def why(stages: Stages, candidate: Candidate) -> str:
     if candidate not in stages.quick:
         return f"not tried: it takes {stages.work(candidate) / stages.work(stages.stated):.0f} times as long"
     screened = candidate in stages.screened
-    return "left out, as the effort is limited" if screened else "a short training leads too far away"
+    return "left out, as others are more promising" if screened else "a short training leads too far away"
 
 
 def sentences(stages: Stages, ranked: Sequence[Assessment], equal: Sequence[Assessment]) -> Iterator[str]:

@@ -10,7 +10,7 @@ from typing import Any
 from cifarnet import config
 from cifarnet.causes.numbers import Number
 from cifarnet.config import Data, Settings
-from cifarnet.deviations import DEVIATIONS
+from cifarnet.deviations import DEVIATIONS, practice
 from cifarnet.errors import ConfigError
 from cifarnet.nn.network import stds_of
 from cifarnet.nn.schedules import Constant, Cyclic, Decay
@@ -112,17 +112,17 @@ def has_effect(key: str, stated: Settings) -> bool:
         "last_batch": data.n_train % training.batch_size > 0,
         "best_epoch": stated.updates > epoch,
         "best_cycle": training.schedule.repeats[0] > 1,
-        "cycles_as_epochs": isinstance(training.schedule, Cyclic),
-        "epochs_as_cycles": isinstance(training.schedule, Cyclic),
-        "epochs_by_batch_size": isinstance(training.schedule, Cyclic),
     }
-    normalised = DEVIATIONS[key].place != "inputs" or data.normalize != "scale"
-    return needs.get(key, True) and normalised and not (key.startswith("l2_") and training.lam == 0)
+    place, length = DEVIATIONS[key].place, practice((key,)).updates(training.schedule, epoch, training.batch_size)
+    there = {"inputs": data.normalize != "scale", "length": length != stated.updates}.get(place, True)
+    return needs.get(key, True) and there and not (key.startswith("l2_") and training.lam == 0)
 
 
 def images(stated: Data) -> Iterator[Alternative]:
     """Yield the other images that the assignment has: a batch for its figures, and nearly all for its searches."""
     few, many = {"data.train": [1], "data.validation": [2]}, {"data.train": "all", "data.validation": 5000}
+    if stated.limit is not None:  # which leaves the same images
+        return
     if len(stated.batches) > 1:
         yield "trained on one batch", "deviation", "Batch 1 is trained on, and batch 2 is held out.", few
     else:

@@ -13,9 +13,10 @@ import numpy as np
 import scipy
 
 from cifarnet.causes.candidates import Candidate
-from cifarnet.causes.numbers import Problem, evenly, key, shortened, work
+from cifarnet.causes.numbers import Problem, key, shortened, work
 from cifarnet.config import Settings
 from cifarnet.experiments.pool import Scored
+from cifarnet.readable import evenly
 from cifarnet.statistics import likelihood as distributions
 from cifarnet.statistics.inference import FEWEST, IMAGES, variance_of_other_images
 from cifarnet.statistics.likelihood import FITS, Array, Prediction, Spread, floors, predict, quantity

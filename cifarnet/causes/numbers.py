@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from cifarnet.config import Settings
 from cifarnet.experiments.pool import Outcome, Scored
 from cifarnet.nn.network import weight_count
+from cifarnet.readable import evenly
 
 MEASURES = tuple(
     f"{split}_{kind}" for split in ("test", "validation", "train") for kind in ("accuracy", "loss", "cost")
@@ -148,8 +149,3 @@ def numbers_of_curves(curves: Mapping[str, Mapping[float, float]]) -> list[Numbe
 def compared(count: int, curves: int) -> list[int]:
     """Return which of this many points of a curve are compared, where there are several curves."""
     return evenly(count, max(3, POINTS // curves))
-
-
-def evenly(count: int, most: int) -> list[int]:
-    """Return at most so many of the indices below ``count``, evenly spread, with the first and the last."""
-    return [int(i) for i in np.linspace(0, count - 1, min(count, most)).round()]

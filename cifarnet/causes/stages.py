@@ -25,7 +25,8 @@ import numpy as np
 
 from cifarnet.causes.candidates import PRIORS, Candidate, pair
 from cifarnet.causes.evidence import SEEDS, SHORT, Evidence, Task
-from cifarnet.causes.numbers import MEASURES, evenly
+from cifarnet.causes.numbers import MEASURES
+from cifarnet.readable import evenly
 from cifarnet.statistics.likelihood import Array, Prediction, distance, predict, quantity
 
 LENGTHS = ("_as_epochs", "_as_cycles", "_by_batch_size", ".n_s", ".cycles")  # ends of keys for a training's length

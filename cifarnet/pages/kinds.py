@@ -14,7 +14,7 @@ from cifarnet.plots.experiments import placed
 from cifarnet.plots.figures import eta_of, ramps, scales
 from cifarnet.plots.lines import PANELS
 from cifarnet.plots.style import PALETTE, Floats
-from cifarnet.readable import duration, in_table, percent
+from cifarnet.readable import duration, evenly, in_table, percent
 from cifarnet.runs import Run, catalog
 from cifarnet.runs.trials import stages
 
@@ -91,8 +91,7 @@ def curves(run: Run, records: Mapping[str, Floats]) -> list[plots.Chart | None]:
 
 def thinned(records: Mapping[str, Floats], most: int = POINTS) -> dict[str, Floats]:
     """Return some rows of a table, evenly spread, the first and the last among them."""
-    n = len(records["step"])
-    rows = np.unique(np.linspace(0, n - 1, min(n, most)).round().astype(int))
+    rows = evenly(len(records["step"]), most)
     return {name: column[rows] for name, column in records.items()}
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from cifarnet.nn import network
 from cifarnet.plots import experiments, lines, pictures, style
+from cifarnet.readable import evenly
 from cifarnet.runs.trials import stages
 
 if TYPE_CHECKING:
@@ -32,9 +33,8 @@ def eta(run: Run, axes: Any = None) -> Figure:
 def eta_of(run: Run, most: int) -> tuple[style.Ints, style.Floats]:
     """Return the learning rate at the most steps, of all or of some evenly spread."""
     schedule, epoch, last = run.settings.training.schedule, run.settings.steps_per_epoch, run.settings.updates
-    practice = run.settings.deviations.practice
-    steps = np.unique(np.linspace(0, last, min(last + 1, most)).round().astype(int))
-    return steps, np.array([practice.eta(schedule, step, epoch) for step in steps.tolist()])
+    practice, steps = run.settings.deviations.practice, evenly(last + 1, most)
+    return np.array(steps), np.array([practice.eta(schedule, step, epoch) for step in steps])
 
 
 def weights(run: Run, axes: Any = None) -> Figure:
